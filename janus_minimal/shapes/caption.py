@@ -1,0 +1,118 @@
+"""Captions: what a scene is said to show, in GenEval's six categories (Ghosh et al. 2023) and a seventh of our own.
+
+    single object        a circle                                   (any colour)
+    two objects          a circle and a square                      (any colours)
+    counting             three stars · three red stars              (two to four)
+    colours              a red circle
+    position             a circle left of a square · a red circle left of a blue square
+    colour attribution   a red circle and a blue square
+    unseen pairs         a green star                               (a pair that training never shows)
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from janus_minimal.errors import PromptError
+from janus_minimal.shapes.scene import COLOURS, RELATIONS, SEEN, SHAPES, UNSEEN, Scene, Thing, place, related
+
+SEEN_CATEGORIES = ("single object", "two objects", "counting", "colours", "position", "colour attribution")
+CATEGORIES = (*SEEN_CATEGORIES, "unseen pairs")
+COUNTS = {"two": 2, "three": 3, "four": 4}
+PLURALS = {shape: shape + ("es" if shape.endswith("s") else "s") for shape in SHAPES}
+WORDS = tuple(
+    dict.fromkeys(
+        ["a", "an", "and", *" ".join(RELATIONS).split(), *COUNTS, *COLOURS, *SHAPES, *PLURALS.values()],
+    )
+)
+
+Kind = tuple[str | None, str]  # colour, where the caption names one, and shape
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A statement about a scene: one kind of thing `count` times, or two kinds joined by a relation or by "and"."""
+
+    kinds: tuple[Kind, ...]
+    count: int = 1
+    relation: str | None = None
+
+    def __str__(self) -> str:
+        return f" {self.relation or 'and'} ".join(_phrase(kind, self.count) for kind in self.kinds)
+
+    @classmethod
+    def parse(cls, text: str) -> "Caption":
+        """The inverse of `str`. Raises PromptError if the text is not a caption of this world."""
+        relation = next((name for name in RELATIONS if f" {name} " in text), None)
+        phrases = text.split(f" {relation or 'and'} ")
+        count = COUNTS.get(text.split(" ")[0], 1)
+        caption = cls(tuple(_kind(phrase) for phrase in phrases), count, relation)
+        if str(caption) != text or len(phrases) > 2:
+            raise PromptError(f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")')
+        return caption
+
+    def holds(self, scene: Scene) -> bool:
+        """Whether the scene shows exactly what the caption says: these things, no others, so related."""
+        wanted = self.kinds * self.count
+        return len(scene) == len(wanted) and any(self._fits(wanted, order) for order in permutations(scene))
+
+    def _fits(self, wanted: tuple[Kind, ...], things: tuple[Thing, ...]) -> bool:
+        named = all(
+            colour in (None, thing.colour) and shape == thing.shape for (colour, shape), thing in zip(wanted, things)
+        )
+        return named and (self.relation is None or related(*things, self.relation))
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        """A random scene of which the caption holds, with a margin; colours it leaves open are drawn."""
+        kinds = [(colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count]
+        if self.relation is None:
+            return place(kinds, rng)
+        return place(kinds, rng, lambda scene: related(*scene, self.relation, clearly=1.3))
+
+
+def draw_caption(category: str, rng: np.random.Generator) -> Caption:
+    """A random caption of one of the CATEGORIES."""
+    match category:
+        case "single object":
+            return Caption(_kinds(1, False, rng))
+        case "two objects":
+            return Caption(_kinds(2, False, rng))
+        case "counting":
+            return Caption(_kinds(1, rng.random() < 0.5, rng), count=int(rng.integers(2, 5)))
+        case "colours":
+            return Caption(_kinds(1, True, rng))
+        case "position":
+            relation = list(RELATIONS)[rng.integers(len(RELATIONS))]
+            return Caption(_kinds(2, rng.random() < 0.5, rng), relation=relation)
+        case "colour attribution":
+            return Caption(_kinds(2, True, rng))
+        case "unseen pairs":
+            return Caption((sorted(UNSEEN)[rng.integers(len(UNSEEN))],))
+    raise PromptError(f'no category "{category}": right would be one of {", ".join(CATEGORIES)}')
+
+
+def _kinds(number: int, coloured: bool, rng: np.random.Generator) -> tuple[Kind, ...]:
+    """Different kinds: pairs that training may show, or shapes alone."""
+    pool: list[Kind] = list(SEEN) if coloured else [(None, shape) for shape in SHAPES]
+    return tuple(pool[i] for i in rng.choice(len(pool), number, replace=False))
+
+
+def _colour_for(shape: str, rng: np.random.Generator) -> str:
+    colours = [colour for colour in COLOURS if (colour, shape) not in UNSEEN]
+    return colours[rng.integers(len(colours))]
+
+
+def _phrase(kind: Kind, count: int) -> str:
+    colour, shape = kind
+    words = f"{colour} {shape}" if colour else shape
+    if count == 1:
+        return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+    number = next(word for word, value in COUNTS.items() if value == count)
+    return f"{number} {words.removesuffix(shape)}{PLURALS[shape]}"
+
+
+def _kind(phrase: str) -> Kind:
+    words = phrase.split(" ")
+    colour = words[1] if len(words) == 3 else None
+    return colour, next((shape for shape in SHAPES if words[-1] in (shape, PLURALS[shape])), words[-1])

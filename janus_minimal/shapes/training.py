@@ -1,0 +1,117 @@
+"""The training loop, for the VAE and for the flow alike: resumable to the same losses, on one process or several.
+
+Everything random in step k is drawn from (seed, k), so a run that was killed and resumed, and a run on two
+processes, see the same batches as an uninterrupted run on one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from janus_minimal.files import whole
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast: AdamW, a linear warm-up, then half a cosine down to zero; an average of the weights."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    warmup: int = 100
+    average: float = 0.999  # decay of the exponential moving average
+    save_every: int = 250
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        progress = step / self.steps
+        return self.learning_rate * min(1.0, (step + 1) / self.warmup) * (1 + cos(pi * progress)) / 2
+
+
+Loss = Callable[[nn.Module, int], Tensor]  # the (wrapped) network and the step's index -> a mean over the batch
+Report = Callable[[nn.Module, list[float]], None]  # the averaged network and all losses so far
+
+
+class Learner:
+    """A network, its optimiser, its average and its losses: all that a resumed run needs, in one safetensors file."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe):
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
+        )
+        self.losses: list[float] = []
+
+    def save(self, path: Path) -> None:
+        tensors = self._tensors() | {"losses": torch.tensor(self.losses, dtype=torch.float64)}
+        with whole(path) as unfinished:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, unfinished)
+
+    def load(self, path: Path) -> None:
+        self._start_optimizer()
+        with safe_open(path, "pt") as file, torch.no_grad():
+            self.losses = file.get_tensor("losses").tolist()
+            for key, tensor in self._tensors().items():
+                tensor.copy_(file.get_tensor(key))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        moments = self.optimizer.state_dict()["state"]
+        return {
+            **{f"network.{key}": value for key, value in self.network.state_dict().items()},
+            **{f"average.{key}": value for key, value in self.average.state_dict().items()},
+            **{f"optimizer.{i}.{key}": value for i, state in moments.items() for key, value in state.items()},
+        }
+
+    def _start_optimizer(self) -> None:
+        """A step on zero gradients, so that the optimiser's moments exist and can be read into."""
+        for parameter in self.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def fit(network: nn.Module, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report):
+    """Train until the recipe's end, going on from `state` if it exists. Returns the averaged network."""
+    learner = Learner(network.to(accelerator.device), recipe)
+    if state.exists():
+        learner.load(state)
+    wrapped, optimizer = accelerator.prepare(network, learner.optimizer)
+    first = len(learner.losses)
+    bar = tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, disable=not accelerator.is_main_process)
+    for step in bar:
+        value = _descend(wrapped, optimizer, loss, recipe, step, accelerator)
+        learner.average.update_parameters(network)
+        learner.losses.append(value)
+        bar.set_postfix(loss=f"{sum(learner.losses[-50:]) / len(learner.losses[-50:]):.4f}", rate=f"{recipe.rate(step):.1e}")
+        if accelerator.is_main_process and ((step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps):
+            learner.save(state)
+            report(learner.average.module, learner.losses)
+    return learner.average.module
+
+
+def _descend(wrapped: nn.Module, optimizer, loss: Loss, recipe: Recipe, step: int, accelerator: Accelerator) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(step)
+    value = loss(wrapped, step)
+    accelerator.backward(value)
+    accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return accelerator.reduce(value.detach(), "mean").item()
+
+
+def share(batch: list, accelerator: Accelerator) -> list:
+    """This process's part of a batch: all parts together are the batch, whatever the number of processes."""
+    return batch[accelerator.process_index :: accelerator.num_processes]
