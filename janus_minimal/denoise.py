@@ -39,7 +39,7 @@ def denoise(
     model: JanusFlow,
     prompt: PromptPair,
     z: Float32[Tensor, "B c H W"],
-    times: Float32[Tensor, "S+1"],
+    times: Float32[Tensor, "times"],
     cfg_weight: float = 2.0,
     cache: bool = True,
 ) -> Iterator[Step]:

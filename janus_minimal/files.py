@@ -1,23 +1,53 @@
 """Files that are either whole or absent."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
+
+from janus_minimal.errors import InputError
+
+
+@contextmanager
+def whole_files(directory: Path) -> Iterator[Path]:
+    """A hidden directory to write into, whose files move to `directory` only once all of them are complete.
+
+    A killed process leaves the old files, if there were any, and never half a new one under a final name.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(mkdtemp(prefix=".unfinished-", dir=directory))
+    try:
+        yield unfinished
+        for file in sorted(unfinished.iterdir()):
+            with open(file, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(file, directory / file.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path` to write to, which takes its name only once it is complete and on the disk.
+    """The same for one file."""
+    with whole_files(path.parent) as unfinished:
+        yield unfinished / path.name
 
-    A killed process leaves the old file, if there was one, and never half a new one under the final name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.unfinished-{os.getpid()}{path.suffix}")
+
+def check_writable(path: Path) -> None:
+    """Raise InputError unless a file can be written at `path`: asked before the work, not after it."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: right would be the name of a file in it")
     try:
-        yield unfinished
-        with open(unfinished, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        with whole(path) as unfinished:
+            unfinished.touch()
+            raise _Writable
+    except _Writable:
+        return
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+class _Writable(Exception):
+    """Leaves `whole` before anything takes the final name."""

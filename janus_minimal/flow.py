@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def time_grid(steps: int) -> Float[Tensor, "steps+1"]:
+def time_grid(steps: int) -> Float[Tensor, "{steps}+1"]:
     """The S + 1 times t_k = k / S at which `steps` Euler steps begin and end, from 0 to 1, in float32."""
     return torch.arange(steps + 1, dtype=torch.float32) / steps
 

@@ -10,14 +10,17 @@ janus/janusflow/models/modeling_vlm.py and demo/app_janusflow.py.)
 """
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from einops import parse_shape, rearrange
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaConfig, LlamaModel
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from janus_minimal.cache import PromptCache
+from janus_minimal.checkpoint import find_checkpoint, read_config, read_weights, write_checkpoint
 from janus_minimal.config import JanusConfig
 from janus_minimal.prompt import PromptPair, PromptRows
 from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
@@ -38,6 +41,25 @@ class JanusFlow(nn.Module):
         self.vision_gen_dec_aligner_norm = nn.RMSNorm(width, eps=config.language.rms_norm_eps)
         self.vision_gen_dec_aligner = nn.Linear(width, config.decoder.in_channels)
         self.vision_gen_dec_model = ShallowUViTDecoder(config.decoder)
+
+    @classmethod
+    def from_pretrained(
+        cls, checkpoint: str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> "JanusFlow":
+        """Load a bundled checkpoint ("shapes") or a directory in the official layout. Raises CheckpointError."""
+        directory = find_checkpoint(checkpoint)
+        with torch.device("meta"):  # names and shapes only, no memory
+            model = cls(read_config(directory))
+        shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
+        model.load_state_dict(read_weights(directory, shapes, dtype, device), assign=True)
+        llama = model.language_model["model"]
+        llama.rotary_emb = LlamaRotaryEmbedding(llama.config).to(device)  # computed, so no checkpoint holds it
+        return model.eval()
+
+    def save_pretrained(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write config.json and model.safetensors in the official layout, each whole or not at all."""
+        weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
+        write_checkpoint(Path(directory), self.config, weights)
 
     @property
     def dtype(self) -> torch.dtype:

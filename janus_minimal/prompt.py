@@ -34,11 +34,11 @@ class PromptRows:
         """The rows of these numbers."""
         return PromptRows(self.ids[index], self.visible[index], self.positions[index])
 
-    def mask(self, new: int) -> Bool[Tensor, "rows L+new"]:
+    def mask(self, new: int) -> Bool[Tensor, "rows seen"]:
         """Which of the L + new tokens may be seen at all (causality comes on top): the new ones always."""
         return torch.cat([self.visible, self.visible.new_ones(len(self.ids), new)], dim=1)
 
-    def new_positions(self, new: int) -> Int[Tensor, "rows new"]:
+    def new_positions(self, new: int) -> Int[Tensor, "rows {new}"]:
         """Where the new tokens stand: right after the prompt, hidden or not. Hiding does not renumber."""
         return self.positions[:, -1:] + 1 + torch.arange(new, device=self.positions.device)
 

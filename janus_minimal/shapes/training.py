@@ -4,10 +4,12 @@ Everything random in step k is drawn from (seed, k), so a run that was killed an
 processes, see the same batches as an uninterrupted run on one.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from math import cos, pi
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
+from janus_minimal.errors import InputError
 from janus_minimal.files import whole
 
 
@@ -39,15 +42,17 @@ class Recipe:
         return self.learning_rate * min(1.0, (step + 1) / self.warmup) * (1 + cos(pi * progress)) / 2
 
 
+Network = TypeVar("Network", bound=nn.Module)
+Part = TypeVar("Part", list, Tensor)
 Loss = Callable[[nn.Module, int], Tensor]  # the (wrapped) network and the step's index -> a mean over the batch
-Report = Callable[[nn.Module, list[float]], None]  # the averaged network and all losses so far
+Report = Callable[[Any, list[float]], None]  # the averaged network and all losses so far
 
 
 class Learner:
     """A network, its optimiser, its average and its losses: all that a resumed run needs, in one safetensors file."""
 
     def __init__(self, network: nn.Module, recipe: Recipe):
-        self.network = network
+        self.network, self.recipe = network, recipe
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
@@ -55,13 +60,19 @@ class Learner:
         self.losses: list[float] = []
 
     def save(self, path: Path) -> None:
+        """Write everything, and the recipe beside it."""
         tensors = self._tensors() | {"losses": torch.tensor(self.losses, dtype=torch.float64)}
+        recipe = {"recipe": json.dumps(asdict(self.recipe))}
         with whole(path) as unfinished:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, unfinished)
+            save_file({key: value.contiguous() for key, value in tensors.items()}, unfinished, recipe)
 
     def load(self, path: Path) -> None:
+        """Go on from there. Raises InputError if that run followed another recipe."""
         self._start_optimizer()
         with safe_open(path, "pt") as file, torch.no_grad():
+            started = json.loads(file.metadata()["recipe"])
+            if started != asdict(self.recipe):
+                raise InputError(f"{path} was begun with {started}: go on with that, or train in another directory")
             self.losses = file.get_tensor("losses").tolist()
             for key, tensor in self._tensors().items():
                 tensor.copy_(file.get_tensor(key))
@@ -82,29 +93,39 @@ class Learner:
         self.optimizer.zero_grad()
 
 
-def fit(network: nn.Module, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report):
-    """Train until the recipe's end, going on from `state` if it exists. Returns the averaged network."""
+def fit(
+    network: Network, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report
+) -> Network:
+    """Train to the recipe's end, going on from `state` if it exists. Returns the averaged network."""
     learner = Learner(network.to(accelerator.device), recipe)
     if state.exists():
         learner.load(state)
     wrapped, optimizer = accelerator.prepare(network, learner.optimizer)
-    first = len(learner.losses)
-    bar = tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, disable=not accelerator.is_main_process)
-    for step in bar:
-        value = _descend(wrapped, optimizer, loss, recipe, step, accelerator)
+    for step in _progress(learner, accelerator):
+        learner.losses.append(_descend(wrapped, optimizer, loss(wrapped, step), recipe.rate(step), accelerator))
         learner.average.update_parameters(network)
-        learner.losses.append(value)
-        bar.set_postfix(loss=f"{sum(learner.losses[-50:]) / len(learner.losses[-50:]):.4f}", rate=f"{recipe.rate(step):.1e}")
         if accelerator.is_main_process and ((step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps):
             learner.save(state)
             report(learner.average.module, learner.losses)
     return learner.average.module
 
 
-def _descend(wrapped: nn.Module, optimizer, loss: Loss, recipe: Recipe, step: int, accelerator: Accelerator) -> float:
+def _progress(learner: Learner, accelerator: Accelerator) -> Iterator[int]:
+    """The steps still to do, with a bar that tells loss, learning rate and time left."""
+    first, steps = len(learner.losses), learner.recipe.steps
+    bar = tqdm(range(first, steps), initial=first, total=steps, disable=not accelerator.is_main_process, unit="step")
+    for step in bar:
+        yield step
+        recent = learner.losses[-50:]
+        bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", rate=f"{learner.recipe.rate(step):.1e}")
+
+
+def _descend(
+    wrapped: nn.Module, optimizer: torch.optim.Optimizer, value: Tensor, rate: float, accelerator: Accelerator
+) -> float:
+    """One step of the optimiser; returns the loss, averaged over the processes."""
     for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(step)
-    value = loss(wrapped, step)
+        group["lr"] = rate
     accelerator.backward(value)
     accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
     optimizer.step()
@@ -112,6 +133,6 @@ def _descend(wrapped: nn.Module, optimizer, loss: Loss, recipe: Recipe, step: in
     return accelerator.reduce(value.detach(), "mean").item()
 
 
-def share(batch: list, accelerator: Accelerator) -> list:
+def share(batch: Part, accelerator: Accelerator) -> Part:
     """This process's part of a batch: all parts together are the batch, whatever the number of processes."""
     return batch[accelerator.process_index :: accelerator.num_processes]

@@ -64,7 +64,7 @@ def train_vae(state: Path, accelerator: Accelerator, report: Report, recipe: Rec
     def loss(network: nn.Module, step: int) -> Tensor:
         scenes = draw_scenes(recipe.batch_size, (recipe.seed, 0, step))
         noise = torch.randn(recipe.batch_size, 4, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(step))
-        x, e = (torch.stack(share(list(part), accelerator)).to(accelerator.device) for part in (pictures(scenes), noise))
+        x, e = (share(part, accelerator).to(accelerator.device) for part in (pictures(scenes), noise))
         reconstruction, kl = network(x, e)
         return (reconstruction - x).abs().mean() + KL_WEIGHT * kl
 

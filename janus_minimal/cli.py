@@ -1,0 +1,155 @@
+"""The command line: generate, evaluate, inspect, train."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from tqdm.auto import tqdm
+
+from janus_minimal.device import pick_device
+from janus_minimal.errors import InputError
+from janus_minimal.files import check_writable, whole
+from janus_minimal.pipeline import JanusFlowPipeline
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+CheckpointOption = Annotated[str, typer.Option(help='"shapes", which is bundled, or a directory of the official layout.')]
+VaeOption = Annotated[Path | None, typer.Option(help="The VAE's directory; left out: the checkpoint's folder vae.")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; left out: a GPU where there is one.")]
+StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
+WeightOption = Annotated[float, typer.Option(help="Guidance: 0 ignores the caption, 1 obeys it, more insists on it.")]
+
+Film = list[tuple[float, torch.Tensor]]  # each step's time and guess
+FRAMES = 8  # of a film strip
+
+
+@app.callback()
+def janus_minimal() -> None:
+    """JanusFlow, step by step: captions become pictures."""
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help='What to draw, say "a red circle left of a blue square".')],
+    checkpoint: CheckpointOption = "shapes",
+    vae: VaeOption = None,
+    steps: StepsOption = 30,
+    cfg_weight: WeightOption = 2.0,
+    num_images: Annotated[int, typer.Option(help="Pictures on the sheet.")] = 4,
+    seed: Annotated[int, typer.Option(help="Image i starts from the noise of seed + i.")] = 0,
+    device: DeviceOption = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("picture.png"),
+    strip: Annotated[bool, typer.Option("--strip", help="Also write OUT-strip.png, the guess on the way.")] = False,
+) -> None:
+    """Make pictures of a caption and write them as one PNG."""
+    from janus_minimal.plots import sheet
+
+    check_writable(out)
+    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
+    film: Film = []
+    pictures = pipe(
+        prompt,
+        steps,
+        cfg_weight,
+        num_images_per_prompt=num_images,
+        generator=[torch.Generator().manual_seed(seed + i) for i in range(num_images)],
+        callback_on_step_end=lambda _pipe, _index, t, told: film.append((t, told["guess"])) or {},
+    ).images
+    with whole(out) as unfinished:
+        sheet(pictures, columns=4).save(unfinished)
+    typer.echo(f'{len(pictures)} pictures of "{prompt}": {out}')
+    if strip:
+        _write_strip(pipe, film, prompt, out.with_name(f"{out.stem}-strip.png"))
+
+
+def _write_strip(pipe: JanusFlowPipeline, film: Film, prompt: str, path: Path) -> None:
+    from janus_minimal.plots import film_strip
+
+    chosen = sorted({round(i * (len(film) - 1) / (FRAMES - 1)) for i in range(FRAMES)})
+    columns = [pipe.to_pictures(film[i][1]) for i in chosen]
+    figure = film_strip(list(zip(*columns)), [film[i][0] for i in chosen], f'"{prompt}": the guess z + (1 - t) v')
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, dpi=150)
+    typer.echo(f"the guesses on the way: {path}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: CheckpointOption = "shapes",
+    vae: VaeOption = None,
+    captions: Annotated[int, typer.Option(min=1, help="Fresh captions of each category.")] = 100,
+    steps: StepsOption = 30,
+    cfg_weight: WeightOption = 2.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other captions and other noise.")] = 0,
+    device: DeviceOption = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there.")] = None,
+) -> None:
+    """Score the small world's pictures against their captions, by category."""
+    from janus_minimal.shapes.evaluate import CATEGORIES, score_pipeline
+
+    if json_file is not None:
+        check_writable(json_file)
+    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
+    with tqdm(total=captions * len(CATEGORIES), unit="picture") as bar:
+        report = score_pipeline(pipe, captions, steps, cfg_weight, seed, bar.update)
+    if json_file is None:
+        return typer.echo(report.to_table())
+    with whole(json_file) as unfinished:
+        unfinished.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+    typer.echo(f"overall {report.overall:.3f}: {json_file}")
+
+
+@app.command()
+def inspect(
+    checkpoint: Annotated[str, typer.Argument(help='"shapes", or a directory of the official layout.')] = "shapes",
+) -> None:
+    """Print the module tree: official key names, shapes, parameters."""
+    from rich import print as show
+
+    from janus_minimal.model import JanusFlow
+    from janus_minimal.tree import module_tree
+
+    show(module_tree(JanusFlow.from_pretrained(checkpoint), checkpoint))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Where to train; a run that was interrupted there goes on.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the flow.")] = None,
+    vae_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the VAE.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="Scenes that the flow learns from.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Scenes in one step.")] = None,
+    save_every: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn at random.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu: keep off a GPU that is there.")] = None,
+) -> None:
+    """Train the small model from nothing, VAE and flow. What is left out is as for the bundled model."""
+    from accelerate import Accelerator
+
+    from janus_minimal.shapes.run import EXAMPLES, FLOW_RECIPE, VAE_RECIPE, train_all
+
+    changed = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
+    check_writable(out / "config.json")
+    train_all(
+        out,
+        Accelerator(cpu=pick_device(device).type == "cpu"),
+        _changed(VAE_RECIPE, steps=vae_steps, **changed),
+        _changed(FLOW_RECIPE, steps=steps, **changed),
+        EXAMPLES if examples is None else examples,
+    )
+
+
+def _changed(recipe: Any, **fields: int | None) -> Any:
+    return replace(recipe, **{name: value for name, value in fields.items() if value is not None})
+
+
+def main() -> None:
+    """Run the command line: an InputError is one line and status 2, an interruption one line and status 130."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"janus-minimal: {error}", err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,140 @@
+"""Text in, pictures out, by diffusers' conventions.
+
+    B  images: for each prompt in turn, `num_images_per_prompt` of them
+"""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from jaxtyping import Float, Float32
+from torch import Generator, Tensor
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from janus_minimal.checkpoint import find_checkpoint
+from janus_minimal.denoise import denoise
+from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.flow import time_grid
+from janus_minimal.model import JanusFlow
+from janus_minimal.prompt import PromptPair
+
+Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
+
+
+class JanusFlowPipeline:
+    """A tokenizer, a JanusFlow and a VAE: everything between a caption and its pictures."""
+
+    def __init__(self, model: JanusFlow, vae: AutoencoderKL, tokenizer: PreTrainedTokenizerBase):
+        self.model, self.vae, self.tokenizer = model, vae, tokenizer
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | Path = "shapes",
+        vae: str | Path | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> "JanusFlowPipeline":
+        """Load the model (`dtype`), its tokenizer, and the VAE (float32) from a directory of its own.
+
+        `vae` left out means the folder `vae` of the checkpoint. Raises CheckpointError.
+        """
+        directory = find_checkpoint(checkpoint)
+        model = JanusFlow.from_pretrained(directory, dtype, device)
+        vae_directory = directory / "vae" if vae is None else Path(vae)
+        decoder = _load(AutoencoderKL, vae_directory, "config.json", use_safetensors=True)  # a pickle is refused
+        return cls(model, decoder.to(device), _load(AutoTokenizer, directory, "tokenizer.json"))
+
+    def to(self, device: torch.device | str) -> "JanusFlowPipeline":
+        """Move model and VAE; returns the pipeline itself."""
+        self.model.to(device)
+        self.vae.to(device)
+        return self
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        num_inference_steps: int = 30,
+        cfg_weight: float = 2.0,
+        guidance_scale: float | None = None,
+        num_images_per_prompt: int = 1,
+        generator: Generator | Sequence[Generator] | None = None,
+        latents: Float32[Tensor, "B c H W"] | None = None,
+        output_type: str = "pil",
+        callback_on_step_end: Callback | None = None,
+        progress: bool = True,
+    ) -> ImagePipelineOutput:
+        """Make the pictures of one or several prompts.
+
+        `generator`: one for each image, or one from which each image's own seed is drawn. `latents`: start from
+        this noise instead. `guidance_scale` is another name for `cfg_weight`. `output_type`: "pil", "np", "pt", or
+        "latent" for what the VAE would be given. `callback_on_step_end(pipe, index, t, {"latents", "guess"})` is
+        told of each step; where it gives back other "latents", the loop goes on from those. Raises InputError.
+        """
+        weight = cfg_weight if guidance_scale is None else guidance_scale
+        _check(num_inference_steps, weight)
+        pair = PromptPair.from_text(prompt, self.tokenizer, num_images_per_prompt).to(self.model.device)
+        z = image_noise(self.latent_shape, pair.images, generator) if latents is None else latents
+        steps = denoise(self.model, pair, z.to(self.model.device), time_grid(num_inference_steps), weight)
+        for step in tqdm(steps, total=num_inference_steps, disable=not progress):
+            if callback_on_step_end is not None:
+                told = {"latents": step.z_next, "guess": step.guess}
+                step.z_next = callback_on_step_end(self, step.index, step.t.item(), told).get("latents", step.z_next)
+            z = step.z_next
+        return ImagePipelineOutput(images=z if output_type == "latent" else self.to_pictures(z, output_type))
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(c, H, W) of one image."""
+        side = self.model.config.image_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.model.config.encoder.input_channels, side, side
+
+    @torch.no_grad()
+    def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
+        """Decode: divide by the scaling factor, run the VAE in its own dtype, clamp to [-1, 1], map to 0..1 or 0..255."""
+        pixels = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
+        return VaeImageProcessor().postprocess(pixels, output_type=output_type)
+
+
+def image_noise(
+    shape: Sequence[int], images: int, generator: Generator | Sequence[Generator] | None = None
+) -> Float32[Tensor, "B c H W"]:
+    """Standard normal noise, each image's from a generator of its own, on the CPU and in float32.
+
+    So image i is the same whatever the batch size, the device and the weights' dtype. Raises InputError.
+    """
+    generators = _own_generators(images, generator)
+    if len(generators) != images:
+        raise InputError(f"{len(generators)} generators for {images} images: right would be one, or one for each image")
+    return torch.stack([torch.randn(shape, generator=own) for own in generators])
+
+
+def _own_generators(images: int, generator: Generator | Sequence[Generator] | None) -> Sequence[Generator]:
+    if isinstance(generator, Sequence):
+        return generator
+    seeds = [torch.randint(2**62, (), generator=generator).item() for _ in range(images)]
+    return [Generator().manual_seed(seed) for seed in seeds]
+
+
+def _check(steps: int, weight: float) -> None:
+    if steps < 1:
+        raise InputError(f"{steps} steps: right would be 1 or more")
+    if not isfinite(weight):
+        raise InputError(f"a guidance weight of {weight}: right would be a finite number, 1 for no guidance")
+
+
+def _load(kind: Any, directory: Path, needed: str, **options: Any) -> Any:
+    """A part that a library reads, from local files alone; whatever is wrong with them becomes one line."""
+    if not (directory / needed).is_file():
+        raise CheckpointError(f"{directory} holds no {needed}: it is needed to load {kind.__name__}")
+    try:
+        return kind.from_pretrained(directory, local_files_only=True, **options)
+    except Exception as error:  # these loaders raise nearly anything
+        raise CheckpointError(f"{directory}: {kind.__name__} cannot be loaded: {str(error).splitlines()[0]}") from None

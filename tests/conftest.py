@@ -1,0 +1,38 @@
+"""What the laws are tried on: the golden checkpoint, and what the official modules compute with it."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from safetensors.torch import load_file
+
+from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
+
+GOLDEN = Path(__file__).parent / "golden"
+
+settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, torch.Tensor]:
+    return load_file(GOLDEN / "golden.safetensors")
+
+
+@pytest.fixture(scope="session")
+def model() -> JanusFlow:
+    return JanusFlow.from_pretrained(GOLDEN)
+
+
+@pytest.fixture(scope="session")
+def prompt(golden) -> PromptPair:
+    return PromptPair.from_ids([golden["input_ids"]], images_per_prompt=2, pad_id=0)
+
+
+@pytest.fixture(scope="session")
+def pipe() -> JanusFlowPipeline:
+    return JanusFlowPipeline.from_pretrained("shapes")
