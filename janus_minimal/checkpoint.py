@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,7 +31,9 @@ def find_checkpoint(name: str | Path) -> Path:
     directory = bundled if bundled.parent == BUNDLED and bundled.is_dir() else Path(name)
     if not directory.is_dir():
         names = ", ".join(sorted(path.name for path in BUNDLED.iterdir() if path.is_dir()))
-        raise CheckpointError(f"no checkpoint {name}: right would be a directory with {CONFIG}, or a bundled one: {names}")
+        raise CheckpointError(
+            f"no checkpoint {name}: right would be a directory with {CONFIG}, or a bundled one: {names}"
+        )
     return directory
 
 
@@ -79,7 +82,7 @@ def _weight_files(directory: Path) -> list[Path]:
     raise CheckpointError(f"{directory} holds no weights: right would be {WEIGHTS}, or shards with {INDEX}")
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

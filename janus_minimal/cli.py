@@ -16,7 +16,9 @@ from janus_minimal.pipeline import JanusFlowPipeline
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-CheckpointOption = Annotated[str, typer.Option(help='"shapes", which is bundled, or a directory of the official layout.')]
+CheckpointOption = Annotated[
+    str, typer.Option(help='"shapes", which is bundled, or a directory of the official layout.')
+]
 VaeOption = Annotated[Path | None, typer.Option(help="The VAE's directory; left out: the checkpoint's folder vae.")]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; left out: a GPU where there is one.")]
 StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
@@ -50,13 +52,18 @@ def generate(
     check_writable(out)
     pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
     film: Film = []
+
+    def record(_pipe: JanusFlowPipeline, _index: int, t: float, told: dict[str, torch.Tensor]) -> dict[str, Any]:
+        film.append((t, told["guess"]))
+        return {}
+
     pictures = pipe(
         prompt,
         steps,
         cfg_weight,
         num_images_per_prompt=num_images,
         generator=[torch.Generator().manual_seed(seed + i) for i in range(num_images)],
-        callback_on_step_end=lambda _pipe, _index, t, told: film.append((t, told["guess"])) or {},
+        callback_on_step_end=record,
     ).images
     with whole(out) as unfinished:
         sheet(pictures, columns=4).save(unfinished)
@@ -70,7 +77,9 @@ def _write_strip(pipe: JanusFlowPipeline, film: Film, prompt: str, path: Path) -
 
     chosen = sorted({round(i * (len(film) - 1) / (FRAMES - 1)) for i in range(FRAMES)})
     columns = [pipe.to_pictures(film[i][1]) for i in chosen]
-    figure = film_strip(list(zip(*columns)), [film[i][0] for i in chosen], f'"{prompt}": the guess z + (1 - t) v')
+    figure = film_strip(
+        list(zip(*columns, strict=True)), [film[i][0] for i in chosen], f'"{prompt}": the guess z + (1 - t) v'
+    )
     with whole(path) as unfinished:
         figure.savefig(unfinished, dpi=150)
     typer.echo(f"the guesses on the way: {path}")
@@ -88,7 +97,8 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there.")] = None,
 ) -> None:
     """Score the small world's pictures against their captions, by category."""
-    from janus_minimal.shapes.evaluate import CATEGORIES, score_pipeline
+    from janus_minimal.shapes.caption import CATEGORIES
+    from janus_minimal.shapes.evaluate import score_pipeline
 
     if json_file is not None:
         check_writable(json_file)
@@ -129,7 +139,9 @@ def train(
     """Train the small model from nothing, VAE and flow. What is left out is as for the bundled model."""
     from accelerate import Accelerator
 
-    from janus_minimal.shapes.run import EXAMPLES, FLOW_RECIPE, VAE_RECIPE, train_all
+    from janus_minimal.shapes.run import EXAMPLES, train_all
+    from janus_minimal.shapes.train import FLOW_RECIPE
+    from janus_minimal.shapes.vae import VAE_RECIPE
 
     changed = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
     check_writable(out / "config.json")

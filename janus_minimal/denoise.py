@@ -1,6 +1,6 @@
 """The loop: from noise to latent in S Euler steps, each of which asks the network twice, with and without the words.
 
-    B  images        2B  rows: B conditional, then B unconditional        w  guidance weight
+B  images        2B  rows: B conditional, then B unconditional        w  guidance weight
 """
 
 from collections.abc import Iterator

@@ -42,12 +42,12 @@ def check_writable(path: Path) -> None:
     try:
         with whole(path) as unfinished:
             unfinished.touch()
-            raise _Writable
-    except _Writable:
+            raise _WritableError
+    except _WritableError:
         return
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
-class _Writable(Exception):
+class _WritableError(Exception):
     """Leaves `whole` before anything takes the final name."""

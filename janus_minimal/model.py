@@ -27,7 +27,7 @@ from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
 
 
 class JanusFlow(nn.Module):
-    """A velocity field over latents, told the time and the prompt. Weights may be of any dtype; z, t and v are float32."""
+    """A velocity field over latents, told the time and the prompt: z, t and v in float32, weights of any dtype."""
 
     def __init__(self, config: JanusConfig):
         super().__init__()
@@ -52,14 +52,21 @@ class JanusFlow(nn.Module):
             model = cls(read_config(directory))
         shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
         model.load_state_dict(read_weights(directory, shapes, dtype, device), assign=True)
-        llama = model.language_model["model"]
-        llama.rotary_emb = LlamaRotaryEmbedding(llama.config).to(device)  # computed, so no checkpoint holds it
+        # The rotary table is computed, so no checkpoint holds it.
+        model.llama.rotary_emb = LlamaRotaryEmbedding(model.llama.config).to(device)
+            device
+        )  # computed, so no checkpoint holds it
         return model.eval()
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Write config.json and model.safetensors in the official layout, each whole or not at all."""
         weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
         write_checkpoint(Path(directory), self.config, weights)
+
+    @property
+    def llama(self) -> LlamaModel:
+        """transformers' LlamaModel, whose keys the checkpoint has under `language_model.model`."""
+        return self.language_model["model"]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -95,9 +102,7 @@ class JanusFlow(nn.Module):
             positions = torch.cat([rows.positions, positions], dim=1)
         return self._llama(tokens, mask, positions, cache)[:, -n:]
 
-    def align_out(
-        self, hidden: Float[Tensor, "r n D"], skip: Float[Tensor, "r C h w"]
-    ) -> Float[Tensor, "r C h w"]:
+    def align_out(self, hidden: Float[Tensor, "r n D"], skip: Float[Tensor, "r C h w"]) -> Float[Tensor, "r C h w"]:
         """4: hidden states of the image tokens -> a map of the skip's shape."""
         back = self.vision_gen_dec_aligner(self.vision_gen_dec_aligner_norm(hidden[:, 1:]))  # r N C
         return rearrange(back, "r (h w) C -> r C h w", **parse_shape(skip, "_ _ h w"))
@@ -140,7 +145,7 @@ class JanusFlow(nn.Module):
         return PromptCache((prompt.of_batch(layer.keys), prompt.of_batch(layer.values)) for layer in filled.layers)
 
     def _embed(self, rows: PromptRows) -> Float[Tensor, "r L D"]:
-        return self.language_model["model"].embed_tokens(rows.ids)
+        return self.llama.embed_tokens(rows.ids)
 
     def _llama(
         self,
@@ -150,7 +155,7 @@ class JanusFlow(nn.Module):
         cache: DynamicCache | None,
     ) -> Float[Tensor, "r q D"]:
         """transformers' LlamaModel; it makes the causal mask itself and applies ours on top."""
-        output = self.language_model["model"](
+        output = self.llama(
             inputs_embeds=inputs,
             attention_mask=mask,
             position_ids=positions,

@@ -1,6 +1,6 @@
 """Text in, pictures out, by diffusers' conventions.
 
-    B  images: for each prompt in turn, `num_images_per_prompt` of them
+B  images: for each prompt in turn, `num_images_per_prompt` of them
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from jaxtyping import Float, Float32
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from janus_minimal.checkpoint import find_checkpoint
 from janus_minimal.denoise import denoise
@@ -49,7 +49,9 @@ class JanusFlowPipeline:
         model = JanusFlow.from_pretrained(directory, dtype, device)
         vae_directory = directory / "vae" if vae is None else Path(vae)
         decoder = _load(AutoencoderKL, vae_directory, "config.json", use_safetensors=True)  # a pickle is refused
-        return cls(model, decoder.to(device), _load(AutoTokenizer, directory, "tokenizer.json"))
+        # A bare config: else AutoTokenizer reads config.json and complains of a model type that it does not know.
+        tokenizer = _load(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
+        return cls(model, decoder.to(device), tokenizer)
 
     def to(self, device: torch.device | str) -> "JanusFlowPipeline":
         """Move model and VAE; returns the pipeline itself."""
@@ -98,7 +100,7 @@ class JanusFlowPipeline:
 
     @torch.no_grad()
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
-        """Decode: divide by the scaling factor, run the VAE in its own dtype, clamp to [-1, 1], map to 0..1 or 0..255."""
+        """Decode: divide by the scaling factor, run the VAE in its own dtype, clamp to [-1, 1], map to 0..255."""
         pixels = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
         return VaeImageProcessor().postprocess(pixels, output_type=output_type)
 
@@ -119,7 +121,7 @@ def image_noise(
 def _own_generators(images: int, generator: Generator | Sequence[Generator] | None) -> Sequence[Generator]:
     if isinstance(generator, Sequence):
         return generator
-    seeds = [torch.randint(2**62, (), generator=generator).item() for _ in range(images)]
+    seeds = [int(torch.randint(2**62, (), generator=generator)) for _ in range(images)]
     return [Generator().manual_seed(seed) for seed in seeds]
 
 

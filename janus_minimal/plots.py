@@ -30,11 +30,11 @@ def film_strip(rows: Sequence[Sequence[Image.Image]], times: Sequence[float], ti
     """One row per image: the guess z + (1 - t) v, decoded, at the times that label the columns."""
     figure = Figure(figsize=(1.3 * len(times), 1.3 * len(rows) + 0.6), layout="constrained")
     axes = figure.subplots(len(rows), len(times), squeeze=False)
-    for row, pictures in zip(axes, rows):
-        for ax, picture in zip(row, pictures):
+    for row, pictures in zip(axes, rows, strict=True):
+        for ax, picture in zip(row, pictures, strict=True):
             ax.imshow(np.asarray(picture), interpolation="nearest")
             ax.set_axis_off()
-    for ax, t in zip(axes[0], times):
+    for ax, t in zip(axes[0], times, strict=True):
         ax.set_title(f"t = {t:.2f}", fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure

@@ -51,9 +51,7 @@ class PromptPair:
     images_per_prompt: int = 1
 
     @classmethod
-    def from_ids(
-        cls, ids: Sequence[Int[Tensor, "_"]], images_per_prompt: int = 1, pad_id: int = 0
-    ) -> "PromptPair":
+    def from_ids(cls, ids: Sequence[Int[Tensor, "_"]], images_per_prompt: int = 1, pad_id: int = 0) -> "PromptPair":
         """One tensor of token ids per prompt, the last token still there: it is dropped, the time takes its place.
 
         The unconditional row keeps the first token alone, and the length: padding fills the rest, hidden.

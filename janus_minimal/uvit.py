@@ -148,7 +148,7 @@ class ShallowUViTDecoder(nn.Module):
         self.input_norm = nn.RMSNorm(config.in_channels, eps=config.norm_eps)
         self.mid_block = MidBlock(config.in_channels + channels, config)
         inputs = [config.in_channels + channels, *widths[:-1]]
-        self.out_convs = nn.ModuleList(Unpatch(k, out, config.norm_eps) for k, out in zip(inputs, widths))
+        self.out_convs = nn.ModuleList(Unpatch(k, out, config.norm_eps) for k, out in zip(inputs, widths, strict=True))
 
     def forward(
         self, x: Float[Tensor, "b C h w"], t_emb: Float[Tensor, "b D"], skip: Float[Tensor, "b C h w"]

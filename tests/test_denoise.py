@@ -10,7 +10,6 @@ from transformers import DynamicCache
 
 from janus_minimal import JanusFlow, denoise, guide, time_grid
 
-
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -51,12 +50,12 @@ def test_the_official_demos_cache_caches_nothing_and_now_crashes(model, prompt, 
         cropped.append(layer)
     inputs = torch.zeros(4, 45, 64)
     with pytest.raises(AttributeError, match="get_seq_length"):
-        model.language_model["model"](inputs_embeds=inputs, past_key_values=tuple(cropped), use_cache=True)
+        model.llama(inputs_embeds=inputs, past_key_values=tuple(cropped), use_cache=True)
 
 
 def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
     """The repaired loop that is passed around keeps feeding prompt + time + image: the prompt is seen twice."""
-    rows, llama = prompt.batch(), model.language_model["model"]
+    rows, llama = prompt.batch(), model.llama
     z = golden["loop_w_z"][0]
     kept = DynamicCache()
     with torch.no_grad():

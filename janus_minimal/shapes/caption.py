@@ -1,14 +1,15 @@
 """Captions: what a scene is said to show, in GenEval's six categories (Ghosh et al. 2023) and a seventh of our own.
 
-    single object        a circle                                   (any colour)
-    two objects          a circle and a square                      (any colours)
-    counting             three stars · three red stars              (two to four)
-    colours              a red circle
-    position             a circle left of a square · a red circle left of a blue square
-    colour attribution   a red circle and a blue square
-    unseen pairs         a green star                               (a pair that training never shows)
+single object        a circle                                   (any colour)
+two objects          a circle and a square                      (any colours)
+counting             three stars · three red stars              (two to four)
+colours              a red circle
+position             a circle left of a square · a red circle left of a blue square
+colour attribution   a red circle and a blue square
+unseen pairs         a green star                               (a pair that training never shows)
 """
 
+import re
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -21,10 +22,10 @@ SEEN_CATEGORIES = ("single object", "two objects", "counting", "colours", "posit
 CATEGORIES = (*SEEN_CATEGORIES, "unseen pairs")
 COUNTS = {"two": 2, "three": 3, "four": 4}
 PLURALS = {shape: shape + ("es" if shape.endswith("s") else "s") for shape in SHAPES}
+NOUNS = {word: shape for shape in SHAPES for word in (shape, PLURALS[shape])}
+PHRASE = re.compile(rf"(an?|{'|'.join(COUNTS)}) ((?P<colour>{'|'.join(COLOURS)}) )?(?P<noun>{'|'.join(NOUNS)})")
 WORDS = tuple(
-    dict.fromkeys(
-        ["a", "an", "and", *" ".join(RELATIONS).split(), *COUNTS, *COLOURS, *SHAPES, *PLURALS.values()],
-    )
+    dict.fromkeys(["a", "an", "and", *" ".join(RELATIONS).split(), *COUNTS, *COLOURS, *SHAPES, *PLURALS.values()])
 )
 
 Kind = tuple[str | None, str]  # colour, where the caption names one, and shape
@@ -45,12 +46,13 @@ class Caption:
     def parse(cls, text: str) -> "Caption":
         """The inverse of `str`. Raises PromptError if the text is not a caption of this world."""
         relation = next((name for name in RELATIONS if f" {name} " in text), None)
-        phrases = text.split(f" {relation or 'and'} ")
-        count = COUNTS.get(text.split(" ")[0], 1)
-        caption = cls(tuple(_kind(phrase) for phrase in phrases), count, relation)
-        if str(caption) != text or len(phrases) > 2:
-            raise PromptError(f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")')
-        return caption
+        phrases = [PHRASE.fullmatch(phrase) for phrase in text.split(f" {relation or 'and'} ")]
+        if all(phrases) and len(phrases) <= 2:
+            kinds = tuple((phrase["colour"], NOUNS[phrase["noun"]]) for phrase in phrases if phrase)
+            caption = cls(kinds, COUNTS.get(text.split()[0], 1), relation)
+            if str(caption) == text:  # articles, plurals and all
+                return caption
+        raise PromptError(f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")')
 
     def holds(self, scene: Scene) -> bool:
         """Whether the scene shows exactly what the caption says: these things, no others, so related."""
@@ -59,16 +61,18 @@ class Caption:
 
     def _fits(self, wanted: tuple[Kind, ...], things: tuple[Thing, ...]) -> bool:
         named = all(
-            colour in (None, thing.colour) and shape == thing.shape for (colour, shape), thing in zip(wanted, things)
+            colour in (None, thing.colour) and shape == thing.shape
+            for (colour, shape), thing in zip(wanted, things, strict=True)
         )
-        return named and (self.relation is None or related(*things, self.relation))
+        return named and (self.relation is None or related(things[0], things[1], self.relation))
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """A random scene of which the caption holds, with a margin; colours it leaves open are drawn."""
         kinds = [(colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count]
-        if self.relation is None:
+        relation = self.relation
+        if relation is None:
             return place(kinds, rng)
-        return place(kinds, rng, lambda scene: related(*scene, self.relation, clearly=1.3))
+        return place(kinds, rng, lambda scene: related(scene[0], scene[1], relation, clearly=1.3))
 
 
 def draw_caption(category: str, rng: np.random.Generator) -> Caption:
@@ -110,9 +114,3 @@ def _phrase(kind: Kind, count: int) -> str:
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
     number = next(word for word, value in COUNTS.items() if value == count)
     return f"{number} {words.removesuffix(shape)}{PLURALS[shape]}"
-
-
-def _kind(phrase: str) -> Kind:
-    words = phrase.split(" ")
-    colour = words[1] if len(words) == 3 else None
-    return colour, next((shape for shape in SHAPES if words[-1] in (shape, PLURALS[shape])), words[-1])

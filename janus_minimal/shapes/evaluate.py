@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,14 @@ class Evaluation:
         return sum(self.scores.values()) / len(self.scores)
 
     def to_table(self) -> str:
-        """The report as it is printed."""
-        rows = [*self.scores.items(), ("overall", self.overall)]
+        """The report as a Markdown table."""
         head = f"{self.captions} captions each, {self.steps} steps, guidance {self.cfg_weight:g}, seed {self.seed}"
-        return "\n".join([head, *(f"{name:<20}{score:6.3f}" for name, score in rows)])
+        rows = [*self.scores.items(), ("**overall**", self.overall)]
+        width = max(len(head), *(len(name) for name, _ in rows))
+        lines = [(head, "score"), ("-" * width, "----:"), *((name, f"{score:5.3f}") for name, score in rows)]
+        return "\n".join(f"| {left:<{width}} | {right} |" for left, right in lines)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The report as it is written to JSON."""
         return {
             "overall": self.overall,
@@ -62,7 +65,9 @@ def score_pipeline(
             some = asked[first : first + BATCH]
             generators = [_generator(seed, index, i) for i in range(first, first + len(some))]
             pictures = pipe([str(c) for c in some], steps, cfg_weight, generator=generators, progress=False).images
-            kept += sum(satisfies(np.asarray(picture), caption) for picture, caption in zip(pictures, some))
+            kept += sum(
+                satisfies(np.asarray(picture), caption) for picture, caption in zip(pictures, some, strict=True)
+            )
             advance(len(some))
         scores[category] = kept / captions
     return Evaluation(scores, captions, seed, steps, cfg_weight)

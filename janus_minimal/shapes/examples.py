@@ -60,13 +60,13 @@ class Batch:
 
     def share(self, accelerator: Accelerator) -> "Batch":
         """This process's part, on its device."""
-        tensors = (share(part, accelerator).to(accelerator.device) for part in (self.z_0, self.z_1, self.t, self.dropped))
+        tensors = (
+            share(part, accelerator).to(accelerator.device) for part in (self.z_0, self.z_1, self.t, self.dropped)
+        )
         return Batch([ids.to(accelerator.device) for ids in share(self.ids, accelerator)], *tensors)
 
 
-def draw_batch(
-    step: int, ids: list[Tensor], latents: Float32[Tensor, "n c H W"], batch_size: int, seed: int
-) -> Batch:
+def draw_batch(step: int, ids: list[Tensor], latents: Float32[Tensor, "n c H W"], batch_size: int, seed: int) -> Batch:
     """Step k's batch, drawn from (seed, k) alone. t is logit-normal(0, 1), the sigmoid of a normal number."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + step)
     chosen = torch.randint(len(ids), (batch_size,), generator=generator)

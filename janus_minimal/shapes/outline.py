@@ -13,7 +13,7 @@ def _ring(radii: list[float], turn: float) -> Outline:
 
 def _unit_area(outline: Outline) -> Outline:
     """The outline scaled to area 1 (shoelace formula); its centre of gravity is the origin already, by symmetry."""
-    doubled = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(outline, outline[1:] + outline[:1]))
+    doubled = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(outline, outline[1:] + outline[:1], strict=True))
     return [(x / sqrt(abs(doubled) / 2), y / sqrt(abs(doubled) / 2)) for x, y in outline]
 
 

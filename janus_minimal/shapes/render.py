@@ -16,7 +16,8 @@ PALETTE = {
     "blue": (44, 96, 200),
     "purple": (136, 64, 160),
 }
-OVERSAMPLING = 6  # each pixel is the mean of 6 x 6
+OVERSAMPLING = 12  # each pixel is the mean of 12 x 12
+
 
 def coverage(shape: str, x: float, y: float, size: float) -> Float[np.ndarray, "side side"]:
     """The fraction of each pixel that the shape covers, 0..1."""

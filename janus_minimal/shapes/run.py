@@ -1,9 +1,9 @@
 """One training run in one directory, from nothing to a checkpoint. Whatever is there already is not done again.
 
-    vae/                        the VAE            vae.training.safetensors    what resuming it needs
-    latents.safetensors         the examples       flow.training.safetensors   what resuming the flow needs
-    config.json, model.safetensors, tokenizer*.json        the checkpoint, written anew at each save
-    *-loss.png, *-samples.png   how it goes
+vae/                        the VAE            vae.training.safetensors    what resuming it needs
+latents.safetensors         the examples       flow.training.safetensors   what resuming the flow needs
+config.json, model.safetensors, tokenizer*.json        the checkpoint, written anew at each save
+*-loss.png, *-samples.png   how it goes
 """
 
 from pathlib import Path

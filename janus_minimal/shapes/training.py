@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import cos, pi
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -43,7 +43,7 @@ class Recipe:
 
 
 Network = TypeVar("Network", bound=nn.Module)
-Part = TypeVar("Part", list, Tensor)
+Part = TypeVar("Part", list[Tensor], Tensor)
 Loss = Callable[[nn.Module, int], Tensor]  # the (wrapped) network and the step's index -> a mean over the batch
 Report = Callable[[Any, list[float]], None]  # the averaged network and all losses so far
 
@@ -93,9 +93,7 @@ class Learner:
         self.optimizer.zero_grad()
 
 
-def fit(
-    network: Network, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report
-) -> Network:
+def fit(network: Network, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report) -> Network:
     """Train to the recipe's end, going on from `state` if it exists. Returns the averaged network."""
     learner = Learner(network.to(accelerator.device), recipe)
     if state.exists():
@@ -107,7 +105,7 @@ def fit(
         if accelerator.is_main_process and ((step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps):
             learner.save(state)
             report(learner.average.module, learner.losses)
-    return learner.average.module
+    return cast(Network, learner.average.module)
 
 
 def _progress(learner: Learner, accelerator: Accelerator) -> Iterator[int]:

@@ -69,8 +69,9 @@ def train_vae(state: Path, accelerator: Accelerator, report: Report, recipe: Rec
         return (reconstruction - x).abs().mean() + KL_WEIGHT * kl
 
     torch.manual_seed(recipe.seed)
-    vae = fit(_Reconstruction(build_vae()).to(memory_format=torch.channels_last), loss, recipe, state, accelerator, report).vae
-    return calibrate(vae.eval())
+    network = _Reconstruction(build_vae())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a CPU
+    return calibrate(fit(network, loss, recipe, state, accelerator, report).vae.eval())
 
 
 @torch.no_grad()

@@ -1,0 +1,93 @@
+"""Training resumes to the same losses, on one process or two."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from accelerate import Accelerator
+from safetensors import safe_open
+
+from janus_minimal import JanusFlowPipeline
+from janus_minimal.errors import InputError
+from janus_minimal.shapes.run import train_all
+from janus_minimal.shapes.train import FLOW_RECIPE
+from janus_minimal.shapes.training import Recipe
+from janus_minimal.shapes.vae import VAE_RECIPE
+
+VAE = replace(VAE_RECIPE, steps=2, batch_size=4, save_every=3)
+FLOW = replace(FLOW_RECIPE, steps=5, batch_size=4, save_every=3)
+EXAMPLES = 12
+OPTIONS = ("--steps", "5", "--vae-steps", "2", "--batch-size", "4", "--save-every", "3", "--examples", "12")
+
+
+def losses(directory: Path, part: str = "flow") -> list[float]:
+    with safe_open(directory / f"{part}.training.safetensors", "pt") as file:
+        return file.get_tensor("losses").tolist()
+
+
+def train(directory: Path, flow: Recipe = FLOW) -> None:
+    train_all(directory, Accelerator(cpu=True), VAE, flow, EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    train(directory)
+    return directory
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(uninterrupted, tmp_path):
+    """Everything random in step k comes from (seed, k): after kill -9, losses bit-equal to the uninterrupted run's."""
+    process = subprocess.Popen([sys.executable, "-m", "janus_minimal", "train", "--out", str(tmp_path), *OPTIONS])
+    while process.poll() is None and not (tmp_path / "flow.training.safetensors").exists():
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(losses(tmp_path)) < FLOW.steps
+    train(tmp_path)
+    assert losses(tmp_path, "vae") == losses(uninterrupted, "vae")
+    assert losses(tmp_path) == losses(uninterrupted)
+
+
+def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
+    """Each takes its share of the same batch and the gradients are averaged: the same losses, up to rounding."""
+    launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
+    plain = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal", "train")
+    command = [sys.executable, *launch, *plain, "--out", str(tmp_path), "--device", "cpu", *OPTIONS]
+    subprocess.run(command, check=True)
+    assert losses(tmp_path) == pytest.approx(losses(uninterrupted), rel=1e-3)
+
+
+def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
+    """The official layout with its VAE, and how it went as pictures."""
+    pipe = JanusFlowPipeline.from_pretrained(uninterrupted)
+    assert pipe("a red circle", 1, progress=False).images[0].size == (48, 48)
+    written = {path.name for path in uninterrupted.iterdir()}
+    assert {"flow-loss.png", "flow-samples.png", "vae-loss.png", "vae-samples.png"} < written
+    assert not [name for name in written if name.startswith(".")]
+
+
+def test_a_finished_run_is_left_as_it_is(uninterrupted):
+    """The same command again has nothing to do."""
+    before = (uninterrupted / "model.safetensors").read_bytes()
+    train(uninterrupted)
+    assert (uninterrupted / "model.safetensors").read_bytes() == before
+
+
+def test_another_recipe_does_not_go_on_with_this_run(uninterrupted):
+    """Other steps, other rates: it would be neither run."""
+    with pytest.raises(InputError, match="train in another directory"):
+        train(uninterrupted, replace(FLOW, steps=6))
+
+
+def test_the_loss_falls(tmp_path):
+    """Thirty steps on a dozen scenes learn something."""
+    recipe = replace(FLOW, steps=30, batch_size=12, warmup=5, save_every=30)
+    train_all(tmp_path, Accelerator(cpu=True), VAE, recipe, EXAMPLES)
+    path = losses(tmp_path)
+    assert sum(path[-5:]) < 0.9 * sum(path[:5])

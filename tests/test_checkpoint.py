@@ -1,0 +1,172 @@
+"""Strict loading: each key of the generation path exactly once, everything else named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from janus_minimal import JanusFlow
+from janus_minimal.errors import CheckpointError
+
+GOLDEN = Path(__file__).parent / "golden"
+KEY = "vision_gen_enc_aligner.weight"
+
+
+@pytest.fixture
+def directory(tmp_path) -> Path:
+    """A copy of the golden checkpoint, to be spoiled."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / name, tmp_path / name)
+    return tmp_path
+
+
+def rewrite(directory, change):
+    weights = load_file(directory / "model.safetensors")
+    change(weights)
+    save_file(weights, directory / "model.safetensors")
+
+
+def edit_config(directory, change):
+    config = json.loads((directory / "config.json").read_text())
+    change(config)
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def refused(directory, *words):
+    """Loading raises one CheckpointError of one line that holds these words."""
+    with pytest.raises(CheckpointError) as error:
+        JanusFlow.from_pretrained(directory)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_save_then_load_is_the_identity(model, tmp_path):
+    """load(save(model)) = model, and nothing but the two files is left behind."""
+    model.save_pretrained(tmp_path)
+    again = JanusFlow.from_pretrained(tmp_path)
+    assert again.config == model.config
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], tensor), key
+
+
+def test_shards_are_one_checkpoint(model, directory):
+    """An index that maps each key to one of several files gives the same model."""
+    weights = load_file(directory / "model.safetensors")
+    (directory / "model.safetensors").unlink()
+    names = {key: f"model-{1 + i % 2}-of-2.safetensors" for i, key in enumerate(sorted(weights))}
+    for name in set(names.values()):
+        save_file({key: weights[key] for key in names if names[key] == name}, directory / name)
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[key]), key
+
+
+def test_weights_take_the_dtype_that_is_asked_for():
+    """Every parameter, whatever the file holds."""
+    half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+
+
+def test_the_understanding_path_is_left_out(directory):
+    """Without its keys the checkpoint is as good."""
+    rewrite(directory, lambda w: [w.pop(key) for key in list(w) if "_und_" in key or "lm_head" in key])
+    JanusFlow.from_pretrained(directory)
+
+
+def test_attention_is_torchs_own_whatever_the_config_says():
+    """`_attn_implementation: flash_attention_2` is not obeyed."""
+    config = json.loads((GOLDEN / "config.json").read_text())
+    assert config["language_config"]["_attn_implementation"] == "flash_attention_2"
+    assert JanusFlow.from_pretrained(GOLDEN).llama.config._attn_implementation == "sdpa"
+
+
+def test_a_missing_key_is_named(directory):
+    """keys(file) must include keys(model)."""
+    rewrite(directory, lambda w: w.pop(KEY))
+    refused(directory, "lacks", KEY)
+
+
+def test_an_unknown_key_is_named(directory):
+    """keys(file) must not exceed keys(model) and the understanding path's."""
+    rewrite(directory, lambda w: w.update({"vision_gen_enc_aligner.scale": torch.ones(1)}))
+    refused(directory, "unknown key", "vision_gen_enc_aligner.scale")
+
+
+def test_a_wrong_shape_is_named(directory):
+    """shape(file, key) must be shape(model, key)."""
+    rewrite(directory, lambda w: w.update({KEY: torch.ones(64, 31)}))
+    refused(directory, KEY, "[64, 31]", "[64, 32]")
+
+
+def test_a_truncated_file_is_named(directory):
+    """Half a file is no file."""
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(directory, "model.safetensors", "not a whole safetensors file")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl"])
+def test_pickles_are_refused_with_the_reason(directory, name):
+    """Loading a pickle can run any code."""
+    (directory / "model.safetensors").rename(directory / name)
+    refused(directory, name, "refused", "can run any code")
+
+
+def test_no_weights_at_all_says_what_would_be_right(directory):
+    """One file or shards."""
+    (directory / "model.safetensors").unlink()
+    refused(directory, "holds no weights", "model.safetensors.index.json")
+
+
+def test_a_missing_directory_says_what_would_be_right(tmp_path):
+    """A bundled name, or a directory."""
+    refused(tmp_path / "nowhere", "no checkpoint", "shapes")
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("vision_gen_enc_config", "hidden_size", "wide"),
+        ("vision_gen_enc_config", "kernel_size", -2),
+        ("vision_gen_dec_config", "use_bias", False),
+    ],
+)
+def test_a_wrong_config_value_is_named(directory, section, field, value):
+    """Each field has a kind and a range."""
+    edit_config(directory, lambda c: c[section]["params"].update({field: value}))
+    refused(directory, "config.json", field, repr(value))
+
+
+def test_sizes_that_do_not_fit_the_weights_are_named(directory):
+    """The config makes the shapes that the weights must have."""
+    edit_config(directory, lambda c: c["language_config"].update({"intermediate_size": 100}))
+    refused(directory, "mlp", "config.json")
+
+
+def test_a_config_that_is_no_json_is_named(directory):
+    """Invalid JSON is one line too."""
+    (directory / "config.json").write_text("{")
+    refused(directory, "config.json")
+
+
+def test_padding_left_out_means_kernel_minus_stride(directory):
+    """ceil(2 - 2) = 0: the official default for the released sizes."""
+    edit_config(directory, lambda c: c["vision_gen_enc_config"]["params"].pop("padding"))
+    assert JanusFlow.from_pretrained(directory).vision_gen_enc_model.in_conv.padding == (0, 0)
+
+
+def test_the_released_sizes_are_the_defaults():
+    """21,614,336 and 50,561,296 parameters, counted without memory for them."""
+    from janus_minimal.config import JanusConfig
+
+    with torch.device("meta"):
+        model = JanusFlow(JanusConfig())
+    count = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    assert count["vision_gen_enc_model"] == 21_614_336
+    assert count["vision_gen_dec_model"] == 50_561_296

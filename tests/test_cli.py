@@ -1,0 +1,156 @@
+"""What a person types, and what comes of it."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from janus_minimal.checkpoint import BUNDLED
+from janus_minimal.cli import main
+from janus_minimal.shapes.caption import CATEGORIES
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run the command line in an empty directory: (status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["janus-minimal", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def refused(run, *words):
+    """Status 2, one line, nothing written; returns the line."""
+    before = sorted(Path.cwd().rglob("*"))
+    status, out, err = run(*words)
+    line = err.strip().splitlines()[-1]
+    assert status == 2
+    assert out == ""
+    assert err.strip() == line
+    assert sorted(Path.cwd().rglob("*")) == before
+    return line
+
+
+def test_generate_writes_a_sheet_and_says_where(run):
+    """Four pictures by default, side by side."""
+    status, out, _ = run("generate", "a red circle", "--steps", 2, "--out", "circles.png")
+    assert status == 0
+    assert "circles.png" in out
+    with Image.open("circles.png") as picture:
+        assert picture.size == (4 * 200 + 8, 200 + 8)
+    assert [path.name for path in Path.cwd().iterdir()] == ["circles.png"]
+
+
+def test_generate_writes_the_film_strip(run):
+    """One row per image, one column per chosen step."""
+    status, out, _ = run("generate", "two stars", "--steps", 3, "--num-images", 2, "--strip", "--device", "cpu")
+    assert status == 0
+    assert "picture-strip.png" in out
+    with Image.open("picture-strip.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_the_same_seed_writes_the_same_file(run):
+    """Every number has one source."""
+    for name in ("a.png", "b.png"):
+        run("generate", "a red circle", "--steps", 2, "--num-images", 1, "--seed", 3, "--out", name)
+    run("generate", "a red circle", "--steps", 2, "--num-images", 1, "--seed", 4, "--out", "c.png")
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
+
+
+def test_evaluate_writes_its_report(run):
+    """{"overall", "categories": {name: {"score", "captions"}}, "seed", "steps", "cfg_weight"}."""
+    status, _, _ = run("evaluate", "--captions", 1, "--steps", 1, "--json", "report.json", "--seed", 3)
+    report = json.loads(Path("report.json").read_text())
+    assert status == 0
+    assert set(report["categories"]) == set(CATEGORIES)
+    assert {entry["captions"] for entry in report["categories"].values()} == {1}
+    assert (report["seed"], report["steps"]) == (3, 1)
+    assert report["overall"] == sum(entry["score"] for entry in report["categories"].values()) / 7
+
+
+def test_evaluate_prints_a_table(run):
+    """A line for each category, and the overall score."""
+    _, out, _ = run("evaluate", "--captions", 1, "--steps", 1)
+    for name in (*CATEGORIES, "overall"):
+        assert name in out
+
+
+def test_inspect_prints_official_names_shapes_and_counts(run):
+    """The tree of the bundled checkpoint."""
+    status, out, _ = run("inspect")
+    assert status == 0
+    for words in ("vision_gen_enc_model", "cond_embeds_mapper", "language_model", "[96, 4, 2, 2]", "3,757,552"):
+        assert words in out
+
+
+def test_an_empty_caption_is_refused(run):
+    """There is nothing to draw."""
+    assert "the prompt is empty" in refused(run, "generate", " ")
+
+
+def test_an_unknown_word_is_refused_and_named(run):
+    """With the words that are known."""
+    assert 'does not know "pink"; it knows: a, above' in refused(run, "generate", "a pink circle")
+
+
+@pytest.mark.parametrize("images", [0, -1])
+def test_no_images_are_refused(run, images):
+    """One or more."""
+    assert "at least one" in refused(run, "generate", "a star", "--num-images", images)
+
+
+def test_no_steps_are_refused(run):
+    """One or more."""
+    assert "0 steps: right would be 1 or more" in refused(run, "generate", "a star", "--steps", 0)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf"])
+def test_a_weight_that_is_not_finite_is_refused(run, weight):
+    """No picture comes of it."""
+    assert "right would be a finite number" in refused(run, "generate", "a star", "--cfg-weight", weight)
+
+
+def test_a_device_that_is_not_there_is_refused(run):
+    """With those that are."""
+    assert 'no device "warp" here; right would be one of: cpu' in refused(run, "generate", "a star", "--device", "warp")
+
+
+def test_a_missing_checkpoint_is_refused(run):
+    """With the bundled names."""
+    assert "no checkpoint nowhere" in refused(run, "generate", "a star", "--checkpoint", "nowhere")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vae/diffusion_pytorch_model.safetensors"])
+@pytest.mark.parametrize("bytes_kept", [0, 1000])
+def test_a_truncated_file_is_refused_and_named(run, name, bytes_kept):
+    """Whichever part of the checkpoint it is."""
+    shutil.copytree(BUNDLED / "shapes", "spoiled")
+    path = Path("spoiled") / name
+    path.write_bytes(path.read_bytes()[:bytes_kept])
+    assert "spoiled" in refused(run, "generate", "a star", "--checkpoint", "spoiled")
+
+
+def test_a_vae_in_a_pickle_is_refused(run):
+    """As for the model: it can run any code."""
+    shutil.copytree(BUNDLED / "shapes", "spoiled")
+    path = Path("spoiled/vae/diffusion_pytorch_model.safetensors")
+    path.rename(path.with_suffix(".bin"))
+    assert "spoiled/vae" in refused(run, "generate", "a star", "--checkpoint", "spoiled")
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
+    """A directory, or a place where none can be made."""
+    Path("taken").mkdir()
+    Path("file").touch()
+    assert "taken is a directory" in refused(run, "generate", "a star", "--out", "taken")
+    assert "cannot be written" in refused(run, "generate", "a star", "--out", "file/picture.png")
+    assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
