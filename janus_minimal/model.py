@@ -54,8 +54,6 @@ class JanusFlow(nn.Module):
         model.load_state_dict(read_weights(directory, shapes, dtype, device), assign=True)
         # The rotary table is computed, so no checkpoint holds it.
         model.llama.rotary_emb = LlamaRotaryEmbedding(model.llama.config).to(device)
-            device
-        )  # computed, so no checkpoint holds it
         return model.eval()
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
