@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from janus_minimal.device import pick_device
 from janus_minimal.errors import InputError
-from janus_minimal.files import check_writable, whole
+from janus_minimal.files import check_writable, make_directory, whole
 from janus_minimal.pipeline import JanusFlowPipeline
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -41,7 +41,7 @@ def generate(
     steps: StepsOption = 30,
     cfg_weight: WeightOption = 2.0,
     num_images: Annotated[int, typer.Option(help="Pictures on the sheet.")] = 4,
-    seed: Annotated[int, typer.Option(help="Image i starts from the noise of seed + i.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")] = 0,
     device: DeviceOption = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("picture.png"),
     strip: Annotated[bool, typer.Option("--strip", help="Also write OUT-strip.png, the guess on the way.")] = False,
@@ -92,7 +92,7 @@ def evaluate(
     captions: Annotated[int, typer.Option(min=1, help="Fresh captions of each category.")] = 100,
     steps: StepsOption = 30,
     cfg_weight: WeightOption = 2.0,
-    seed: Annotated[int, typer.Option(help="Another seed, other captions and other noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other captions and noise.")] = 0,
     device: DeviceOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there.")] = None,
 ) -> None:
@@ -133,7 +133,7 @@ def train(
     examples: Annotated[int | None, typer.Option(min=1, help="Scenes that the flow learns from.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Scenes in one step.")] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn at random.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything that is drawn at random.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu: keep off a GPU that is there.")] = None,
 ) -> None:
     """Train the small model from nothing, VAE and flow. What is left out is as for the bundled model."""
@@ -144,7 +144,7 @@ def train(
     from janus_minimal.shapes.vae import VAE_RECIPE
 
     changed = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
-    check_writable(out / "config.json")
+    make_directory(out)
     train_all(
         out,
         Accelerator(cpu=pick_device(device).type == "cpu"),

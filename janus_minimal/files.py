@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, mkdtemp
 
 from janus_minimal.errors import InputError
 
@@ -40,14 +40,17 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a directory: right would be the name of a file in it")
     try:
-        with whole(path) as unfinished:
-            unfinished.touch()
-            raise _WritableError
-    except _WritableError:
-        return
+        with TemporaryFile(dir=path.parent):
+            return
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        fault = (error.strerror or str(error)).lower()
+        raise InputError(f"{path} cannot be written: {fault}; right would be a directory that takes files") from None
 
 
-class _WritableError(Exception):
-    """Leaves `whole` before anything takes the final name."""
+def make_directory(path: Path) -> None:
+    """Make a directory that files can be written into, with its parents. Raises InputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {error.strerror}; right would be a directory of your own") from None
+    check_writable(path / "checked")

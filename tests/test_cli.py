@@ -153,4 +153,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     Path("file").touch()
     assert "taken is a directory" in refused(run, "generate", "a star", "--out", "taken")
     assert "cannot be written" in refused(run, "generate", "a star", "--out", "file/picture.png")
+    assert "cannot be written" in refused(run, "generate", "a star", "--out", "nowhere/picture.png")
     assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
+    assert "cannot be made" in refused(run, "train", "--out", "/proc/run")

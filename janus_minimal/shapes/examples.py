@@ -18,10 +18,13 @@ from janus_minimal.shapes.vae import pictures
 
 DROPPED = 0.1  # of the prompts are replaced by their unconditional form
 CHUNK = 250  # scenes that the VAE encodes at a time
-# What is hard is drawn more often.
+# What is hard is drawn more often: which colour belongs to which shape is learned last, and only from such captions.
 MIXTURE = (
-    *("single object", "colours", "two objects", "two objects"),
-    *("counting", "position", "colour attribution") * 3,
+    *("single object", "two objects"),
+    *("colours",) * 2,
+    *("counting",) * 4,
+    *("position",) * 5,
+    *("colour attribution",) * 7,
 )
 
 

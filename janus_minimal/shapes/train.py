@@ -17,22 +17,23 @@ from janus_minimal.shapes.examples import Batch, draw_batch, tokenize_examples
 from janus_minimal.shapes.scene import SIDE
 from janus_minimal.shapes.training import Recipe, Report, fit
 
-FLOW_RECIPE = Recipe(steps=11000, batch_size=64, learning_rate=1.5e-3, warmup=200)
+FLOW_RECIPE = Recipe(steps=9000, batch_size=32, learning_rate=2e-3, warmup=200, save_every=500)
 
 
 def build_flow(vocabulary: int) -> JanusFlow:
     """The official architecture at small size, untrained.
 
-    Each ConvNeXt block starts deaf to the time (scale and shift are zero) and the velocity starts at zero.
+    Words start far apart, each ConvNeXt block deaf to the time (scale and shift are zero), the velocity at zero.
     """
     channels, width = 96, 192
     config = JanusConfig(
         EncoderConfig(block_out_channels=(channels,), padding=0, hidden_size=width),
         DecoderConfig(in_channels=channels, block_out_channels=(channels,), hidden_size=width),
-        LanguageConfig(vocabulary, width, 512, 6, 4, 4, max_position_embeddings=512),
+        LanguageConfig(vocabulary, width, 512, 6, 6, 6, max_position_embeddings=512),
         image_size=SIDE,
     )
     model = JanusFlow(config)
+    nn.init.normal_(model.llama.embed_tokens.weight)
     for name, parameter in model.named_parameters():
         if "cond_embeds_mapper" in name or "unpatch_conv" in name:
             nn.init.zeros_(parameter)
