@@ -84,6 +84,8 @@ class JanusFlowPipeline:
         _check(num_inference_steps, weight)
         pair = PromptPair.from_text(prompt, self.tokenizer, num_images_per_prompt).to(self.model.device)
         z = image_noise(self.latent_shape, pair.images, generator) if latents is None else latents
+        if z.shape != (pair.images, *self.latent_shape):
+            raise InputError(f"latents of shape {list(z.shape)}: right would be {[pair.images, *self.latent_shape]}")
         steps = denoise(self.model, pair, z.to(self.model.device), time_grid(num_inference_steps), weight)
         for step in tqdm(steps, total=num_inference_steps, disable=not progress):
             if callback_on_step_end is not None:

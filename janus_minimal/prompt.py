@@ -118,8 +118,10 @@ def _pad_left(row: Tensor, length: int, pad_id: int) -> Tensor:
 def _tokenize(prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not prompt:
         raise PromptError('the prompt is empty: say what to draw, for example "a red circle"')
-    unknown = [word for word in prompt.split() if tokenizer.unk_token_id in tokenizer.encode(word)[1:]]
-    if tokenizer.unk_token_id is not None and unknown:
+    unknown = [
+        word for word in prompt.split() if tokenizer.unk_token_id in tokenizer.encode(word, add_special_tokens=False)
+    ]
+    if unknown:
         known = [word for word in sorted(tokenizer.get_vocab()) if word.isalpha()]
         raise PromptError(f'the tokenizer does not know "{unknown[0]}"; it knows: {", ".join(known)}')
     return tokenizer.encode(TEMPLATE.format(prompt=prompt))

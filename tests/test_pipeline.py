@@ -75,7 +75,13 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_inference_steps": 0}, {"cfg_weight": float("nan")}, {"generator": seeds(1, 2)}]
+    "wrong",
+    [
+        {"num_inference_steps": 0},
+        {"cfg_weight": float("nan")},
+        {"generator": seeds(1, 2)},
+        {"latents": torch.zeros(1, 4, 6, 6)},
+    ],
 )
 def test_a_wrong_number_is_one_line_that_says_what_would_be_right(pipe, wrong):
     """Steps are 1 or more, weights finite, generators one or one each."""

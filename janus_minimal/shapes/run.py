@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from janus_minimal.errors import InputError
 from janus_minimal.files import whole, whole_files
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline
@@ -72,7 +73,10 @@ def _latents(out: Path, accelerator: Accelerator, vae: AutoencoderKL, examples: 
         with whole(path) as unfinished:
             save_file({"latents": encode_examples(vae, examples, seed)}, unfinished)
     accelerator.wait_for_everyone()
-    return load_file(path)["latents"]
+    latents = load_file(path)["latents"]
+    if len(latents) != examples:
+        raise InputError(f"{path} holds {len(latents)} examples, not {examples}: go on with those, or train elsewhere")
+    return latents
 
 
 def _report(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:

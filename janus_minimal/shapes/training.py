@@ -109,6 +109,10 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
 
 def fit(network: Network, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report) -> Network:
     """Train to the recipe's end, going on from `state` if it exists. Returns the averaged network."""
+    if recipe.batch_size % accelerator.num_processes:
+        raise InputError(
+            f"a batch of {recipe.batch_size} on {accelerator.num_processes} processes: right would be a multiple"
+        )
     learner = Learner(network.to(accelerator.device), recipe)
     if state.exists():
         learner.load(state)

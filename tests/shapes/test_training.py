@@ -85,6 +85,12 @@ def test_another_recipe_does_not_go_on_with_this_run(uninterrupted):
         train(uninterrupted, replace(FLOW, steps=6))
 
 
+def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
+    """Their latents are there already, and are not these."""
+    with pytest.raises(InputError, match="holds 12 examples, not 13"):
+        train_all(uninterrupted, Accelerator(cpu=True), VAE, FLOW, EXAMPLES + 1)
+
+
 def test_the_loss_falls(tmp_path):
     """Thirty steps on a dozen scenes learn something."""
     recipe = replace(FLOW, steps=30, batch_size=12, warmup=5, save_every=30)
