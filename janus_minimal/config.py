@@ -4,32 +4,38 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from janus_minimal.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """`vision_gen_enc_config.params`: c channels of latent -> C = block_out_channels[0] channels of half the side."""
+class UViTConfig:
+    """What the shallow encoder and decoder have in common: C = block_out_channels[0] channels, a time of width D."""
 
-    input_channels: PositiveInt = 4
     block_out_channels: tuple[PositiveInt] = (768,)
-    kernel_size: PositiveInt = 2
-    stride: PositiveInt = 2
-    padding: NonNegativeInt | None = None
     hidden_size: PositiveInt = 2048
     layers_in_middle: NonNegativeInt = 2
     norm_eps: PositiveFloat = 1e-6
     use_mid_block: bool = True
     use_bias: Literal[True] = True
     elementwise_affine: Literal[True] = True
-    dropout: float = 0.0
+    dropout: NonNegativeFloat = 0.0
 
     @property
     def channels(self) -> int:
-        """C, the width of every map inside the encoder."""
+        """C, the width of the maps."""
         return self.block_out_channels[0]
+
+
+@dataclass(frozen=True)
+class EncoderConfig(UViTConfig):
+    """`vision_gen_enc_config.params`: c channels of latent -> C channels of half the side."""
+
+    input_channels: PositiveInt = 4
+    kernel_size: PositiveInt = 2
+    stride: PositiveInt = 2
+    padding: NonNegativeInt | None = None
 
     @property
     def in_conv_padding(self) -> int:
@@ -38,20 +44,12 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
-    """`vision_gen_dec_config.params`: C channels and the encoder's skip -> c channels of latent of twice the side."""
+class DecoderConfig(UViTConfig):
+    """`vision_gen_dec_config.params`: C channels beside the skip -> c channels of latent of twice the side."""
 
     in_channels: PositiveInt = 768
     out_channels: PositiveInt = 4
-    block_out_channels: tuple[PositiveInt] = (768,)
     upsamples: PositiveInt = 1
-    hidden_size: PositiveInt = 2048
-    layers_in_middle: NonNegativeInt = 2
-    norm_eps: PositiveFloat = 1e-6
-    use_mid_block: bool = True
-    use_bias: Literal[True] = True
-    elementwise_affine: Literal[True] = True
-    dropout: float = 0.0
 
 
 @dataclass(frozen=True)

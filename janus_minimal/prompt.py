@@ -15,6 +15,7 @@ import torch
 from einops import repeat
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import PromptError
@@ -59,14 +60,14 @@ class PromptPair:
         """
         _check(ids, images_per_prompt)
         device, length = ids[0].device, max(map(len, ids)) - 1
-        left = torch.tensor([length - (len(row) - 1) for row in ids], device=device)[:, None]  # P 1
+        left = torch.tensor([[length + 1 - len(row)] for row in ids], device=device)  # P 1
         column = torch.arange(length, device=device)  # L
-        cond = torch.stack([_pad_left(row[:-1], length, pad_id) for row in ids])
+        cond = torch.stack([F.pad(row[:-1], (length + 1 - len(row), 0), value=pad_id) for row in ids])
         uncond = torch.where(column == left, cond, pad_id)
         rows = PromptRows(
             ids=torch.cat([cond, uncond]),
             visible=torch.cat([column >= left, column == left]),
-            positions=(column - left).clamp(min=0).repeat(2, 1),
+            positions=repeat((column - left).clamp(min=0), "P L -> (two P) L", two=2),
         )
         return cls(rows, images_per_prompt)
 
@@ -106,13 +107,11 @@ class PromptPair:
 
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
     if not ids or images_per_prompt < 1:
-        raise PromptError(f"{len(ids)} prompts with {images_per_prompt} images of each: at least one of both is needed")
+        raise PromptError(
+            f"{len(ids)} prompts, {images_per_prompt} images of each: right would be at least one of both"
+        )
     if min(map(len, ids)) < 2:
         raise PromptError("a prompt needs at least two tokens: the first stays in both rows, the last gives way to t")
-
-
-def _pad_left(row: Tensor, length: int, pad_id: int) -> Tensor:
-    return torch.cat([row.new_full((length - len(row),), pad_id), row])
 
 
 def _tokenize(prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

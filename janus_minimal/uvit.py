@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from janus_minimal.config import DecoderConfig, EncoderConfig
+from janus_minimal.config import DecoderConfig, EncoderConfig, UViTConfig
 
 
 def sinusoids(timestep: Float[Tensor, "b"], channels: int) -> Float[Tensor, "b channels"]:
@@ -88,7 +88,7 @@ class ConvNextBlock(nn.Module):
 class MidBlock(nn.Module):
     """ConvNeXt blocks in a row; none at all where the config switches the mid block off."""
 
-    def __init__(self, channels: int, config: EncoderConfig | DecoderConfig):
+    def __init__(self, channels: int, config: UViTConfig):
         super().__init__()
         number = config.layers_in_middle if config.use_mid_block else 0
         block = (channels, config.hidden_size, config.norm_eps, config.dropout)
@@ -143,7 +143,7 @@ class ShallowUViTDecoder(nn.Module):
 
     def __init__(self, config: DecoderConfig):
         super().__init__()
-        channels = config.block_out_channels[0]
+        channels = config.channels
         widths = [channels] * (config.upsamples - 1) + [config.out_channels]
         self.input_norm = nn.RMSNorm(config.in_channels, eps=config.norm_eps)
         self.mid_block = MidBlock(config.in_channels + channels, config)
