@@ -12,7 +12,9 @@ from tqdm.auto import tqdm
 from janus_minimal.device import pick_device
 from janus_minimal.errors import InputError
 from janus_minimal.files import check_writable, make_directory, whole
+from janus_minimal.film import Film
 from janus_minimal.pipeline import JanusFlowPipeline
+from janus_minimal.sheet import sheet
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,9 +25,6 @@ VaeOption = Annotated[Path | None, typer.Option(help="The VAE's directory; left 
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; left out: a GPU where there is one.")]
 StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
 WeightOption = Annotated[float, typer.Option(help="Guidance: 0 ignores the caption, 1 obeys it, more insists on it.")]
-
-Film = list[tuple[float, torch.Tensor]]  # each step's time and guess
-FRAMES = 8  # of a film strip
 
 
 @app.callback()
@@ -47,23 +46,16 @@ def generate(
     strip: Annotated[bool, typer.Option("--strip", help="Also write OUT-strip.png, the guess on the way.")] = False,
 ) -> None:
     """Make pictures of a caption and write them as one PNG."""
-    from janus_minimal.plots import sheet
-
     check_writable(out)
     pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
-    film: Film = []
-
-    def record(_pipe: JanusFlowPipeline, _index: int, t: float, told: dict[str, torch.Tensor]) -> dict[str, Any]:
-        film.append((t, told["guess"]))
-        return {}
-
+    film = Film()
     pictures = pipe(
         prompt,
         steps,
         cfg_weight,
         num_images_per_prompt=num_images,
         generator=[torch.Generator().manual_seed(seed + i) for i in range(num_images)],
-        callback_on_step_end=record,
+        callback_on_step_end=film,
     ).images
     with whole(out) as unfinished:
         sheet(pictures, columns=4).save(unfinished)
@@ -75,11 +67,7 @@ def generate(
 def _write_strip(pipe: JanusFlowPipeline, film: Film, prompt: str, path: Path) -> None:
     from janus_minimal.plots import film_strip
 
-    chosen = sorted({round(i * (len(film) - 1) / (FRAMES - 1)) for i in range(FRAMES)})
-    columns = [pipe.to_pictures(film[i][1]) for i in chosen]
-    figure = film_strip(
-        list(zip(*columns, strict=True)), [film[i][0] for i in chosen], f'"{prompt}": the guess z + (1 - t) v'
-    )
+    figure = film_strip(*film.develop(pipe), f'"{prompt}": the guess z + (1 - t) v')
     with whole(path) as unfinished:
         figure.savefig(unfinished, dpi=150)
     typer.echo(f"the guesses on the way: {path}")
@@ -159,7 +147,7 @@ def _changed(recipe: Any, **fields: int | None) -> Any:
 
 
 def main() -> None:
-    """Run the command line: an InputError is one line and status 2, an interruption one line and status 130."""
+    """Run the command line: an InputError is one line and status 2."""
     try:
         app()
     except InputError as error:

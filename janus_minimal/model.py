@@ -128,12 +128,13 @@ class JanusFlow(nn.Module):
     def velocity(
         self,
         z: Float[Tensor, "B c H W"],
-        t: float | Float[Tensor, ""],
+        t: float | Float[Tensor, ""] | Float[Tensor, "B"],
         prompt: PromptPair,
         cache: PromptCache | None = None,
     ) -> tuple[Float32[Tensor, "B c H W"], Float32[Tensor, "B c H W"]]:
-        """(v_cond, v_uncond) at one time. The cache changes what is computed again, never what comes out."""
-        v_cond, v_uncond = self(torch.cat([z, z]), torch.as_tensor(t), prompt.batch(), cache).chunk(2)
+        """(v_cond, v_uncond) at a time 0..1, one for all images or one each. The cache changes nothing but the work."""
+        t = torch.as_tensor(t).expand(len(z))
+        v_cond, v_uncond = self(torch.cat([z, z]), torch.cat([t, t]), prompt.batch(), cache).chunk(2)
         return v_cond, v_uncond
 
     def prefill(self, prompt: PromptPair) -> PromptCache:

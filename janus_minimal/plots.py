@@ -1,4 +1,4 @@
-"""Figures: a sheet of pictures, the film strip of guesses, the loss curve. Drawn without a screen."""
+"""Figures: the film strip of guesses, the loss curve. Drawn without a screen."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-TILE = 192  # pixels: smaller pictures are shown enlarged, each of their pixels a square
-BORDER = 8
 
-
-def sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size side by side, row after row, on white."""
-    tiles = [_enlarged(picture) for picture in pictures]
-    side, columns = tiles[0].width + BORDER, min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    canvas = Image.new("RGB", (columns * side + BORDER, rows * side + BORDER), "white")
-    for i, tile in enumerate(tiles):
-        canvas.paste(tile, (BORDER + i % columns * side, BORDER + i // columns * side))
-    return canvas
-
-
-def _enlarged(picture: Image.Image) -> Image.Image:
-    factor = max(1, TILE // picture.width)
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-
-
-def film_strip(rows: Sequence[Sequence[Image.Image]], times: Sequence[float], title: str) -> Figure:
+def film_strip(times: Sequence[float], rows: Sequence[Sequence[Image.Image]], title: str) -> Figure:
     """One row per image: the guess z + (1 - t) v, decoded, at the times that label the columns."""
     figure = Figure(figsize=(1.3 * len(times), 1.3 * len(rows) + 0.6), layout="constrained")
     axes = figure.subplots(len(rows), len(times), squeeze=False)

@@ -34,6 +34,16 @@ def test_a_batch_is_its_members_one_by_one(model, cached):
     torch.testing.assert_close(together, torch.cat(alone, dim=1), rtol=0, atol=1e-5)
 
 
+def test_images_may_stand_at_times_of_their_own(model, prompt):
+    """velocity(z, [t_1, t_2])[i] = velocity(z, t_i)[i]."""
+    z, times = noise(2), torch.tensor([0.2, 0.7])
+    with torch.no_grad():
+        together = torch.stack(model.velocity(z, times, prompt))
+        for i, t in enumerate(times):
+            alone = torch.stack(model.velocity(z, t, prompt))
+            torch.testing.assert_close(together[:, i], alone[:, i], rtol=0, atol=1e-5)
+
+
 def test_the_cache_changes_nothing(model):
     """Keys and values of the prompt depend neither on z nor on t: computed once or every time, they are the same."""
     z = noise(4)

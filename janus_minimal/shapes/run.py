@@ -20,7 +20,7 @@ from janus_minimal.errors import InputError
 from janus_minimal.files import whole, whole_files
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline
-from janus_minimal.plots import loss_curve, sheet
+from janus_minimal.plots import loss_curve
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.examples import encode_examples
@@ -28,6 +28,7 @@ from janus_minimal.shapes.tokenizer import build_tokenizer
 from janus_minimal.shapes.train import FLOW_RECIPE, train_flow
 from janus_minimal.shapes.training import Recipe
 from janus_minimal.shapes.vae import VAE_RECIPE, draw_scenes, pictures, train_vae
+from janus_minimal.sheet import sheet
 
 EXAMPLES = 60_000  # scenes to learn from
 SHIPPED = torch.float16  # half the bytes; loading casts to whatever is asked for
