@@ -69,10 +69,14 @@ class Caption:
     def draw(self, rng: np.random.Generator) -> Scene:
         """A random scene of which the caption holds, with a margin; colours it leaves open are drawn."""
         kinds = [(colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count]
-        relation = self.relation
-        if relation is None:
-            return place(kinds, rng)
-        return place(kinds, rng, lambda scene: related(scene[0], scene[1], relation, clearly=1.3))
+        return place(kinds, rng, self._reads_well)
+
+    def _reads_well(self, scene: Scene) -> bool:
+        """Whether the relation holds by a margin; without one, two kinds are named from top to bottom."""
+        first, last = scene[0], scene[-1]
+        if self.relation is None:
+            return self.count > 1 or first.y <= last.y
+        return related(first, last, self.relation, clearly=1.3)
 
 
 def draw_caption(category: str, rng: np.random.Generator) -> Caption:
