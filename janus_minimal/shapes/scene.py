@@ -12,7 +12,7 @@ import numpy as np
 from janus_minimal.shapes.outline import OUTLINES, REACH
 
 SIDE = 48  # of the picture
-GAP = 4.0  # least distance between two objects, and from the border: one cell of the latent
+GAP = 3.0  # least distance between two objects, and from the border
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
 SHAPES = tuple(OUTLINES)
 UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangle")})  # never in training
