@@ -10,10 +10,13 @@ from safetensors.torch import load_file
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
 
+pytest_plugins = ["museum.plugin"]
+
 GOLDEN = Path(__file__).parent / "golden"
 
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("tour", max_examples=5, deadline=None, derandomize=True, database=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
@@ -26,6 +29,12 @@ def golden() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="session")
 def model() -> JanusFlow:
     return JanusFlow.from_pretrained(GOLDEN)
+
+
+@pytest.fixture(scope="session")
+def half() -> JanusFlow:
+    """The same weights, rounded to bfloat16."""
+    return JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
 
 
 @pytest.fixture(scope="session")

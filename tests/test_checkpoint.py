@@ -2,25 +2,37 @@
 
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from janus_minimal import JanusFlow
 from janus_minimal.errors import CheckpointError
 
 GOLDEN = Path(__file__).parent / "golden"
-KEY = "vision_gen_enc_aligner.weight"
+KEYS = sorted(JanusFlow.from_pretrained(GOLDEN).state_dict())
+
+
+@contextmanager
+def spoiled() -> Iterator[Path]:
+    """A copy of the golden checkpoint, to be spoiled."""
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("config.json", "model.safetensors"):
+            shutil.copy(GOLDEN / name, copy)
+        yield Path(copy)
 
 
 @pytest.fixture
-def directory(tmp_path) -> Path:
-    """A copy of the golden checkpoint, to be spoiled."""
-    for name in ("config.json", "model.safetensors"):
-        shutil.copy(GOLDEN / name, tmp_path / name)
-    return tmp_path
+def directory() -> Iterator[Path]:
+    with spoiled() as copy:
+        yield copy
 
 
 def rewrite(directory, change):
@@ -46,7 +58,10 @@ def refused(directory, *words):
 
 
 def test_save_then_load_is_the_identity(model, tmp_path):
-    """load(save(model)) = model, and nothing but the two files is left behind."""
+    """load(save(model)) = model.
+
+    And nothing but the two files is left behind.
+    """
     model.save_pretrained(tmp_path)
     again = JanusFlow.from_pretrained(tmp_path)
     assert again.config == model.config
@@ -56,7 +71,10 @@ def test_save_then_load_is_the_identity(model, tmp_path):
 
 
 def test_shards_are_one_checkpoint(model, directory):
-    """An index that maps each key to one of several files gives the same model."""
+    """load(shards, index) = load(one file).
+
+    The index maps each key to one of several files.
+    """
     weights = load_file(directory / "model.safetensors")
     (directory / "model.safetensors").unlink()
     names = {key: f"model-{1 + i % 2}-of-2.safetensors" for i, key in enumerate(sorted(weights))}
@@ -68,44 +86,83 @@ def test_shards_are_one_checkpoint(model, directory):
 
 
 def test_weights_take_the_dtype_that_is_asked_for():
-    """Every parameter, whatever the file holds."""
+    """dtype(p) = the dtype asked for, for every parameter p.
+
+    Whatever the file holds.
+    """
     half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
 
 
 def test_the_understanding_path_is_left_out(directory):
-    """Without its keys the checkpoint is as good."""
+    """load(all keys) = load(generation keys).
+
+    Understanding has a path of its own; its keys are known, and left out.
+    """
     rewrite(directory, lambda w: [w.pop(key) for key in list(w) if "_und_" in key or "lm_head" in key])
     JanusFlow.from_pretrained(directory)
 
 
 def test_attention_is_torchs_own_whatever_the_config_says():
-    """`_attn_implementation: flash_attention_2` is not obeyed."""
+    """attention = sdpa.
+
+    The official config asks for flash_attention_2, which few machines have; torch chooses the kernel itself.
+    """
     config = json.loads((GOLDEN / "config.json").read_text())
     assert config["language_config"]["_attn_implementation"] == "flash_attention_2"
     assert JanusFlow.from_pretrained(GOLDEN).llama.config._attn_implementation == "sdpa"
 
 
-def test_a_missing_key_is_named(directory):
-    """keys(file) must include keys(model)."""
-    rewrite(directory, lambda w: w.pop(KEY))
-    refused(directory, "lacks", KEY)
+@given(key=st.sampled_from(KEYS))
+def test_a_missing_key_is_named(key):
+    """keys(file) >= keys(model), else CheckpointError.
+
+    Any one that is dropped is named: a parameter without a weight would be noise.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.pop(key))
+        refused(directory, "lacks", key)
 
 
-def test_an_unknown_key_is_named(directory):
-    """keys(file) must not exceed keys(model) and the understanding path's."""
-    rewrite(directory, lambda w: w.update({"vision_gen_enc_aligner.scale": torch.ones(1)}))
-    refused(directory, "unknown key", "vision_gen_enc_aligner.scale")
+@given(key=st.sampled_from(KEYS), ending=st.text("abc_.", min_size=1, max_size=8))
+def test_an_unknown_key_is_named(key, ending):
+    """keys(file) <= keys(model) and the understanding path's, else CheckpointError.
+
+    A weight that nobody asked for belongs to another model.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key + ending: torch.ones(1)}))
+        refused(directory, "unknown key", key + ending)
 
 
-def test_a_wrong_shape_is_named(directory):
-    """shape(file, key) must be shape(model, key)."""
-    rewrite(directory, lambda w: w.update({KEY: torch.ones(64, 31)}))
-    refused(directory, KEY, "[64, 31]", "[64, 32]")
+@given(key=st.sampled_from(KEYS))
+def test_a_wrong_shape_is_named(key):
+    """shape(file, key) = shape(model, key), else CheckpointError.
+
+    Any one that has another shape is named, with both shapes.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key: torch.cat([weights[key], weights[key]])}))
+        refused(directory, f"{key} has shape", "but config.json makes it")
+
+
+@given(key=st.sampled_from(KEYS))
+def test_each_key_is_used(key):
+    """model[key] = file[key], for every key.
+
+    A key that is accepted but not used would be a silent default.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key: weights[key] + 1}))
+        changed, plain = (JanusFlow.from_pretrained(d).state_dict() for d in (directory, GOLDEN))
+    assert [k for k in plain if not torch.equal(plain[k], changed[k])] == [key]
 
 
 def test_a_truncated_file_is_named(directory):
-    """Half a file is no file."""
+    """half a file  =>  CheckpointError.
+
+    A download that broke off is not half a model.
+    """
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(directory, "model.safetensors", "not a whole safetensors file")
@@ -113,19 +170,28 @@ def test_a_truncated_file_is_named(directory):
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl"])
 def test_pickles_are_refused_with_the_reason(directory, name):
-    """Loading a pickle can run any code."""
+    """*.bin, *.pt, *.pkl  =>  CheckpointError.
+
+    Loading a pickle can run any code.
+    """
     (directory / "model.safetensors").rename(directory / name)
     refused(directory, name, "refused", "can run any code")
 
 
 def test_no_weights_at_all_says_what_would_be_right(directory):
-    """One file or shards."""
+    """no weights  =>  CheckpointError.
+
+    Right would be one file, or shards with their index.
+    """
     (directory / "model.safetensors").unlink()
     refused(directory, "holds no weights", "model.safetensors.index.json")
 
 
 def test_a_missing_directory_says_what_would_be_right(tmp_path):
-    """A bundled name, or a directory."""
+    """no directory  =>  CheckpointError.
+
+    Right would be a bundled name, or a directory.
+    """
     refused(tmp_path / "nowhere", "no checkpoint", "shapes")
 
 
@@ -138,31 +204,46 @@ def test_a_missing_directory_says_what_would_be_right(tmp_path):
     ],
 )
 def test_a_wrong_config_value_is_named(directory, section, field, value):
-    """Each field has a kind and a range."""
+    """field not of its kind or range  =>  CheckpointError.
+
+    The field and the value are named, not the line of code that fell over it.
+    """
     edit_config(directory, lambda c: c[section]["params"].update({field: value}))
     refused(directory, "config.json", field, repr(value))
 
 
 def test_sizes_that_do_not_fit_the_weights_are_named(directory):
-    """The config makes the shapes that the weights must have."""
+    """shape(config, key) != shape(file, key)  =>  CheckpointError.
+
+    The config makes the shapes that the weights must have.
+    """
     edit_config(directory, lambda c: c["language_config"].update({"intermediate_size": 100}))
     refused(directory, "mlp", "config.json")
 
 
 def test_a_config_that_is_no_json_is_named(directory):
-    """Invalid JSON is one line too."""
+    """invalid JSON  =>  CheckpointError.
+
+    One line, with the file's name.
+    """
     (directory / "config.json").write_text("{")
     refused(directory, "config.json")
 
 
 def test_padding_left_out_means_kernel_minus_stride(directory):
-    """ceil(2 - 2) = 0: the official default for the released sizes."""
+    """padding = ceil(kernel - stride) where the config leaves it out.
+
+    The official default, 0 at the released size.
+    """
     edit_config(directory, lambda c: c["vision_gen_enc_config"]["params"].pop("padding"))
     assert JanusFlow.from_pretrained(directory).vision_gen_enc_model.in_conv.padding == (0, 0)
 
 
 def test_the_released_sizes_are_the_defaults():
-    """21,614,336 and 50,561,296 parameters, counted without memory for them."""
+    """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296.
+
+    The released sizes are the defaults; counted on the meta device, without memory for them.
+    """
     from janus_minimal.config import JanusConfig
 
     with torch.device("meta"):

@@ -1,16 +1,17 @@
-"""The loop gives the official latents; two other opinions, one right and two wrong."""
-
-from pathlib import Path
+"""The loop gives the official latents; three other opinions, one right and two wrong."""
 
 import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from drawn import PROMPTS, SEEDS, WEIGHTS, normal, pair
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import DynamicCache
 
-from janus_minimal import JanusFlow, denoise, guide, time_grid
+from janus_minimal import denoise, guide, time_grid
 
-GOLDEN = Path(__file__).parent / "golden"
+STEPS = st.integers(1, 5)
 
 
 def relative(a, b):
@@ -25,14 +26,20 @@ def latents_and_velocities(model, prompt, z, steps, weight, cache=True):
 @pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize(("name", "weight"), [("loop_w1", 1.0), ("loop_w", 2.0)])
 def test_the_loop_is_the_official_one(model, prompt, golden, name, weight, cache):
-    """z_{k+1} = z_k + (t_{k+1} - t_k) v_k, against the official modules run without any cache."""
+    """z_{k+1} = z_k + (t_{k+1} - t_k) v_k.
+
+    The official modules' own latents and velocities, computed without any cache.
+    """
     z, v = latents_and_velocities(model, prompt, golden[f"{name}_z"][0], 6, weight, cache)
     assert relative(z, golden[f"{name}_z"]) < 1e-5
     assert relative(v, golden[f"{name}_v"]) < 1e-5
 
 
 def test_diffusers_scheduler_takes_the_same_steps(model, prompt, golden):
-    """diffusers counts sigma = 1 - t; with its sigmas inverted its Euler steps are ours."""
+    """sigma = 1 - t.
+
+    diffusers' Euler runs the other way; with its sigmas inverted its steps are ours.
+    """
     scheduler = FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
     scheduler.set_timesteps(sigmas=np.linspace(1, 1 / 6, 6))
     z = golden["loop_w_z"][0]
@@ -43,21 +50,13 @@ def test_diffusers_scheduler_takes_the_same_steps(model, prompt, golden):
     assert relative(z, latents_and_velocities(model, prompt, golden["loop_w_z"][0], 6, 2.0)[0][-1]) < 1e-5
 
 
-def test_the_official_demos_cache_caches_nothing_and_now_crashes(model, prompt, golden):
-    """The demo fills its list of cropped keys by looping over that list: empty in, empty out, then a tuple."""
-    cropped = []
-    for layer in cropped:  # the demo's mistake: it should loop over the model's output
-        cropped.append(layer)
-    inputs = torch.zeros(4, 45, 64)
-    with pytest.raises(AttributeError, match="get_seq_length"):
-        model.llama(inputs_embeds=inputs, past_key_values=tuple(cropped), use_cache=True)
-
-
 def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
-    """The repaired loop that is passed around keeps feeding prompt + time + image: the prompt is seen twice."""
+    """v([prompt ; prompt ; t ; z]) != v([prompt ; t ; z]).
+
+    The repaired loop that is passed around takes a real cache, yet keeps feeding the prompt: it is seen twice.
+    """
     rows, llama = prompt.batch(), model.llama
-    z = golden["loop_w_z"][0]
-    kept = DynamicCache()
+    z, kept = golden["loop_w_z"][0], DynamicCache()
     with torch.no_grad():
         for t in time_grid(6)[:-1]:
             x_emb, t_emb, skip = model.encode(torch.cat([z, z]), t)
@@ -65,39 +64,115 @@ def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
             hidden = llama(
                 inputs_embeds=new, attention_mask=rows.mask(37), past_key_values=kept, use_cache=True
             ).last_hidden_state
-            kept.crop(kept.get_seq_length() * -1 + rows.ids.shape[1])  # back to the prompt alone
+            kept.crop(rows.ids.shape[1] - kept.get_seq_length())  # back to the prompt alone
             v = model.decode(model.align_out(hidden[:, -37:], skip), t_emb, skip)
             z = z + guide(*v.chunk(2), 2.0) / 6
     assert relative(z, golden["loop_w_z"][-1]) > 0.05
 
 
-def test_steps_can_be_taken_in_two_goes(model, prompt, golden):
-    """Six steps are two steps, then four from where those ended: there is no state but z."""
-    z, times = golden["loop_w_z"][0], time_grid(6)
-    whole = list(denoise(model, prompt, z, times))
-    first = list(denoise(model, prompt, z, times[:3]))
-    rest = list(denoise(model, prompt, first[-1].z_next, times[2:]))
-    assert torch.equal(rest[-1].z_next, whole[-1].z_next)
+@given(steps=STEPS, cache=st.booleans())
+def test_s_steps_ask_the_language_model_s_times(model, prompt, steps, cache):
+    """calls = S, and one more to fill the cache.
+
+    Both velocities of a step come from one batch.
+    """
+    calls = []
+    hook = model.llama.register_forward_hook(lambda *_: calls.append(1))
+    list(denoise(model, prompt, normal(0, 2, 4, 12, 12), time_grid(steps), 2.0, cache))
+    hook.remove()
+    assert len(calls) == steps + cache
 
 
-def test_the_last_guess_is_the_final_latent(model, prompt, golden):
-    """z + (1 - t) v at the last step is the Euler step to t = 1."""
-    *_, last = denoise(model, prompt, golden["loop_w_z"][0], time_grid(6))
+@given(prompts=PROMPTS, steps=STEPS, k=st.integers(0, 5), weight=WEIGHTS, seed=SEEDS)
+def test_the_loop_can_be_left_and_taken_up(model, prompts, steps, k, weight, seed):
+    """N steps = k steps, then N - k steps from z_k.
+
+    There is no state but z: the cache is the prompt's, not the loop's.
+    """
+    prompt, times = pair(prompts), time_grid(steps + k + 1)
+    z = normal(seed, len(prompts), 4, 12, 12)
+    *_, whole = denoise(model, prompt, z, times, weight)
+    *_, first = denoise(model, prompt, z, times[: k + 2], weight)
+    *_, rest = denoise(model, prompt, first.z_next, times[k + 1 :], weight)
+    assert torch.equal(rest.z_next, whole.z_next)
+
+
+@given(prompts=PROMPTS, steps=STEPS, weight=WEIGHTS, seed=SEEDS)
+def test_every_step_is_what_its_parts_say(model, prompts, steps, weight, seed):
+    """v = guide(v_cond, v_uncond, w), (v_cond, v_uncond) = velocity(z, t), z_next = z + (t' - t) v.
+
+    The loop adds nothing to the mathematics but its order.
+    """
+    prompt, times = pair(prompts), time_grid(steps)
+    cache = model.prefill(prompt)
+    for k, step in enumerate(denoise(model, prompt, normal(seed, len(prompts), 4, 12, 12), times, weight)):
+        with torch.no_grad():
+            v_cond, v_uncond = model.velocity(step.z, step.t, prompt, cache)
+        assert (step.index, step.t) == (k, times[k])
+        assert torch.equal(step.v_cond, v_cond)
+        assert torch.equal(step.v_uncond, v_uncond)
+        torch.testing.assert_close(step.v, weight * v_cond + (1 - weight) * v_uncond, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(step.z_next, step.z + (times[k + 1] - times[k]) * step.v)
+
+
+@given(steps=STEPS, seed=SEEDS)
+def test_a_weight_of_one_is_the_conditional_loop(model, prompt, steps, seed):
+    """w = 1  =>  v = v_cond.
+
+    The unconditional rows are then computed for nothing, and change nothing.
+    """
+    for step in denoise(model, prompt, normal(seed, 2, 4, 12, 12), time_grid(steps), 1.0):
+        assert torch.equal(step.v, step.v_cond)
+
+
+@given(steps=STEPS, seed=SEEDS)
+def test_the_last_guess_is_the_final_latent(model, prompt, steps, seed):
+    """guess_{S-1} = z_{S-1} + (1 - t_{S-1}) v_{S-1} = z_S.
+
+    The last step is the rest of the way, so the film strip ends with the picture.
+    """
+    *_, last = denoise(model, prompt, normal(seed, 2, 4, 12, 12), time_grid(steps))
     torch.testing.assert_close(last.guess, last.z_next)
 
 
+def test_the_guess_goes_the_rest_of_the_way(model, prompt, golden):
+    """guess = z + (1 - t) v, at every step.
+
+    If the path were straight from here on, this is where it would end.
+    """
+    for step in denoise(model, prompt, golden["loop_w_z"][0], time_grid(6)):
+        torch.testing.assert_close(step.guess - step.z, (1 - step.index / 6) * step.v)
+
+
 def test_the_caller_may_lead_the_loop_elsewhere(model, prompt, golden):
-    """The loop goes on from step.z_next, whatever the caller left there."""
+    """z_{k+1} := x  =>  the next step starts at x.
+
+    A callback or a student can change the latent between two steps; the loop has no memory to contradict it.
+    """
     steps = denoise(model, prompt, golden["loop_w_z"][0], time_grid(6))
     first = next(steps)
     first.z_next = torch.ones_like(first.z_next)
     assert torch.equal(next(steps).z, first.z_next)
 
 
-def test_the_clock_stays_in_float32_under_bfloat16_weights(prompt, golden):
-    """t_k = k / S exactly as the grid has it; the official demo's bfloat16 clock ends at 1.0034."""
-    half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
+def test_the_clock_stays_in_float32_under_bfloat16_weights(half, prompt, golden):
+    """t_k = k / S exactly, z and v in float32.
+
+    The official demo's bfloat16 clock takes 1/30 for 0.033447 and arrives at t = 1.0034.
+    """
     steps = list(denoise(half, prompt, golden["loop_w_z"][0], time_grid(6)))
     assert [step.t.item() for step in steps] == time_grid(6)[:-1].tolist()
-    assert {step.z.dtype for step in steps} == {torch.float32}
+    assert {tensor.dtype for step in steps for tensor in (step.t, step.z, step.v, step.z_next)} == {torch.float32}
     assert relative(steps[-1].z_next, golden["loop_w_z"][-1]) < 0.05
+
+
+def test_the_network_is_told_a_thousand_times_the_exact_time(half, prompt, golden):
+    """timestep_k = 1000 k / S, in float32, whatever the weights' dtype.
+
+    bfloat16 has 8 bits: it would tell step 29 of 30 that it is at 968, not at 966.67.
+    """
+    told = []
+    hook = half.vision_gen_enc_model.time_embed.register_forward_pre_hook(lambda _, args: told.append(args[0][0]))
+    list(denoise(half, prompt, golden["loop_w_z"][0], time_grid(6)))
+    hook.remove()
+    torch.testing.assert_close(torch.stack(told), 1000 * time_grid(6)[:-1])

@@ -18,7 +18,10 @@ def latents(pipe, *arguments, **options):
 
 
 def test_the_same_seed_gives_the_same_picture_in_any_batch(pipe):
-    """Image i depends on its caption and its seed, not on its neighbours nor on where it stands."""
+    """picture(batch)[i] = picture(caption_i, seed_i).
+
+    Image i depends neither on its neighbours nor on where it stands.
+    """
     captions = ["a red circle", "a blue square above a yellow star", "two crosses"]
     together = latents(pipe, captions, generator=seeds(1, 2, 3))
     for i, caption in enumerate(captions):
@@ -29,14 +32,20 @@ def test_the_same_seed_gives_the_same_picture_in_any_batch(pipe):
 
 
 def test_noise_of_image_i_does_not_depend_on_the_number_of_images():
-    """One generator gives each image a seed of its own, in turn."""
+    """noise(B)[i] = noise(B')[i] for i < B, B'; noise_i != noise_j.
+
+    One generator gives each image a seed of its own, in turn.
+    """
     few, many = (image_noise((4, 12, 12), n, torch.Generator().manual_seed(5)) for n in (2, 5))
     assert torch.equal(few, many[:2])
     assert not torch.equal(many[0], many[1])
 
 
 def test_the_pipeline_is_the_loop(pipe):
-    """pipe(...) = the last z_next of denoise on the same noise."""
+    """pipe(prompt, z_0) = z_S of denoise(prompt, z_0).
+
+    The pipeline adds text, noise and pixels to the loop, and no arithmetic.
+    """
     z = image_noise(pipe.latent_shape, 1, seeds(7))
     prompt = PromptPair.from_text("a green circle", pipe.tokenizer)
     *_, last = denoise(pipe.model, prompt, z, time_grid(3), 2.5)
@@ -44,14 +53,20 @@ def test_the_pipeline_is_the_loop(pipe):
 
 
 def test_guidance_scale_is_another_name_for_the_weight(pipe):
-    """diffusers' users call it guidance_scale."""
+    """pipe(guidance_scale = w) = pipe(cfg_weight = w).
+
+    The name that diffusers' users know.
+    """
     a = latents(pipe, "a star", generator=seeds(1), guidance_scale=3.0)
     b = latents(pipe, "a star", generator=seeds(1), cfg_weight=3.0)
     assert torch.equal(a, b)
 
 
 def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
-    """callback(pipe, index, t, {"latents", "guess"}); what it gives back is where the loop goes on."""
+    """z_{k+1} := callback(pipe, k, t_k, {latents, guess})[latents].
+
+    diffusers' convention: what the callback gives back is where the loop goes on.
+    """
     told = []
 
     def stop_at_zero(pipe, index, t, tensors):
@@ -64,7 +79,10 @@ def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
 
 
 def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
-    """pixels = clamp(vae.decode(z / scaling_factor)), -1..1 to 0..255."""
+    """pixels = 127.5 (1 + clamp(vae.decode(z / scaling_factor))).
+
+    Training multiplied the latents by the factor, to unit variance; decoding divides.
+    """
     z = latents(pipe, "a star", generator=seeds(1))
     with torch.no_grad():
         decoded = pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample.clamp(-1, 1)
@@ -84,12 +102,18 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
     ],
 )
 def test_a_wrong_number_is_one_line_that_says_what_would_be_right(pipe, wrong):
-    """Steps are 1 or more, weights finite, generators one or one each."""
+    """S >= 1, |w| < inf, generators: one or B, latents: [B, c, H, W]; else InputError.
+
+    Anything else would end in noise, or in somebody else's stack trace.
+    """
     with pytest.raises(InputError, match="right would be"):
         pipe("a star", progress=False, **wrong)
 
 
 def test_a_vae_that_is_not_there_is_named(tmp_path):
-    """The VAE has a directory of its own."""
+    """no config.json  =>  CheckpointError.
+
+    The VAE has a directory of its own, and it is named.
+    """
     with pytest.raises(CheckpointError, match=r"holds no config.json.*AutoencoderKL"):
         JanusFlowPipeline.from_pretrained("shapes", vae=tmp_path)

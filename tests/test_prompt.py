@@ -2,22 +2,22 @@
 
 import pytest
 import torch
+from drawn import PROMPTS, SEEDS, normal, pair
 from hypothesis import given
 from hypothesis import strategies as st
 
 from janus_minimal import PromptPair
 from janus_minimal.errors import PromptError
 
-PROMPTS = st.lists(st.lists(st.integers(3, 90), min_size=2, max_size=12), min_size=1, max_size=4)
-
-
-def pair(prompts, images=1, pad_id=0):
-    return PromptPair.from_ids([torch.tensor(ids) for ids in prompts], images, pad_id)
+T = torch.tensor(0.4)
 
 
 @given(prompts=PROMPTS)
 def test_the_last_token_is_dropped_and_the_rest_kept(prompts):
-    """Conditional row: ids[:-1], right-aligned; the time token takes the last one's place."""
+    """cond = ids[:-1], right-aligned.
+
+    The time token takes the last one's place, right before the image.
+    """
     rows = pair(prompts).rows
     for row, visible, ids in zip(rows.ids, rows.visible, prompts, strict=False):
         assert row[visible].tolist() == ids[:-1]
@@ -26,16 +26,37 @@ def test_the_last_token_is_dropped_and_the_rest_kept(prompts):
 
 @given(prompts=PROMPTS)
 def test_the_unconditional_row_shows_the_first_token_alone(prompts):
-    """visible = {first token}; its words' places hold padding, hidden."""
+    """visible(uncond) = {first token}.
+
+    Its words' places hold padding, and are hidden on top.
+    """
     rows = pair(prompts).rows
     for row, visible, ids in zip(rows.ids[len(prompts) :], rows.visible[len(prompts) :], prompts, strict=True):
         assert row[visible].tolist() == ids[:1]
         assert (row[~visible] == 0).all()
 
 
+@given(prompts=PROMPTS, seed=SEEDS)
+def test_the_unconditional_row_knows_the_number_of_words_alone(prompts, seed):
+    """uncond(words) = uncond(other words), as many.
+
+    So guidance compares the words with no words, not with other words.
+    """
+    words = torch.Generator().manual_seed(seed)
+    others = [[ids[0], *torch.randint(3, 90, (len(ids) - 1,), generator=words).tolist()] for ids in prompts]
+    half = len(prompts)
+    rows, other_rows = pair(prompts).rows, pair(others).rows
+    assert torch.equal(rows.ids[half:], other_rows.ids[half:])
+    assert torch.equal(rows.visible[half:], other_rows.visible[half:])
+    assert torch.equal(rows.positions, other_rows.positions)
+
+
 @given(prompts=PROMPTS, new=st.integers(1, 5))
 def test_each_row_stands_where_it_would_stand_alone(prompts, new):
-    """Positions 0..L-1 for the words and L..L+n-1 for the new tokens, hidden or not: hiding does not renumber."""
+    """positions = 0 .. L-1 for the words, L .. L+n-1 for the n new tokens.
+
+    Hiding does not renumber, and neither does padding on the left.
+    """
     rows = pair(prompts).rows
     after = rows.new_positions(new)
     for i, ids in enumerate(prompts * 2):
@@ -44,9 +65,24 @@ def test_each_row_stands_where_it_would_stand_alone(prompts, new):
         assert after[i].tolist() == list(range(length, length + new))
 
 
+@given(prompts=PROMPTS, new=st.integers(1, 5))
+def test_new_tokens_are_always_seen(prompts, new):
+    """mask(n) = [visible ; 1 ... 1].
+
+    What is hidden is hidden in the prompt alone.
+    """
+    rows = pair(prompts).rows
+    mask = rows.mask(new)
+    assert torch.equal(mask[:, :-new], rows.visible)
+    assert mask[:, -new:].all()
+
+
 @given(prompts=PROMPTS, images=st.integers(1, 3))
 def test_images_of_one_prompt_stand_together(prompts, images):
-    """Row (p k + i) of either half is prompt p's."""
+    """batch row (p k + i) of either half = prompt p's row.
+
+    B conditional rows, then B unconditional ones, so that chunk(2) parts them.
+    """
     prompt = pair(prompts, images)
     batch = prompt.batch()
     assert len(batch.ids) == 2 * prompt.images == 2 * images * len(prompts)
@@ -56,34 +92,74 @@ def test_images_of_one_prompt_stand_together(prompts, images):
 
 @given(prompts=PROMPTS)
 def test_training_drops_whole_rows(prompts):
-    """drop(d)[p] = uncond[p] where d, else cond[p]."""
+    """drop(d)[p] = uncond[p] where d[p], else cond[p].
+
+    Training learns the very rows that guidance will ask for.
+    """
     prompt = pair(prompts)
     dropped = torch.arange(len(prompts)) % 2 == 0
     for i, row in enumerate(prompt.drop(dropped).visible):
         assert torch.equal(row, prompt.rows.visible[i + len(prompts) * bool(dropped[i])])
 
 
+@given(prompts=PROMPTS, seed=SEEDS)
+def test_hidden_places_carry_no_gradient(model, prompts, seed):
+    """d v / d embedding[pad] = 0.
+
+    Padding stands in hidden places alone, so nothing flows through it.
+    """
+    v = model.velocity(normal(seed, len(prompts), 4, 12, 12), T, pair(prompts))
+    table = model.llama.embed_tokens.weight
+    (gradient,) = torch.autograd.grad(v[0].square().mean() + v[1].square().mean(), [table])
+    assert not gradient[0].any()
+    assert gradient[prompts[0][0]].any()
+
+
+@given(prompts=PROMPTS, pad_id=st.integers(1, 2), seed=SEEDS)
+def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
+    """v(pad = a) = v(pad = b).
+
+    Padding is hidden in every row, so its embedding reaches nothing.
+    """
+    z = normal(seed, len(prompts), 4, 12, 12)
+    with torch.no_grad():
+        a, b = (torch.stack(model.velocity(z, T, pair(prompts, pad_id=pad))) for pad in (0, pad_id))
+    assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize(("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1]], 1)])
 def test_nothing_to_ask_for_is_an_error(prompts, images):
-    """At least one prompt of at least two tokens, and at least one image."""
+    """P >= 1, L >= 1, k >= 1.
+
+    At least one prompt of at least two tokens, and at least one image.
+    """
     with pytest.raises(PromptError):
         pair(prompts, images)
 
 
 def test_an_unknown_word_is_named_with_the_known_ones(pipe):
-    """The small tokenizer knows some thirty words, and says so."""
+    """word not in vocabulary  =>  PromptError.
+
+    The small tokenizer knows some thirty words, and says which.
+    """
     with pytest.raises(PromptError, match=r'does not know "pink"; it knows: a, above, an, .*yellow'):
         PromptPair.from_text("a pink circle", pipe.tokenizer)
 
 
 def test_an_empty_caption_is_an_error(pipe):
-    """Nothing but spaces says nothing."""
+    """ "" =>  PromptError.
+
+    Nothing but spaces says nothing.
+    """
     with pytest.raises(PromptError, match="empty"):
         PromptPair.from_text("  ", pipe.tokenizer)
 
 
 def test_the_chat_template_surrounds_the_caption(pipe):
-    """bos, user:, the words, assistant:; <begin_of_image> is the last token, so it is the one that is dropped."""
+    """ids = [bos, user:, words, assistant:, <begin_of_image>], the last dropped.
+
+    The official template, filled with the caption stripped of spaces.
+    """
     ids = PromptPair.from_text(" a red circle ", pipe.tokenizer).rows.ids[0]
     words = ["<｜begin▁of▁sentence｜>", "user:", "a", "red", "circle", "assistant:"]
     assert pipe.tokenizer.convert_ids_to_tokens(ids) == words

@@ -23,21 +23,30 @@ def drawn(category, seed):
 
 @given(**ANY)
 def test_captions_parse_back(category, seed):
-    """parse(str(caption)) = caption."""
+    """parse(str(caption)) = caption.
+
+    A caption's words say all there is to it.
+    """
     caption, _ = drawn(category, seed)
     assert Caption.parse(str(caption)) == caption
 
 
 @given(**ANY)
 def test_a_caption_holds_of_the_scene_it_draws(category, seed):
-    """holds(draw(caption))."""
+    """caption.holds(caption.draw(seed)).
+
+    Scenes are drawn from their captions, not described afterwards.
+    """
     caption, scene = drawn(category, seed)
     assert caption.holds(scene)
 
 
 @given(**ANY)
 def test_a_scene_with_a_thing_too_many_or_too_few_is_another(category, seed):
-    """Captions are exact: nothing missing, nothing more."""
+    """holds(scene)  =>  not holds(scene - a thing), not holds(scene + a thing).
+
+    Captions are exact: nothing missing, nothing more.
+    """
     caption, scene = drawn(category, seed)
     assert not caption.holds(scene[1:])
     assert not caption.holds(scene + scene[:1])
@@ -45,14 +54,20 @@ def test_a_scene_with_a_thing_too_many_or_too_few_is_another(category, seed):
 
 @given(category=st.sampled_from(SEEN_CATEGORIES), seed=st.integers(0, 2**32))
 def test_training_never_shows_an_unseen_pair(category, seed):
-    """A tenth of the pairs stays out, in captions and in pictures."""
+    """(colour, shape) in UNSEEN  =>  in no training scene.
+
+    A tenth of the pairs stays out, in captions and in pictures.
+    """
     _, scene = drawn(category, seed)
     assert not {(thing.colour, thing.shape) for thing in scene} & UNSEEN
 
 
 @given(**ANY)
 def test_things_neither_overlap_nor_leave_the_picture(category, seed):
-    """Coverages are disjoint and whole."""
+    """coverage_a coverage_b = 0, and 0 along the border.
+
+    Else no scorer could tell what is where.
+    """
     _, scene = drawn(category, seed)
     covers = [coverage(thing.shape, thing.x, thing.y, thing.size) for thing in scene]
     for a, b in combinations(covers, 2):
@@ -64,7 +79,10 @@ def test_things_neither_overlap_nor_leave_the_picture(category, seed):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_shapes_area_and_centre_are_what_they_say(shape):
-    """area = size^2, centre of gravity = (x, y): what the scorer rests on."""
+    """area = size^2, centre of gravity = (x, y).
+
+    The scorer measures both, and takes them for the shape's own.
+    """
     cover = coverage(shape, 23.3, 25.1, 14.0)
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
     assert cover.sum() == pytest.approx(14.0**2, rel=0.02)
@@ -73,7 +91,10 @@ def test_a_shapes_area_and_centre_are_what_they_say(shape):
 
 
 def test_the_same_seed_draws_the_same_picture():
-    """Everything comes from one generator."""
+    """draw(seed) = draw(seed).
+
+    Everything comes from one generator.
+    """
     a, b = (render(drawn("position", 7)[1]) for _ in range(2))
     assert (a == b).all()
     assert not (a == render(drawn("position", 8)[1])).all()
@@ -89,7 +110,10 @@ def test_the_same_seed_draws_the_same_picture():
     ],
 )
 def test_captions_are_correct_english(caption, text):
-    """Articles, plurals and joints."""
+    """str(caption) is English.
+
+    Articles, plurals and joints.
+    """
     assert str(caption) == text
 
 
@@ -97,6 +121,19 @@ def test_captions_are_correct_english(caption, text):
     "text", ["", "red circle", "a orange circle", "two circle", "a pink star", "a star or a cross"]
 )
 def test_what_is_no_caption_is_named(text):
-    """parse raises PromptError with the text."""
+    """not a caption  =>  PromptError.
+
+    The text is named, with one that would be right.
+    """
     with pytest.raises(PromptError, match=f'"{text}"'):
         Caption.parse(text)
+
+
+@given(category=st.sampled_from(["two objects", "colour attribution"]), seed=st.integers(0, 2**32))
+def test_two_things_are_named_from_top_to_bottom(category, seed):
+    """y(first) <= y(second), where no relation says otherwise.
+
+    Captions name things in the order in which a causal backbone reads the picture.
+    """
+    _, (first, second) = drawn(category, seed)
+    assert first.y <= second.y

@@ -37,13 +37,19 @@ def changed_by_one_word(caption):
 
 
 def test_rendered_truth_is_accepted(truths):
-    """At least 99.5 % of captions hold of their own pictures."""
+    """P(satisfies(render(scene), caption)) >= 0.995.
+
+    The scorer reads back what was drawn.
+    """
     accepted = [satisfies(render(scene), caption) for caption, scene in truths]
     assert np.mean(accepted) >= 0.995
 
 
 def test_what_one_word_makes_false_is_refused(truths):
-    """At most 0.5 % of the captions that one changed word makes false are accepted."""
+    """P(satisfies(render(scene), false caption)) <= 0.005.
+
+    False by one word: another colour, shape, number or relation.
+    """
     accepted = []
     for caption, scene in truths:
         seen = detect(render(scene))
@@ -53,7 +59,10 @@ def test_what_one_word_makes_false_is_refused(truths):
 
 
 def test_truth_is_accepted_after_the_vae(truths, pipe):
-    """At least 98 % after encoding and decoding, at the bundled VAE's precision."""
+    """P(satisfies(vae(render(scene)), caption)) >= 0.98.
+
+    So a low score is the flow's fault, not the VAE's.
+    """
     some = truths[::3]
     with torch.no_grad():
         latents = pipe.vae.encode(pictures([scene for _, scene in some])).latent_dist.mean
@@ -64,7 +73,10 @@ def test_truth_is_accepted_after_the_vae(truths, pipe):
 
 @given(seed=st.integers(0, 999), dx=st.integers(-8, 8), dy=st.integers(-8, 8))
 def test_a_moved_scene_is_seen_as_before_but_moved(seed, dx, dy):
-    """detect(shift(scene)) = shift(detect(scene))."""
+    """detect(shift(scene)) = shift(detect(scene)).
+
+    What a thing is does not depend on where it is.
+    """
     rng = np.random.default_rng(seed)
     (thing,) = draw_caption("colours", rng).draw(rng)
     middle = replace(thing, x=24.0, y=24.0, size=12.0)
@@ -74,7 +86,10 @@ def test_a_moved_scene_is_seen_as_before_but_moved(seed, dx, dy):
 
 
 def test_what_is_no_shape_and_no_colour_of_this_world_is_unknown():
-    """A brown ragged patch satisfies no caption; an empty sheet shows nothing."""
+    """detect(smudge) = unknown, detect(paper) = nothing.
+
+    The scorer may say that it does not know.
+    """
     picture = render(()).copy()
     assert detect(picture) == ()
     picture[10:14, 4:40], picture[10:30, 4:8] = (90, 60, 30), (90, 60, 30)

@@ -41,8 +41,12 @@ def uninterrupted(tmp_path_factory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_losses(uninterrupted, tmp_path):
-    """Everything random in step k comes from (seed, k): after kill -9, losses bit-equal to the uninterrupted run's."""
+    """losses(killed, resumed) = losses(uninterrupted), to the bit.
+
+    Everything random in step k comes from (seed, k).
+    """
     process = subprocess.Popen([sys.executable, "-m", "janus_minimal", "train", "--out", str(tmp_path), *OPTIONS])
     while process.poll() is None and not (tmp_path / "flow.training.safetensors").exists():
         time.sleep(0.05)
@@ -54,8 +58,12 @@ def test_a_killed_run_goes_on_with_the_same_losses(uninterrupted, tmp_path):
     assert losses(tmp_path) == losses(uninterrupted)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
-    """Each takes its share of the same batch and the gradients are averaged: the same losses, up to rounding."""
+    """losses(2 processes) = losses(1 process), up to rounding.
+
+    Each takes its share of the same batch, and the gradients are averaged.
+    """
     launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
     plain = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal", "train")
     command = [sys.executable, *launch, *plain, "--out", str(tmp_path), "--device", "cpu", *OPTIONS]
@@ -64,7 +72,10 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
 
 
 def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
-    """The official layout with its VAE, and how it went as pictures."""
+    """train(directory)  =>  pipeline(directory).
+
+    The official layout with its VAE, and how it went as pictures.
+    """
     pipe = JanusFlowPipeline.from_pretrained(uninterrupted)
     assert pipe("a red circle", 1, progress=False).images[0].size == (48, 48)
     written = {path.name for path in uninterrupted.iterdir()}
@@ -73,26 +84,38 @@ def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted):
-    """The same command again has nothing to do."""
+    """train(train(directory)) = train(directory).
+
+    The same command again has nothing to do.
+    """
     before = (uninterrupted / "model.safetensors").read_bytes()
     train(uninterrupted)
     assert (uninterrupted / "model.safetensors").read_bytes() == before
 
 
 def test_another_recipe_does_not_go_on_with_this_run(uninterrupted):
-    """Other steps, other rates: it would be neither run."""
+    """recipe != recipe of the run  =>  InputError.
+
+    Other steps, other rates: it would be neither run.
+    """
     with pytest.raises(InputError, match="train in another directory"):
         train(uninterrupted, replace(FLOW, steps=6))
 
 
 def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
-    """Their latents are there already, and are not these."""
+    """examples != examples of the run  =>  InputError.
+
+    Their latents are there already, and are not these.
+    """
     with pytest.raises(InputError, match="holds 12 examples, not 13"):
         train_all(uninterrupted, Accelerator(cpu=True), VAE, FLOW, EXAMPLES + 1)
 
 
 def test_the_loss_falls(tmp_path):
-    """Thirty steps on a dozen scenes learn something."""
+    """mean(last losses) < 0.9 mean(first losses).
+
+    Thirty steps on a dozen scenes learn something.
+    """
     recipe = replace(FLOW, steps=30, batch_size=12, warmup=5, save_every=30)
     train_all(tmp_path, Accelerator(cpu=True), VAE, recipe, EXAMPLES)
     path = losses(tmp_path)

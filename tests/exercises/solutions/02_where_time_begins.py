@@ -1,0 +1,13 @@
+"""2. Where time begins and ends.
+
+Catches  step_count, time_runs_backwards
+"""
+
+from janus_minimal import time_grid
+
+
+def test_the_grid_runs_from_noise_to_data():
+    times = time_grid(7)
+    assert len(times) == 8
+    assert times[0] == 0
+    assert times[-1] == 1

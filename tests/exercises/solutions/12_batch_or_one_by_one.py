@@ -1,0 +1,17 @@
+"""12. A batch, or one by one.
+
+Catches  padding_numbered, prompts_dealt_in_turn
+"""
+
+import torch
+
+from janus_minimal import PromptPair
+
+
+def test_neighbours_make_no_difference(model):
+    prompts, z = [torch.arange(3, 12), torch.arange(40, 44)], torch.randn(4, 4, 12, 12)
+    with torch.no_grad():
+        together = torch.stack(model.velocity(z, 0.3, PromptPair.from_ids(prompts, images_per_prompt=2)))
+        for i in range(4):
+            alone = torch.stack(model.velocity(z[i : i + 1], 0.3, PromptPair.from_ids([prompts[i // 2]])))
+            torch.testing.assert_close(together[:, i : i + 1], alone, rtol=0, atol=1e-5)

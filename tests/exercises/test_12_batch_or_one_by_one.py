@@ -1,0 +1,16 @@
+"""12. A batch, or one by one.
+
+Law      velocity(batch)[i] = velocity(member i), for prompts of different lengths and two images of each.
+Hint     The images of prompt 0 come first, then those of prompt 1: member i has prompt i // 2.
+Catches  padding_numbered, prompts_dealt_in_turn
+"""
+
+import torch
+from exercises.start import not_attempted
+
+from janus_minimal import PromptPair
+
+
+def test_neighbours_make_no_difference(model):
+    prompts, z = [torch.arange(3, 12), torch.arange(40, 44)], torch.randn(4, 4, 12, 12)
+    not_attempted()  # replace this line by the law

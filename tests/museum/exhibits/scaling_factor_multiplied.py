@@ -1,0 +1,14 @@
+"""Latents are multiplied by the scaling factor before decoding.
+
+Encoding multiplies, decoding divides; some write 1 / 0.18215 instead, some define the factor the other way round:
+https://github.com/Project-MONAI/GenerativeModels/pull/214, https://github.com/hpcaitech/Open-Sora/issues/838.
+"""
+
+from diffusers.image_processor import VaeImageProcessor
+from museum.plant import instead_of
+
+
+@instead_of("pipeline:JanusFlowPipeline.to_pictures")
+def to_pictures(self, latents, output_type="pil"):
+    pixels = self.vae.decode(latents * self.vae.config.scaling_factor).sample.detach()
+    return VaeImageProcessor().postprocess(pixels, output_type=output_type)

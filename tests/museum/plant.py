@@ -1,0 +1,26 @@
+"""How an exhibit plants its bug: one function of the package gives way to another, wherever it was imported."""
+
+import sys
+from collections.abc import Callable
+from pkgutil import resolve_name
+from typing import Any
+
+
+def instead_of(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put the decorated function in the place of the package's `name`, say "flow:guide" or "model:JanusFlow.think".
+
+    Nothing is put back: an exhibit has a process of its own.
+    """
+    *owners, attribute = name.split(":")[1].split(".")
+    owner = resolve_name(f"janus_minimal.{name.split(':')[0]}:{'.'.join(owners)}")
+    original = vars(owner)[attribute]
+
+    def plant(bug: Callable[..., Any]) -> Callable[..., Any]:
+        wrapped = type(original)(bug) if isinstance(original, classmethod | property) else bug
+        for place in [owner, *(module for key, module in sys.modules.items() if key.startswith("janus_minimal"))]:
+            for key, value in list(vars(place).items()):
+                if value is original:
+                    setattr(place, key, wrapped)
+        return bug
+
+    return plant

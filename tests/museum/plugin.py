@@ -1,0 +1,31 @@
+"""pytest's options for students: `--exhibit NAME` plants a bug, `--grade` grades the exercises."""
+
+import importlib
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The two options."""
+    group = parser.getgroup("janus_minimal")
+    group.addoption("--exhibit", metavar="NAME", help="plant this bug of the museum: some law should catch it")
+    group.addoption("--grade", action="store_true", help="grade the exercises instead of running the tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Plant the bug before any test is collected."""
+    if name := config.getoption("--exhibit"):
+        try:
+            importlib.import_module(f"museum.exhibits.{name}")
+        except ModuleNotFoundError:
+            raise pytest.UsageError(f"no exhibit {name}: tests/museum/exhibits/ holds one file for each") from None
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Grade in place of the ordinary run."""
+    if not config.getoption("--grade"):
+        return None
+    from exercises.grade import EXERCISES, grade, report  # only now: the bug must be planted first
+
+    print(report(grade(EXERCISES)))
+    return 0

@@ -1,0 +1,92 @@
+"""A tour of the museum: which laws catch which exhibit?
+
+    python -m museum.tour        from tests/, writes docs/museum.json
+
+Each run has a fresh process, forked from one that has imported the heavy libraries already.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from tqdm import tqdm
+
+TESTS = Path(__file__).parent.parent
+EXHIBITS = tuple(sorted(path.stem for path in (TESTS / "museum" / "exhibits").glob("*.py")))
+PROJECT = TESTS.parent / "pyproject.toml"
+RECORD = TESTS.parent / "docs" / "museum.json"
+ROOMS = (  # all but the slow ones
+    "flow",
+    "uvit",
+    "prompt",
+    "cache",
+    "model",
+    "denoise",
+    "pipeline",
+    "checkpoint",
+    "shapes/caption",
+    "shapes/score",
+)
+HEAVY = ["torch", "transformers", "diffusers", "accelerate", "scipy.ndimage", "skimage.measure"]
+
+Run = tuple[tuple[str, ...], str | None]  # what to give pytest, and the exhibit to plant
+
+
+class Failures:
+    """Remembers what failed, by pytest's own names without parameters; a file that cannot be read counts whole."""
+
+    def __init__(self) -> None:
+        self.passed: set[str] = set()
+        self.failed: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid.split("[")[0])
+        elif report.passed and report.when == "call":
+            self.passed.add(report.nodeid.split("[")[0])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+
+def room(name: str) -> str:
+    """The file of laws of one room of the package."""
+    *folder, file = name.split("/")
+    return str(TESTS.joinpath(*folder, f"test_{file}.py"))
+
+
+def _run(run: Run) -> tuple[set[str], set[str]]:
+    arguments, exhibit = run
+    os.environ["HYPOTHESIS_PROFILE"] = "tour"
+    failures = Failures()
+    options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT), "-p", "museum.plugin"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the libraries were imported before pytest ran
+    planted = ["--exhibit", exhibit] if exhibit else []
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        pytest.main([*options, *planted, *arguments], plugins=[failures])
+    return failures.passed - failures.failed, failures.failed
+
+
+def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
+    """What passes and what fails, for each run of pytest."""
+    runs, os.environ["OMP_NUM_THREADS"] = list(runs), "1"  # one core each
+    context = get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        return list(tqdm(pool.imap(_run, runs, chunksize=1), total=len(runs)))
+
+
+def main() -> None:
+    """Plant every exhibit in turn, and record the laws that fail."""
+    laws = tuple(room(name) for name in ROOMS)
+    caught = [sorted(failed) for _, failed in passed_and_failed((laws, exhibit) for exhibit in EXHIBITS)]
+    RECORD.write_text(json.dumps(dict(zip(EXHIBITS, caught, strict=True)), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
