@@ -32,7 +32,7 @@ def test_the_grid_starts_at_noise_and_ends_at_data(steps):
 
 @given(steps=STEPS)
 def test_s_steps_ask_the_field_s_times(steps):
-    """|{v(z_k, t_k)}| = S, at t_0 .. t_{S-1}.
+    """asked: t_0 .. t_{S-1}, S times in all.
 
     Each step starts where it asks; nothing is asked at t = 1, where nothing is left to do.
     """

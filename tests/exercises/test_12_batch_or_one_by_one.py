@@ -2,7 +2,7 @@
 
 Law      velocity(batch)[i] = velocity(member i), for prompts of different lengths and two images of each.
 Hint     The images of prompt 0 come first, then those of prompt 1: member i has prompt i // 2.
-Catches  padding_numbered, prompts_dealt_in_turn
+Catches  prompts_dealt_in_turn, mask_shifted_by_one
 """
 
 import torch

@@ -1,6 +1,6 @@
 """12. A batch, or one by one.
 
-Catches  padding_numbered, prompts_dealt_in_turn
+Catches  prompts_dealt_in_turn, mask_shifted_by_one
 """
 
 import torch
