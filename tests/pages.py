@@ -5,6 +5,7 @@ python tests/pages.py        writes both
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,25 +59,58 @@ def laws_page() -> str:
 
 
 def museum_page() -> str:
-    """Every exhibit with its story, its code and the laws that catch it; then the table exhibit x law."""
-    record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
-    lines = ["# Museum", "", f"{len(record)} bugs that were made in public, or are easy to make."]
+    """Every exhibit with its story, its code and the laws that catch it, by rooms; then the table exhibit x law."""
+    exhibits = _exhibits()
+    lines = ["# Museum", "", f"{len(exhibits)} bugs that were made in public, or are easy to make."]
     lines += ["`pytest --exhibit NAME` plants one, and then the laws that it says here must fail."]
-    for index, (name, caught) in enumerate(record.items(), 1):
-        title, story, code = _exhibit(TESTS / "museum" / "exhibits" / f"{name}.py")
-        lines += ["", f"## {index}. {title}", "", f"`{name}`: {story}", "", "```python", code, "```", ""]
-        lines += [f"Caught by {len(caught)} laws, among them: {'; '.join(_sentence(law) for law in caught[:3])}."]
-    return "\n".join([*lines, "", *_table(record), ""])
+    for index, exhibit in enumerate(exhibits, 1):
+        if index == 1 or exhibit.room != exhibits[index - 2].room:
+            lines += ["", f"## `{exhibit.room}.py`"]
+        lines += ["", f"### {index}. {exhibit.title}", "", f"`{exhibit.name}`: {_linked(exhibit.story)}", ""]
+        lines += ["```python", exhibit.code, "```", "", f"Caught by {_few(exhibit.caught)}."]
+    return "\n".join([*lines, "", *_table(exhibits), ""])
 
 
-def _table(record: dict[str, list[str]]) -> list[str]:
+@dataclass(frozen=True)
+class Exhibit:
+    """A bug, where it is planted, and the laws that fail."""
+
+    name: str
+    room: str
+    title: str
+    story: str
+    code: str
+    caught: list[str]
+
+
+def _exhibits() -> list[Exhibit]:
+    """All exhibits, in the order of the rooms."""
+    record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
+    exhibits = [_exhibit(name, caught) for name, caught in record.items()]
+    rooms = [*ROOMS, *(exhibit.room for exhibit in exhibits)]
+    return sorted(exhibits, key=lambda exhibit: rooms.index(exhibit.room))
+
+
+def _exhibit(name: str, caught: list[str]) -> Exhibit:
+    source = (TESTS / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8")
+    title, story = (ast.get_docstring(ast.parse(source)) or "").split("\n\n", 1)
+    code = source[source.index("@instead_of") :].rstrip()
+    return Exhibit(name, code.split('"')[1].split(":")[0], title.rstrip("."), " ".join(story.split()), code, caught)
+
+
+def _few(caught: list[str]) -> str:
+    """The first laws of a list, and how many more."""
+    told = "; ".join(f"*{_sentence(law)}*" for law in caught[:4])
+    return told + (f"; and {len(caught) - 4} more" if len(caught) > 4 else "")
+
+
+def _table(exhibits: list[Exhibit]) -> list[str]:
     """A row for each law that catches anything, a column for each exhibit by its number."""
-    numbers = range(1, len(record) + 1)
-    head = ["## Exhibit × law", "", f"| law | {' | '.join(map(str, numbers))} |", f"| --- |{' --- |' * len(record)}"]
-    caught = [law for path in files() for law in _names(path) if any(law in laws for laws in record.values())]
-    return head + [
-        f"| {_sentence(law)} | {' | '.join('●' if law in laws else '' for laws in record.values())} |" for law in caught
-    ]
+    numbers = " | ".join(str(index) for index in range(1, len(exhibits) + 1))
+    head = ["## Exhibit × law", "", f"| law | {numbers} |", f"| --- |{' --- |' * len(exhibits)}"]
+    caught = [law for path in files() for law in _names(path) if any(law in exhibit.caught for exhibit in exhibits)]
+    marks = {law: ("●" if law in exhibit.caught else "" for exhibit in exhibits) for law in caught}
+    return head + [f"| {_sentence(law)} | {' | '.join(marks[law])} |" for law in caught]
 
 
 def _names(path: Path) -> list[str]:
@@ -87,10 +121,9 @@ def _sentence(law: str) -> str:
     return Law(law.split("::")[-1], "", "").sentence
 
 
-def _exhibit(path: Path) -> tuple[str, str, str]:
-    source = path.read_text(encoding="utf-8")
-    title, story = (ast.get_docstring(ast.parse(source)) or "").split("\n\n", 1)
-    return title.rstrip("."), " ".join(story.split()), source[source.index("@instead_of") :].rstrip()
+def _linked(text: str) -> str:
+    """Addresses as links."""
+    return re.sub(r"https://[^\s,;)]*[^\s,;).:]", r"<\g<0>>", text)
 
 
 def _named(path: Path) -> str:

@@ -1,8 +1,8 @@
 """Positions are counted from the left edge, padding included.
 
 Without position_ids Llama numbers whatever stands there, so a short prompt in a batch begins at position 7, say:
-https://github.com/huggingface/transformers/issues/33095. Rotary attention sees only differences of positions, so here no
-velocity changes, and only a law about the positions themselves can tell; with learned positions pictures would suffer.
+https://github.com/huggingface/transformers/issues/33095. Rotary attention sees only differences of positions, so here
+no velocity changes, and only a law about the positions themselves can tell; learned positions would show it.
 """
 
 import torch
