@@ -54,7 +54,7 @@ def laws_page() -> str:
     lines = ["# Laws", "", f"What must be true of this system: {number} laws, each of them a test."]
     for path in files():
         lines += ["", f"## `{_named(path)}`", "", "| law | equation | why |", "| --- | --- | --- |"]
-        lines += [f"| {law.sentence} | `{_cell(law.equation)}` | {_cell(law.why)} |" for law in laws(path)]
+        lines += [f"| {_anchored(law)} | `{_cell(law.equation)}` | {_cell(law.why)} |" for law in laws(path)]
     return "\n".join([*lines, ""])
 
 
@@ -128,6 +128,11 @@ def _linked(text: str) -> str:
 
 def _named(path: Path) -> str:
     return str(path.relative_to(TESTS).with_suffix("")).replace("test_", "") + ".py"
+
+
+def _anchored(law: Law) -> str:
+    """The sentence, where other pages can link to it by the test's name."""
+    return f'<a id="{law.name}"></a>{law.sentence}'
 
 
 def _cell(text: str) -> str:

@@ -33,22 +33,31 @@ def title_and_exhibits(path: Path) -> tuple[str, list[str]]:
 
 
 def grade(files: Sequence[Path]) -> list[Grade]:
-    """Run each law on the package as it is and, where it holds, on the package with each bug."""
-    plain = dict(zip(files, passed_and_failed(((str(path),), None) for path in files), strict=True))
-    sound = [path for path, (passed, failed) in plain.items() if passed and not failed]
-    planted = [(path, exhibit) for path in sound for exhibit in title_and_exhibits(path)[1]]
-    results = passed_and_failed(((str(path),), exhibit) for path, exhibit in planted)
-    caught = {run for run, (_, failed) in zip(planted, results, strict=True) if failed}
-    return [Grade(title_and_exhibits(path)[0], _status(path, *plain[path], caught)) for path in files]
+    """Run the laws on the package as it is and, where they hold, on the package with each bug."""
+    ((passed, failed),) = passed_and_failed([(_names(files), None)])
+    sound = [path for path in files if _mentions(passed, path) and not _mentions(failed, path)]
+    exhibits = sorted({exhibit for path in sound for exhibit in title_and_exhibits(path)[1]})
+    asked = {name: [path for path in sound if name in title_and_exhibits(path)[1]] for name in exhibits}
+    results = passed_and_failed((_names(paths), exhibit) for exhibit, paths in asked.items())
+    caught = {name: fallen for name, (_, fallen) in zip(exhibits, results, strict=True)}
+    return [Grade(title_and_exhibits(path)[0], _status(path, passed, failed, caught)) for path in files]
 
 
-def _status(path: Path, passed: set[str], failed: set[str], caught: set[tuple[Path, str]]) -> str:
-    if failed:
+def _status(path: Path, passed: set[str], failed: set[str], caught: dict[str, set[str]]) -> str:
+    if _mentions(failed, path):
         return "fails on correct code"
-    if not passed:
+    if not _mentions(passed, path):
         return "not attempted"
-    missed = [name for name in title_and_exhibits(path)[1] if (path, name) not in caught]
+    missed = [name for name in title_and_exhibits(path)[1] if not _mentions(caught[name], path)]
     return f"passes, but misses {' and '.join(missed)}" if missed else "done"
+
+
+def _names(files: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(map(str, files))
+
+
+def _mentions(laws: set[str], path: Path) -> bool:
+    return any(law.split("::")[0].endswith(path.name) for law in laws)
 
 
 def report(grades: Sequence[Grade]) -> str:

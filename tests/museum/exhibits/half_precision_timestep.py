@@ -1,6 +1,6 @@
 """The network is told the time in its weights' dtype.
 
-In bfloat16 967 is 968: https://github.com/modelscope/DiffSynth-Studio/issues/562,
+In bfloat16 967 is 968, and a cast of all inputs to the weights' dtype is one tidy line: https://github.com/modelscope/DiffSynth-Studio/issues/562,
 https://github.com/kohya-ss/musubi-tuner/pull/729. Float32 weights hide it.
 """
 

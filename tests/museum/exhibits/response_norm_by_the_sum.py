@@ -1,6 +1,6 @@
 """The response norm divided by the sum over channels, as the paper has it, not by the mean, as its code does.
 
-They differ by a factor of the number of channels: https://github.com/facebookresearch/ConvNeXt-V2/issues/76.
+They differ by a factor of the number of channels, which a fresh network learns around, and a loaded one does not: https://github.com/facebookresearch/ConvNeXt-V2/issues/76.
 """
 
 import torch
