@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+import torch
 from tqdm import tqdm
 
 TESTS = Path(__file__).parent.parent
@@ -82,7 +83,8 @@ def room(name: str) -> str:
 
 def _run(run: Run) -> tuple[set[str], set[str]]:
     arguments, exhibit = run
-    os.environ["HYPOTHESIS_PROFILE"] = "tour"
+    os.environ["HYPOTHESIS_PROFILE"] = "tour"  # of this process alone
+    torch.set_num_threads(1)  # each run has a core to itself
     failures = Failures()
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT), "-p", "museum.plugin"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the libraries were imported before pytest ran
@@ -94,7 +96,7 @@ def _run(run: Run) -> tuple[set[str], set[str]]:
 
 def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
     """What passes and what fails, for each run of pytest."""
-    runs, os.environ["OMP_NUM_THREADS"] = list(runs), "1"  # one core each
+    runs = list(runs)
     context = get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
