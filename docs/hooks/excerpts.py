@@ -1,0 +1,95 @@
+"""What pages pull from the project when they are built, so that nothing is typed twice.
+
+{{ code flow guide }}                         the source of janus_minimal/flow.py's guide
+{{ law test_flow test_guidance_is_affine }}   a link to the law that holds the equation above
+{{ number evaluation.json overall }}          a number from a file that a command wrote
+{{ table evaluation.json }}                   its categories as a table
+{{ readme }}                                  the README, from its first heading on
+{{ exercises }}                               the exercises, from their own files
+"""
+
+import ast
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace every request by what it asks for; an unknown one is an error."""
+    return re.sub(r"\{\{ (\w+)(.*?) \}\}", lambda m: COMMANDS[m[1]](*m[2].split()), markdown)
+
+
+def code(module: str, name: str) -> str:
+    """The source of one function, class or method ("Step.guess"), as it stands."""
+    path = ROOT / "janus_minimal" / f"{module.replace('.', '/')}.py"
+    source = path.read_text(encoding="utf-8")
+    node: Any = ast.parse(source)
+    for part in name.split("."):
+        node = next(child for child in node.body if getattr(child, "name", None) == part)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    lines = source.splitlines()[first - 1 : node.end_lineno]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    text = "\n".join(line[indent:] for line in lines)
+    return f'```python title="janus_minimal/{path.relative_to(ROOT / "janus_minimal")}"\n{text}\n```'
+
+
+def law(file: str, name: str) -> str:
+    """A line that links to the law; the law must exist."""
+    folder = ROOT / "tests" / "shapes" if (ROOT / "tests" / "shapes" / f"{file}.py").exists() else ROOT / "tests"
+    if f"def {name}(" not in (folder / f"{file}.py").read_text(encoding="utf-8"):
+        raise KeyError(f"no law {name} in {file}.py")
+    sentence = name.removeprefix("test_").replace("_", " ")
+    return f"Held by: [{sentence}](laws.md#{name}){{ .held }}"
+
+
+def number(file: str, *keys: str) -> str:
+    """A number from docs/, rounded to three digits."""
+    value = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
+    for key in keys:
+        value = value[key.replace("_", " ")]
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+
+
+def table(file: str) -> str:
+    """The categories of an evaluation, and the overall score."""
+    report = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
+    rows = [f"| {name} | {entry['score']:.3f} |" for name, entry in report["categories"].items()]
+    rows.append(f"| **overall** | **{report['overall']:.3f}** |")
+    return "\n".join(["| category | score |", "| --- | ---: |", *rows])
+
+
+def readme() -> str:
+    """The README: pictures and links lead to the site's own."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    text = re.sub(r"\]\(janus_minimal/(\w+)\.py\)", r"](api.md#janus_minimal.\1)", text)
+    text = re.sub(r"\[(\w+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
+    return re.sub(r"\[(\w+\.\w+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
+
+
+def exercises() -> str:
+    """A section for each exercise: its law, its hint, what it must catch, and where it is."""
+    return "\n\n".join(_exercise(path) for path in sorted((ROOT / "tests" / "exercises").glob("test_*.py")))
+
+
+def _exercise(path: Path) -> str:
+    title, _, body = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")
+    fields = dict(line.split(maxsplit=1) for line in body.splitlines())
+    catches = ", ".join(f"`{name}`" for name in fields["Catches"].split(", "))
+    anchor = path.stem.removeprefix("test_")[:2]
+    heading = f"## {title.rstrip('.')} {{ #exercise-{anchor} }}"
+    where = f"Must catch {catches}. In `tests/exercises/{path.name}`."
+    return "\n\n".join([heading, fields["Law"], f"*Hint.* {fields['Hint']}", where])
+
+
+COMMANDS: dict[str, Callable[..., str]] = {
+    "code": code,
+    "law": law,
+    "number": number,
+    "table": table,
+    "readme": readme,
+    "exercises": exercises,
+}
