@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which people of every colour vision tell apart; pic
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from textwrap import fill
 
 import numpy as np
 from cycler import cycler
@@ -17,6 +18,7 @@ from torch import Tensor
 
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
 CYCLE = cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY]) + cycler(linestyle=["-", "--", "-.", ":", "-"])
+LABEL = 16  # characters of a label before the line breaks
 
 
 def picture_grid(
@@ -54,9 +56,9 @@ def _labelled(figure: Figure, axes: np.ndarray, columns: Sequence[str], names: S
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     for ax, name in zip(axes[0], columns, strict=True):
-        ax.set_title(name, fontsize=9)
+        ax.set_title(fill(name, LABEL), fontsize=9)
     for ax, name in zip(axes[:, 0], names, strict=True):
-        ax.set_ylabel(name, fontsize=9)
+        ax.set_ylabel(fill(name, LABEL), fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 
