@@ -29,12 +29,26 @@ def code(module: str, name: str) -> str:
     source = path.read_text(encoding="utf-8")
     node: Any = ast.parse(source)
     for part in name.split("."):
-        node = next(child for child in node.body if getattr(child, "name", None) == part)
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        node = next(child for child in node.body if part in _names(child))
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
     lines = source.splitlines()[first - 1 : node.end_lineno]
     indent = len(lines[0]) - len(lines[0].lstrip())
     text = "\n".join(line[indent:] for line in lines)
     return f'```python title="janus_minimal/{path.relative_to(ROOT / "janus_minimal")}"\n{text}\n```'
+
+
+def _names(node: ast.AST) -> list[str]:
+    """What a statement defines: a function, a class, or constants."""
+    if isinstance(node, ast.Assign):
+        return [name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    return [getattr(node, "name", "")]
+
+
+def stage(index: str) -> str:
+    """The line of the loop that carries this number, without its comment."""
+    source = (ROOT / "janus_minimal" / "denoise.py").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^ +(.+?)  # {index} \w+", source, re.MULTILINE)
+    return f"```python\n{line}\n```"
 
 
 def law(file: str, name: str) -> str:
@@ -66,8 +80,7 @@ def readme() -> str:
     """The README: pictures and links lead to the site's own."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
     text = re.sub(r"\]\(janus_minimal/(\w+)\.py\)", r"](api.md#janus_minimal.\1)", text)
-    text = re.sub(r"\[(\w+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
-    return re.sub(r"\[(\w+\.\w+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
+    return re.sub(r"\[([\w.]+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
 
 
 def exercises() -> str:
@@ -87,6 +100,7 @@ def _exercise(path: Path) -> str:
 
 COMMANDS: dict[str, Callable[..., str]] = {
     "code": code,
+    "stage": stage,
     "law": law,
     "number": number,
     "table": table,

@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent.parent
 EXHIBITS = tuple(sorted(path.stem for path in (TESTS / "museum" / "exhibits").glob("*.py")))
 PROJECT = TESTS.parent / "pyproject.toml"
 RECORD = TESTS.parent / "docs" / "museum.json"
-ROOMS = (  # all but the slow ones
+ROOMS = [
     "flow",
     "uvit",
     "prompt",
@@ -31,28 +31,28 @@ ROOMS = (  # all but the slow ones
     "checkpoint",
     "shapes/caption",
     "shapes/score",
-)
-HEAVY = [
-    *(
-        "accelerate",
-        "beartype",
-        "einops",
-        "hypothesis",
-        "matplotlib.figure",
-        "scipy.ndimage",
-        "skimage.measure",
-        "torch",
-    ),
-    *("transformers.models.llama.modeling_llama", "transformers.models.auto.tokenization_auto"),
-    *("diffusers.models.autoencoders.autoencoder_kl", "diffusers.pipelines.pipeline_utils"),
-    "diffusers.schedulers.scheduling_flow_match_euler_discrete",
 ]
+HEAVY = [
+    "accelerate",
+    "beartype",
+    "einops",
+    "hypothesis",
+    "matplotlib.figure",
+    "scipy.ndimage",
+    "skimage.measure",
+    "torch",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.auto.tokenization_auto",
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.pipelines.pipeline_utils",
+    "diffusers.schedulers.scheduling_flow_match_euler_discrete",
+]  # imported once, before the forks
 
 Run = tuple[tuple[str, ...], str | None]  # what to give pytest, and the exhibit to plant
 
 
-class Failures:
-    """Remembers what failed, by pytest's own names without parameters; a file that cannot be read counts whole."""
+class Outcome:
+    """Remembers which laws passed and which failed; a file that cannot be read counts as one that failed."""
 
     def __init__(self) -> None:
         self.passed: set[str] = set()
@@ -85,13 +85,13 @@ def _run(run: Run) -> tuple[set[str], set[str]]:
     arguments, exhibit = run
     os.environ["HYPOTHESIS_PROFILE"] = "tour"  # of this process alone
     torch.set_num_threads(1)  # each run has a core to itself
-    failures = Failures()
+    outcome = Outcome()
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT), "-p", "museum.plugin"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the libraries were imported before pytest ran
     planted = ["--exhibit", exhibit] if exhibit else []
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        pytest.main([*options, *planted, *arguments], plugins=[failures])
-    return failures.passed - failures.failed, failures.failed
+        pytest.main([*options, *planted, *arguments], plugins=[outcome])
+    return outcome.passed - outcome.failed, outcome.failed
 
 
 def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
