@@ -11,7 +11,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
-ROOMS = ("flow", "uvit", "prompt", "cache", "model", "denoise", "pipeline", "checkpoint")
+ROOMS = ("flow", "uvit", "prompt", "cache", "model", "denoise", "pipeline", "checkpoint", "hub")
 SHAPES = ("caption", "score", "training")
 
 
@@ -107,10 +107,22 @@ def _few(caught: list[str]) -> str:
 def _table(exhibits: list[Exhibit]) -> list[str]:
     """A row for each law that catches anything, a column for each exhibit by its number."""
     numbers = " | ".join(str(index) for index in range(1, len(exhibits) + 1))
-    head = ["## Exhibit × law", "", f"| law | {numbers} |", f"| --- |{' --- |' * len(exhibits)}"]
+    head = [
+        "## Exhibit × law",
+        "",
+        '<div class="marks" markdown>',
+        "",
+        f"| law | {numbers} |",
+        f"| --- |{' --- |' * len(exhibits)}",
+    ]
     caught = [law for path in files() for law in _names(path) if any(law in exhibit.caught for exhibit in exhibits)]
-    marks = {law: ("●" if law in exhibit.caught else "" for exhibit in exhibits) for law in caught}
-    return head + [f"| {_sentence(law)} | {' | '.join(marks[law])} |" for law in caught]
+    return [*head, *(_row(law, exhibits) for law in caught), "", "</div>"]
+
+
+def _row(law: str, exhibits: list[Exhibit]) -> str:
+    """A law, and a mark under each exhibit that it catches."""
+    marks = ["●" if law in exhibit.caught else "" for exhibit in exhibits]
+    return f"| {_sentence(law)} | {' | '.join(marks)} |"
 
 
 def _names(path: Path) -> list[str]:

@@ -3,6 +3,8 @@
 {{ code flow guide }}                         the source of janus_minimal/flow.py's guide
 {{ law test_flow test_guidance_is_affine }}   a link to the law that holds the equation above
 {{ number evaluation.json overall }}          a number from a file that a command wrote
+{{ gigabytes released.json one_file float32 peak }}   the same of bytes, in GB
+{{ value .2f (20 + 577) / 577 }}              what an expression of Python's and torch's comes to
 {{ table evaluation.json }}                   its categories as a table
 {{ readme }}                                  the README, from its first heading on
 {{ exercises }}                               the exercises, from their own files
@@ -14,6 +16,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -57,15 +61,30 @@ def law(file: str, name: str) -> str:
     if f"def {name}(" not in (folder / f"{file}.py").read_text(encoding="utf-8"):
         raise KeyError(f"no law {name} in {file}.py")
     sentence = name.removeprefix("test_").replace("_", " ")
-    return f"Held by: [{sentence}](laws.md#{name}){{ .held }}"
+    return f"Held by: [{sentence}](laws.md#{name})\n{{ .held }}"
 
 
 def number(file: str, *keys: str) -> str:
     """A number from docs/, rounded to three digits."""
-    value = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
+    found = _find(file, keys)
+    return f"{found:.3g}" if isinstance(found, float) else f"{found:,}"
+
+
+def gigabytes(file: str, *keys: str) -> str:
+    """A number of bytes from docs/, in GB."""
+    return f"{_find(file, keys) / 1e9:.2f}"
+
+
+def _find(file: str, keys: tuple[str, ...]) -> Any:
+    found = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
     for key in keys:
-        value = value[key.replace("_", " ")]
-    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+        found = found[key.replace("_", " ")]
+    return found
+
+
+def value(form: str, *expression: str) -> str:
+    """What an expression comes to."""
+    return format(eval(" ".join(expression), {"torch": torch}), form)
 
 
 def table(file: str) -> str:
@@ -80,6 +99,9 @@ def readme() -> str:
     """The README: pictures and links lead to the site's own."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
     text = re.sub(r"\]\(janus_minimal/(\w+)\.py\)", r"](api.md#janus_minimal.\1)", text)
+    text = text.replace("](notebooks)", "](notebooks/00_from_caption_to_picture.md)").replace(
+        "](tests/README.md)", "](laws.md)"
+    )
     return re.sub(r"\[([\w.]+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
 
 
@@ -103,6 +125,8 @@ COMMANDS: dict[str, Callable[..., str]] = {
     "stage": stage,
     "law": law,
     "number": number,
+    "gigabytes": gigabytes,
+    "value": value,
     "table": table,
     "readme": readme,
     "exercises": exercises,

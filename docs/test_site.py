@@ -1,0 +1,189 @@
+"""The built site holds together: links, anchors, pictures, the API, the map, the scrubber."""
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+import torch
+from hooks import shape_map
+from PIL import Image
+
+import janus_minimal
+from janus_minimal import JanusFlowPipeline, PromptPair
+from janus_minimal.pipeline import image_noise
+
+DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "janus_minimal"
+LOADED = {"script": "src", "img": "src", "link": "href", "source": "src", "iframe": "src"}  # without being asked for
+
+
+class Page(HTMLParser):
+    """What a page links to, what it loads, its anchors, and its pictures' alternative texts."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.anchors: set[str] = set()
+        self.alts: list[str | None] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.anchors |= {value for key in ("id", "name") if (value := values.get(key))}
+        if tag == "a" and values.get("href"):
+            self.links.append(str(values["href"]))
+        if tag in LOADED and values.get(LOADED[tag]):
+            self.loads.append(str(values[LOADED[tag]]))
+        if tag == "img":
+            self.alts.append(values.get("alt"))
+
+
+@pytest.fixture(scope="session")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+def test_every_page_has_its_place_in_the_reading_order(site, pages):
+    order = re.findall(r": (\S+)\.md$", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    built = {str(path.relative_to(site).with_suffix("")) for path in pages} - {"404"}
+    assert built == set(order)
+
+
+def test_every_link_and_anchor_leads_somewhere(pages):
+    broken = []
+    for path, page in pages.items():
+        for link in [*page.links, *page.loads]:
+            target, anchor = urldefrag(unquote(link))
+            if target.startswith(("http", "data:", "mailto:")) or path.name == "404.html":
+                continue
+            file = (path.parent / target).resolve() if target else path
+            if not file.exists() or (anchor and file in pages and anchor not in pages[file].anchors):
+                broken.append(f"{path.name}: {link}")
+    assert not broken
+
+
+def test_nothing_is_loaded_from_elsewhere(pages):
+    assert not [
+        (path.name, load) for path, page in pages.items() for load in page.loads if load.startswith(("http", "//"))
+    ]
+
+
+def test_every_picture_is_told_in_words(pages):
+    assert not [path.name for path, page in pages.items() if not all(page.alts)]
+
+
+def test_every_public_name_has_an_entry_in_the_api(site, pages):
+    entries = pages[site / "api.html"].anchors
+    assert not [name for name in public_names() if name not in entries]
+    assert set(janus_minimal.__all__) <= {name.split(".")[-1] for name in entries}
+
+
+def test_every_public_name_says_what_it_is():
+    for name in public_names():
+        module, _, attribute = name.rpartition(".")
+        assert (getattr(importlib.import_module(module), attribute).__doc__ or "").strip(), name
+
+
+def test_whoever_raises_says_so():
+    silent = []
+    for name, node in public_functions():
+        for function in (node, *node.body) if isinstance(node, ast.ClassDef) else (node,):
+            if isinstance(function, ast.FunctionDef) and not function.name.startswith("_"):
+                said = ast.get_docstring(function) or ""
+                silent += [(name, function.name, error) for error in raised(function) if error not in said]
+    assert not silent
+
+
+def test_the_map_tells_the_sizes_that_the_bundled_model_has():
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    values = {**shape_map.small(), "B": 3, "2B": 6}
+    pair = PromptPair.from_text("a red circle", pipe.tokenizer, images_per_prompt=3)
+    z = image_noise(pipe.latent_shape, 3)
+    with torch.no_grad():
+        x_emb, t_emb, skip = pipe.model.encode(torch.cat([z, z]), torch.tensor(0.5))
+        tokens = pipe.model.align_in(x_emb, t_emb)
+        cache = pipe.model.prefill(pair)
+        hidden = pipe.model.think(tokens, pair.batch(), cache)
+        back = pipe.model.align_out(hidden, skip)
+        v_cond, _ = pipe.model.decode(back, t_emb, skip).chunk(2)
+    keys = torch.stack([layer.keys for layer in cache.layers])
+    found = {"z": z, "ids": pair.batch().ids, "keys, values": keys, "x_emb": x_emb, "t_emb": t_emb, "skip": skip}
+    found |= {"tokens": tokens, "hidden": hidden, "back": back, "v_cond, v_uncond": v_cond, "v": v_cond, "z_next": z}
+    found["pictures"] = pipe.to_pictures(z, "pt")
+    values["L"] = pair.rows.ids.shape[1]
+    for tensor in shape_map.TENSORS:
+        assert list(found[tensor.name].shape) == [int(values.get(d, d)) for d in tensor.dims.split()], tensor.name
+
+
+def test_the_map_tells_the_released_sizes():
+    assert shape_map.released() | {"C": 768, "D": 2048, "h": 24, "1+N": 577, "layers": 24} == shape_map.released()
+
+
+def test_the_scrubber_has_a_sheet_for_every_choice():
+    choices = json.loads((DOCS / "scrubber" / "choices.json").read_text(encoding="utf-8"))
+    sheets = {
+        f"{prompt}-{seed}-{weight:g}.webp"
+        for prompt in range(len(choices["prompts"]))
+        for seed in choices["seeds"]
+        for weight in choices["weights"]
+    }
+    assert sheets == {path.name for path in (DOCS / "scrubber").glob("*.webp")}
+    size = (48 * choices["steps"], 48 * len(choices["rows"]))
+    for name in sheets:
+        with Image.open(DOCS / "scrubber" / name) as sheet:
+            assert sheet.size == size
+    assert sum((DOCS / "scrubber" / name).stat().st_size for name in sheets) <= 3e6
+
+
+def test_the_table_of_the_museum_marks_what_was_caught():
+    caught = json.loads((DOCS / "museum.json").read_text(encoding="utf-8")).values()
+    laws_that_catch = {law for laws in caught for law in laws}
+    table = (DOCS / "museum.md").read_text(encoding="utf-8").split("## Exhibit")[1]
+    assert table.count("●") == sum(len(laws) for laws in caught)
+    assert len(re.findall(r"^\|.*●", table, re.MULTILINE)) == len(laws_that_catch)
+
+
+def test_every_page_that_explains_names_a_law_that_holds_it():
+    for name in ("loop", "flow", "uvit", "prompt", "cache", "guidance", "training", "numerics", "released"):
+        assert "{{ law " in (DOCS / f"{name}.md").read_text(encoding="utf-8"), name
+
+
+def public_functions() -> list[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    """Every public function and class of the package, where it is defined."""
+    found = []
+    for module in pkgutil.walk_packages([str(PACKAGE)], "janus_minimal."):
+        source = PACKAGE.parent / (module.name.replace(".", "/") + ".py")
+        if source.exists() and source.name not in ("cli.py", "__main__.py"):
+            nodes = ast.parse(source.read_text(encoding="utf-8")).body
+            defined = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+            found += [(f"{module.name}.{node.name}", node) for node in defined if not node.name.startswith("_")]
+    return found
+
+
+def public_names() -> list[str]:
+    return [name for name, _ in public_functions()]
+
+
+def raised(function: ast.FunctionDef) -> set[str]:
+    """The errors that a function makes itself."""
+    raises = [node for node in ast.walk(function) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    return {node.exc.func.id for node in raises}
+
+
+def test_the_command_line_is_told_as_it_is():
+    """Every command that a page shows exists."""
+    shown = {
+        command
+        for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
+        for command in re.findall(r"janus-minimal ([a-z]+)", path.read_text(encoding="utf-8"))
+    }
+    source = (PACKAGE / "cli.py").read_text(encoding="utf-8")
+    assert shown
+    assert not [command for command in shown if f"def {command}(" not in source]
