@@ -1,27 +1,35 @@
-"""The command line: generate, evaluate, inspect, train."""
+"""The command line: generate, decode, evaluate, inspect, train.
+
+Heavy libraries are imported where they are needed, so that help and refusals come at once.
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 import typer
-from tqdm.auto import tqdm
 
 from janus_minimal.device import pick_device
 from janus_minimal.errors import InputError
 from janus_minimal.files import check_writable, make_directory, whole
-from janus_minimal.film import Film
-from janus_minimal.pipeline import JanusFlowPipeline
-from janus_minimal.sheet import sheet
+
+if TYPE_CHECKING:
+    from janus_minimal.film import Film
+    from janus_minimal.pipeline import JanusFlowPipeline
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 CheckpointOption = Annotated[
-    str, typer.Option(help='"shapes", which is bundled, or a directory of the official layout.')
+    str, typer.Option(help='"shapes", which is bundled, a directory of the official layout, or a hub repository.')
 ]
-VaeOption = Annotated[Path | None, typer.Option(help="The VAE's directory; left out: the checkpoint's folder vae.")]
+VaeOption = Annotated[
+    str | None, typer.Option(help="The VAE's directory or hub repository; left out: the checkpoint's folder vae.")
+]
+OutOption = Annotated[Path, typer.Option(help="The PNG to write.")]
+INTERRUPTED = 130  # typer's status after Ctrl-C
+Dtype = Literal["float32", "bfloat16", "float16"]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; left out: a GPU where there is one.")]
 StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
 WeightOption = Annotated[float, typer.Option(help="Guidance: 0 ignores the caption, 1 obeys it, more insists on it.")]
@@ -42,34 +50,78 @@ def generate(
     num_images: Annotated[int, typer.Option(help="Pictures on the sheet.")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")] = 0,
     device: DeviceOption = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("picture.png"),
+    dtype: Annotated[Dtype, typer.Option(help="Of the weights; time and latents are float32 always.")] = "float32",
+    out: OutOption = Path("picture.png"),
     strip: Annotated[bool, typer.Option("--strip", help="Also write OUT-strip.png, the guess on the way.")] = False,
+    latent: Annotated[Path | None, typer.Option(help="Write the latents there, and no picture: see decode.")] = None,
 ) -> None:
     """Make pictures of a caption and write them as one PNG."""
-    check_writable(out)
-    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
+    import torch
+
+    from janus_minimal.film import Film
+    from janus_minimal.latents import write_latents
+    from janus_minimal.pipeline import JanusFlowPipeline
+
+    check_writable(latent or out)
+    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, getattr(torch, dtype), pick_device(device))
+    _warn_of_patience(pipe)
     film = Film()
-    pictures = pipe(
+    latents = pipe(
         prompt,
         steps,
         cfg_weight,
         num_images_per_prompt=num_images,
         generator=[torch.Generator().manual_seed(seed + i) for i in range(num_images)],
+        output_type="latent",
         callback_on_step_end=film,
     ).images
-    with whole(out) as unfinished:
-        sheet(pictures, columns=4).save(unfinished)
-    typer.echo(f'{len(pictures)} pictures of "{prompt}": {out}')
+    if latent:
+        write_latents(latent, latents)
+        return typer.echo(f'{len(latents)} latents of "{prompt}": {latent}')
+    _write_sheet(pipe.to_pictures(latents), f'of "{prompt}"', out)
     if strip:
         _write_strip(pipe, film, prompt, out.with_name(f"{out.stem}-strip.png"))
 
 
-def _write_strip(pipe: JanusFlowPipeline, film: Film, prompt: str, path: Path) -> None:
+@app.command()
+def decode(
+    latent: Annotated[Path, typer.Argument(help="What generate --latent wrote.")],
+    vae: Annotated[str, typer.Option(help="The VAE's directory, or its hub repository.")],
+    device: DeviceOption = None,
+    out: OutOption = Path("picture.png"),
+) -> None:
+    """Make pictures of latents and write them as one PNG."""
+    from janus_minimal.hub import VAE_FILES, find_checkpoint
+    from janus_minimal.latents import read_latents
+    from janus_minimal.vae import load_vae, to_pictures
+
+    check_writable(out)
+    where = pick_device(device)
+    decoder = load_vae(find_checkpoint(vae, files=VAE_FILES), where)
+    latents = read_latents(latent, decoder.config.latent_channels)
+    _write_sheet(to_pictures(decoder, latents.to(where)), f"of {latent}", out)
+
+
+def _write_sheet(pictures: Sequence[Any], of: str, path: Path) -> None:
+    from janus_minimal.sheet import sheet
+
+    with whole(path) as unfinished:
+        sheet(pictures, columns=4).save(unfinished, format="png")
+    typer.echo(f"{len(pictures)} pictures {of}: {path}")
+
+
+def _warn_of_patience(pipe: "JanusFlowPipeline") -> None:
+    parameters = sum(parameter.numel() for parameter in pipe.model.parameters())
+    if pipe.model.device.type == "cpu" and parameters > 100_000_000:
+        typer.echo(f"no GPU: with {parameters:,} parameters each step takes seconds, the whole minutes", err=True)
+
+
+def _write_strip(pipe: "JanusFlowPipeline", film: "Film", prompt: str, path: Path) -> None:
     from janus_minimal.plots import film_strip
 
     figure = film_strip(*film.develop(pipe), f'"{prompt}": the guess z + (1 - t) v')
     with whole(path) as unfinished:
-        figure.savefig(unfinished, dpi=150)
+        figure.savefig(unfinished, dpi=150, format="png")
     typer.echo(f"the guesses on the way: {path}")
 
 
@@ -85,6 +137,9 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there.")] = None,
 ) -> None:
     """Score the small world's pictures against their captions, by category."""
+    from tqdm.auto import tqdm
+
+    from janus_minimal.pipeline import JanusFlowPipeline
     from janus_minimal.shapes.caption import CATEGORIES
     from janus_minimal.shapes.evaluate import score_pipeline
 
@@ -147,9 +202,13 @@ def _changed(recipe: Any, **fields: int | None) -> Any:
 
 
 def main() -> None:
-    """Run the command line: an InputError is one line and status 2."""
+    """Run the command line: an InputError is one line and status 2, an interruption one line and status 130."""
     try:
         app()
     except InputError as error:
         typer.echo(f"janus-minimal: {error}", err=True)
         raise SystemExit(2) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            typer.echo("\njanus-minimal: interrupted; the files are as they were last written", err=True)
+        raise

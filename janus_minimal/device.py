@@ -1,12 +1,17 @@
 """Where to compute."""
 
-import torch
+from typing import TYPE_CHECKING
 
 from janus_minimal.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str | None = None) -> torch.device:
+
+def pick_device(name: str | None = None) -> "torch.device":
     """The device of this name, or the best there is: a GPU, else the CPU. Raises InputError if it is not there."""
+    import torch
+
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -5,27 +5,45 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile, mkdtemp
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from psutil import pid_exists
+from safetensors import SafetensorError
 
 from janus_minimal.errors import InputError
+
+UNFINISHED = ".unfinished-"
 
 
 @contextmanager
 def whole_files(directory: Path) -> Iterator[Path]:
     """A hidden directory to write into, whose files move to `directory` only once all of them are complete.
 
-    A killed process leaves the old files, if there were any, and never half a new one under a final name.
+    A killed process leaves the old files, if there were any, and never half a new one under a final name; its hidden
+    directory goes with the next one. Raises InputError where nothing can be written, or no more.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(mkdtemp(prefix=".unfinished-", dir=directory))
     try:
-        yield unfinished
-        for file in sorted(unfinished.iterdir()):
-            with open(file, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(file, directory / file.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        _sweep(directory)
+        with TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=directory) as unfinished:
+            yield Path(unfinished)
+            _finish(Path(unfinished), directory)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{directory} cannot be written: {error}; no file in it has changed") from None
+
+
+def _finish(unfinished: Path, directory: Path) -> None:
+    for file in sorted(unfinished.iterdir()):
+        with open(file, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(file, directory / file.name)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed processes left."""
+    for path in directory.glob(f"{UNFINISHED}*"):
+        if not pid_exists(int(path.name.split("-")[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from transformers import DynamicCache, LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from janus_minimal.cache import PromptCache
-from janus_minimal.checkpoint import find_checkpoint, read_config, read_weights, write_checkpoint
+from janus_minimal.checkpoint import read_config, read_weights, write_checkpoint
 from janus_minimal.config import JanusConfig
+from janus_minimal.hub import find_checkpoint
 from janus_minimal.prompt import PromptPair, PromptRows
 from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
 
@@ -44,10 +45,17 @@ class JanusFlow(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, checkpoint: str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+        cls,
+        checkpoint: str | Path,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        revision: str | None = None,
     ) -> "JanusFlow":
-        """Load a bundled checkpoint ("shapes") or a directory in the official layout. Raises CheckpointError."""
-        directory = find_checkpoint(checkpoint)
+        """Load a bundled checkpoint ("shapes"), a directory in the official layout, or a repository of the hub.
+
+        One tensor at a time, so that little more memory is needed than the weights take. Raises CheckpointError.
+        """
+        directory = find_checkpoint(checkpoint, revision)
         with torch.device("meta"):  # names and shapes only, no memory
             model = cls(read_config(directory))
         shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}

@@ -10,19 +10,20 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 from jaxtyping import Float, Float32
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from janus_minimal.checkpoint import find_checkpoint
 from janus_minimal.denoise import denoise
-from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
+from janus_minimal.foreign import load
+from janus_minimal.hub import VAE_FILES, find_checkpoint
 from janus_minimal.model import JanusFlow
-from janus_minimal.prompt import PromptPair
+from janus_minimal.prompt import PromptPair, check_tokenizer
+from janus_minimal.vae import load_vae, to_pictures
 
 Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
 
@@ -40,18 +41,19 @@ class JanusFlowPipeline:
         vae: str | Path | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        revision: str | None = None,
     ) -> "JanusFlowPipeline":
-        """Load the model (`dtype`), its tokenizer, and the VAE (float32) from a directory of its own.
+        """Load the model (`dtype`), its tokenizer, and the VAE (float32), each from a directory or a hub repository.
 
-        `vae` left out means the folder `vae` of the checkpoint. Raises CheckpointError.
+        `vae` left out means the folder `vae` of the checkpoint; `revision` is the model's. Raises CheckpointError.
         """
-        directory = find_checkpoint(checkpoint)
+        directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
-        vae_directory = directory / "vae" if vae is None else Path(vae)
-        decoder = _load(AutoencoderKL, vae_directory, "config.json", use_safetensors=True)  # a pickle is refused
+        decoder = load_vae(directory / "vae" if vae is None else find_checkpoint(vae, files=VAE_FILES), device)
         # A bare config: else AutoTokenizer reads config.json and complains of a model type that it does not know.
-        tokenizer = _load(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
-        return cls(model, decoder.to(device), tokenizer)
+        tokenizer = load(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
+        check_tokenizer(tokenizer, model.config.language.vocab_size)
+        return cls(model, decoder, tokenizer)
 
     def to(self, device: torch.device | str) -> "JanusFlowPipeline":
         """Move model and VAE; returns the pipeline itself."""
@@ -87,7 +89,7 @@ class JanusFlowPipeline:
         if z.shape != (pair.images, *self.latent_shape):
             raise InputError(f"latents of shape {list(z.shape)}: right would be {[pair.images, *self.latent_shape]}")
         steps = denoise(self.model, pair, z.to(self.model.device), time_grid(num_inference_steps), weight)
-        for step in tqdm(steps, total=num_inference_steps, disable=not progress):
+        for step in tqdm(steps, total=num_inference_steps, unit="step", disable=not progress):
             if callback_on_step_end is not None:
                 told = {"latents": step.z_next, "guess": step.guess}
                 step.z_next = callback_on_step_end(self, step.index, step.t.item(), told).get("latents", step.z_next)
@@ -100,11 +102,9 @@ class JanusFlowPipeline:
         side = self.model.config.image_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
         return self.model.config.encoder.input_channels, side, side
 
-    @torch.no_grad()
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
-        """Decode: divide by the scaling factor, run the VAE in its own dtype, clamp to [-1, 1], map to 0..255."""
-        pixels = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-        return VaeImageProcessor().postprocess(pixels, output_type=output_type)
+        """What the VAE makes of latents: "pil", "np" or "pt"."""
+        return to_pictures(self.vae, latents, output_type)
 
 
 def image_noise(
@@ -132,13 +132,3 @@ def _check(steps: int, weight: float) -> None:
         raise InputError(f"{steps} steps: right would be 1 or more")
     if not isfinite(weight):
         raise InputError(f"a guidance weight of {weight}: right would be a finite number, 1 for no guidance")
-
-
-def _load(kind: Any, directory: Path, needed: str, **options: Any) -> Any:
-    """A part that a library reads, from local files alone; whatever is wrong with them becomes one line."""
-    if not (directory / needed).is_file():
-        raise CheckpointError(f"{directory} holds no {needed}: it is needed to load {kind.__name__}")
-    try:
-        return kind.from_pretrained(directory, local_files_only=True, **options)
-    except Exception as error:  # these loaders raise nearly anything
-        raise CheckpointError(f"{directory}: {kind.__name__} cannot be loaded: {str(error).splitlines()[0]}") from None

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import PromptError
+from janus_minimal.errors import CheckpointError, PromptError
 
-TEMPLATE = "User: {prompt}\n\nAssistant:<begin_of_image>"
+TAG = "<begin_of_image>"
+TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class PromptPair:
         """Fill the chat template and tokenise. Raises PromptError for an empty prompt or an unknown word."""
         prompts = [prompts] if isinstance(prompts, str) else prompts
         ids = [torch.tensor(_tokenize(prompt.strip(), tokenizer)) for prompt in prompts]
-        pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        return cls.from_ids(ids, images_per_prompt, pad)
+        return cls.from_ids(ids, images_per_prompt, _pad_id(tokenizer))
 
     @property
     def images(self) -> int:
@@ -103,6 +103,28 @@ class PromptPair:
         """One row per prompt for training: its unconditional form where dropped, else the conditional one."""
         number = len(dropped)
         return self.rows[torch.arange(number, device=dropped.device) + number * dropped]
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
+    """Raise CheckpointError unless prompts of the official form can be made with it."""
+    ids = tokenizer.encode(TEMPLATE)
+    if tokenizer.encode(TAG, add_special_tokens=False) != [tokenizer.get_vocab().get(TAG)]:
+        raise CheckpointError(
+            f"the tokenizer has no token {TAG}: it cuts it into pieces, of which one would be dropped"
+        )
+    if tokenizer.bos_token_id is None or ids[0] != tokenizer.bos_token_id:
+        raise CheckpointError("the tokenizer begins no text with a token of its own: the row without words keeps it")
+    _pad_id(tokenizer)
+    if len(tokenizer) > vocab_size:
+        raise CheckpointError(f"the tokenizer has {len(tokenizer)} tokens, the model knows {vocab_size}")
+
+
+def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The padding token, or where there is none, as in the official code, the end of the sentence."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return token
+    raise CheckpointError("the tokenizer has neither a padding token nor an end-of-sentence token: one is needed")
 
 
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:

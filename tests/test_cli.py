@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from janus_minimal.checkpoint import BUNDLED
 from janus_minimal.cli import main
+from janus_minimal.hub import BUNDLED
 from janus_minimal.shapes.caption import CATEGORIES
 
 
@@ -56,6 +60,59 @@ def test_generate_writes_the_film_strip(run):
     assert "picture-strip.png" in out
     with Image.open("picture-strip.png") as picture:
         assert picture.width > picture.height
+
+
+def test_latents_are_kept_and_decoded_later(run):
+    """generate --latent, then decode, is generate."""
+    asked = ("generate", "a red circle", "--steps", 2, "--num-images", 2)
+    run(*asked, "--out", "at-once.png")
+    status, out, _ = run(*asked, "--latent", "latents.safetensors")
+    assert status == 0
+    assert "2 latents" in out
+    assert not Path("picture.png").exists()
+    status, out, _ = run("decode", "latents.safetensors", "--vae", BUNDLED / "shapes" / "vae", "--out", "later.png")
+    assert status == 0
+    assert Path("later.png").read_bytes() == Path("at-once.png").read_bytes()
+
+
+def test_what_holds_no_latents_is_refused(run):
+    """A file of something else, or of nothing."""
+    vae = BUNDLED / "shapes" / "vae"
+    Path("empty.safetensors").touch()
+    assert "holds no latents" in refused(run, "decode", "empty.safetensors", "--vae", vae)
+    assert "holds no latents" in refused(run, "decode", "nowhere.safetensors", "--vae", vae)
+    assert "holds no latents" in refused(run, "decode", vae / "diffusion_pytorch_model.safetensors", "--vae", vae)
+    for name, wrong in {"shape": torch.zeros(1, 3, 12, 12), "nan": torch.full((1, 4, 12, 12), torch.nan)}.items():
+        save_file({"latents": wrong}, f"{name}.safetensors")
+    assert "right would be [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
+    assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
+
+
+def test_the_weights_may_be_halved(run):
+    """--dtype bfloat16 makes nearly the same picture; another word is refused."""
+    for dtype in ("float32", "bfloat16"):
+        run("generate", "a red circle", "--steps", 4, "--num-images", 1, "--dtype", dtype, "--out", f"{dtype}.png")
+    a, b = (np.asarray(Image.open(f"{dtype}.png"), dtype=float) for dtype in ("float32", "bfloat16"))
+    assert 0 < np.abs(a - b).mean() < 8
+    status, _, err = run("generate", "a red circle", "--dtype", "int8")
+    assert status == 2
+    assert "float32" in err
+
+
+def test_importing_the_package_loads_nothing_heavy(run):
+    """Help, and refusals, come at once."""
+    code = (
+        "import sys, janus_minimal, janus_minimal.cli; print([m for m in ('torch', 'diffusers') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_loop_has_the_name_of_its_file():
+    """`from janus_minimal import denoise` is the function, whoever imported the file before."""
+    code = (
+        "import janus_minimal.pipeline; from janus_minimal import denoise, Step; print(denoise.__name__, Step.__name__)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "denoise Step\n"
 
 
 def test_the_same_seed_writes_the_same_file(run):

@@ -5,9 +5,12 @@ import torch
 from drawn import PROMPTS, SEEDS, normal, pair
 from hypothesis import given
 from hypothesis import strategies as st
+from official_tokenizer import BOS, EOS, GENERATION, IMAGE, PAD, write_tokenizer
+from transformers import AutoTokenizer, PreTrainedConfig
 
 from janus_minimal import PromptPair
-from janus_minimal.errors import PromptError
+from janus_minimal.errors import CheckpointError, PromptError
+from janus_minimal.prompt import TEMPLATE, check_tokenizer
 
 T = torch.tensor(0.4)
 
@@ -163,3 +166,75 @@ def test_the_chat_template_surrounds_the_caption(pipe):
     ids = PromptPair.from_text(" a red circle ", pipe.tokenizer).rows.ids[0]
     words = ["<｜begin▁of▁sentence｜>", "user:", "a", "red", "circle", "assistant:"]
     assert pipe.tokenizer.convert_ids_to_tokens(ids) == words
+
+
+@pytest.fixture
+def official(tmp_path):
+    """A tokenizer of the official format, read as a user's is, without the tokens that are named."""
+
+    def read(*without):
+        write_tokenizer(tmp_path, without)
+        return AutoTokenizer.from_pretrained(tmp_path, config=PreTrainedConfig(), local_files_only=True)
+
+    return read
+
+
+def test_the_official_format_is_read_to_the_byte(official, tmp_path):
+    """AutoTokenizer(files).encode = the file's own tokenizer.
+
+    Its config names a class that cuts words otherwise; the file decides.
+    """
+    tokenizer, raw = official(), write_tokenizer(tmp_path)
+    for caption in ("a red circle", "über 3 bicycles,\n  in the rain", "圖"):
+        text = TEMPLATE.format(prompt=caption)
+        assert tokenizer.encode(text) == raw.encode(text).ids
+    check_tokenizer(tokenizer, len(tokenizer))
+    assert PromptPair.from_text("a red bicycle", tokenizer).rows.ids[0, 0] == raw.token_to_id(BOS)
+
+
+def test_either_tag_gives_the_same_rows(official):
+    """rows(... <begin_of_image>) = rows(... <generation tag>).
+
+    Whichever stands last is dropped, so that its place is the time's: both give the same picture.
+    """
+    tokenizer = official()
+    texts = [TEMPLATE.format(prompt="a red circle").replace(IMAGE, tag) for tag in (IMAGE, GENERATION)]
+    a, b = (PromptPair.from_ids([torch.tensor(tokenizer.encode(text))], pad_id=0).rows for text in texts)
+    assert tokenizer.encode(texts[0]) != tokenizer.encode(texts[1])
+    assert torch.equal(a.ids, b.ids)
+    assert torch.equal(a.visible, b.visible)
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [([IMAGE], f"no token {IMAGE}"), ([BOS], "begins no text"), ([PAD, EOS], "neither a padding token")],
+)
+def test_a_tokenizer_without_a_token_that_is_needed_is_refused(official, without, said):
+    """tag, beginning and padding in vocabulary, else CheckpointError.
+
+    Without the tag a piece of a word would be dropped; without a beginning the row without words would keep one.
+    """
+    tokenizer = official(*without)
+    with pytest.raises(CheckpointError, match=said):
+        check_tokenizer(tokenizer, len(tokenizer))
+
+
+def test_without_a_padding_token_the_end_of_the_sentence_pads(official):
+    """pad = eos where there is no pad.
+
+    The official fallback; it is hidden, and so does not matter.
+    """
+    tokenizer = official(PAD)
+    check_tokenizer(tokenizer, len(tokenizer))
+    rows = PromptPair.from_text("a red circle", tokenizer).rows
+    assert (rows.ids[~rows.visible] == tokenizer.convert_tokens_to_ids(EOS)).all()
+
+
+def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(official):
+    """tokens(tokenizer) <= vocab_size, else CheckpointError.
+
+    An id without an embedding would be an error deep in the first step.
+    """
+    tokenizer = official()
+    with pytest.raises(CheckpointError, match=r"319 tokens, the model knows 318"):
+        check_tokenizer(tokenizer, len(tokenizer) - 1)

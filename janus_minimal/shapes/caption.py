@@ -80,7 +80,7 @@ class Caption:
 
 
 def draw_caption(category: str, rng: np.random.Generator) -> Caption:
-    """A random caption of one of the CATEGORIES."""
+    """A random caption of one of the CATEGORIES. Raises PromptError for another."""
     match category:
         case "single object":
             return Caption(_kinds(1, False, rng))

@@ -108,7 +108,7 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
 
 
 def fit(network: Network, loss: Loss, recipe: Recipe, state: Path, accelerator: Accelerator, report: Report) -> Network:
-    """Train to the recipe's end, going on from `state` if it exists. Returns the averaged network."""
+    """Train to the recipe's end, going on from `state` if it exists. Returns the averaged one. Raises InputError."""
     if recipe.batch_size % accelerator.num_processes:
         raise InputError(
             f"a batch of {recipe.batch_size} on {accelerator.num_processes} processes: right would be a multiple"
