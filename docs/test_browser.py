@@ -86,7 +86,7 @@ def test_the_map_tells_the_shape_of_what_has_the_focus(tab: Page, address: str):
     assert tensor.locator(".readout").evaluate("e => getComputedStyle(e).visibility") == "hidden"
     tensor.focus()
     assert tensor.locator(".readout").evaluate("e => getComputedStyle(e).visibility") == "visible"
-    assert "2B × 768 × 24 × 24" in tensor.text_content()
+    assert "B × 768 × 24 × 24" in tensor.text_content()
 
 
 def test_search_finds_a_page(tab: Page, address: str):

@@ -17,6 +17,7 @@ from PIL import Image
 import janus_minimal
 from janus_minimal import JanusFlowPipeline, PromptPair
 from janus_minimal.pipeline import image_noise
+from janus_minimal.prompt import both
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "janus_minimal"
@@ -107,14 +108,15 @@ def test_the_map_tells_the_sizes_that_the_bundled_model_has():
     pair = PromptPair.from_text("a red circle", pipe.tokenizer, images_per_prompt=3)
     z = image_noise(pipe.latent_shape, 3)
     with torch.no_grad():
-        x_emb, t_emb, skip = pipe.model.encode(torch.cat([z, z]), torch.tensor(0.5))
-        tokens = pipe.model.align_in(x_emb, t_emb)
+        x_emb, t_emb, skip = pipe.model.encode(z, torch.tensor(0.5))
+        found = {"z": z, "x_emb": x_emb}
+        tokens, t_emb, skip = both(pipe.model.align_in(x_emb, t_emb), t_emb, skip)
         cache = pipe.model.prefill(pair)
         hidden = pipe.model.think(tokens, pair.batch(), cache)
         back = pipe.model.align_out(hidden, skip)
         v_cond, _ = pipe.model.decode(back, t_emb, skip).chunk(2)
     keys = torch.stack([layer.keys for layer in cache.layers])
-    found = {"z": z, "ids": pair.batch().ids, "keys, values": keys, "x_emb": x_emb, "t_emb": t_emb, "skip": skip}
+    found |= {"ids": pair.batch().ids, "keys, values": keys, "t_emb": t_emb, "skip": skip}
     found |= {"tokens": tokens, "hidden": hidden, "back": back, "v_cond, v_uncond": v_cond, "v": v_cond, "z_next": z}
     found["pictures"] = pipe.to_pictures(z, "pt")
     values["L"] = pair.rows.ids.shape[1]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from janus_minimal.flow import euler_step, guide
 from janus_minimal.model import JanusFlow
-from janus_minimal.prompt import PromptPair
+from janus_minimal.prompt import PromptPair, both
 
 
 @dataclass
@@ -46,8 +46,8 @@ def denoise(
     """Yield the S steps from z at times[0] to times[-1]. Without the cache every step runs the prompt again."""
     rows, prompt_cache = prompt.batch(), model.prefill(prompt) if cache else None
     for index, (t, t_next) in enumerate(pairwise(times)):
-        x_emb, t_emb, skip = model.encode(torch.cat([z, z]), t)  # 1 encode: 2B rows, twice the same
-        tokens = model.align_in(x_emb, t_emb)  # 2 align: the time and N image tokens
+        x_emb, t_emb, skip = model.encode(z, t)  # 1 encode: B images, no word is read yet
+        tokens, t_emb, skip = both(model.align_in(x_emb, t_emb), t_emb, skip)  # 2 align: 1 + N tokens; now 2B rows
         hidden = model.think(tokens, rows, prompt_cache)  # 3 language model: after the prompt
         back = model.align_out(hidden, skip)  # 4 align: image tokens back to a map
         v_cond, v_uncond = model.decode(back, t_emb, skip).chunk(2)  # 5 decode: two velocities

@@ -3,7 +3,8 @@
 Attribute names are those of the official checkpoint. (JanusFlow, arXiv 2411.07975; official
 janus/janusflow/models/modeling_vlm.py and demo/app_janusflow.py.)
 
-    B  images      r  rows of the batch: 2B here, B conditional then B unconditional; any number in training
+    B  images      r  rows of the batch: B before the words come in, then 2B, B conditional before B unconditional; any
+                   number in training
     c  latent channels (4)        H W  latent height and width (48 48)
     h w  after the 2 x 2 patch (24 24)        N = h w  image tokens (576)        n = 1 + N  new tokens
     C  U-ViT channels (768)       D  language-model width (2048)       L  prompt tokens
@@ -23,7 +24,7 @@ from janus_minimal.cache import PromptCache
 from janus_minimal.checkpoint import read_config, read_weights, write_checkpoint
 from janus_minimal.config import JanusConfig
 from janus_minimal.hub import find_checkpoint
-from janus_minimal.prompt import PromptPair, PromptRows
+from janus_minimal.prompt import PromptPair, PromptRows, both
 from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
 
 
@@ -130,8 +131,7 @@ class JanusFlow(nn.Module):
     ) -> Float32[Tensor, "r c H W"]:
         """The velocity of each latent at its time under its own row of prompt: what training calls."""
         x_emb, t_emb, skip = self.encode(z, t)
-        hidden = self.think(self.align_in(x_emb, t_emb), rows, cache)
-        return self.decode(self.align_out(hidden, skip), t_emb, skip)
+        return self._rest(self.align_in(x_emb, t_emb), t_emb, skip, rows, cache)
 
     def velocity(
         self,
@@ -141,8 +141,9 @@ class JanusFlow(nn.Module):
         cache: PromptCache | None = None,
     ) -> tuple[Float32[Tensor, "B c H W"], Float32[Tensor, "B c H W"]]:
         """(v_cond, v_uncond) at a time 0..1, one for all images or one each. The cache changes nothing but the work."""
-        t = torch.as_tensor(t).expand(len(z))
-        v_cond, v_uncond = self(torch.cat([z, z]), torch.cat([t, t]), prompt.batch(), cache).chunk(2)
+        x_emb, t_emb, skip = self.encode(z, torch.as_tensor(t))
+        tokens, t_emb, skip = both(self.align_in(x_emb, t_emb), t_emb, skip)
+        v_cond, v_uncond = self._rest(tokens, t_emb, skip, prompt.batch(), cache).chunk(2)
         return v_cond, v_uncond
 
     def prefill(self, prompt: PromptPair) -> PromptCache:
@@ -150,6 +151,17 @@ class JanusFlow(nn.Module):
         filled = DynamicCache()
         self._llama(self._embed(prompt.rows), prompt.rows.visible, prompt.rows.positions, filled)
         return PromptCache((prompt.of_batch(layer.keys), prompt.of_batch(layer.values)) for layer in filled.layers)
+
+    def _rest(
+        self,
+        tokens: Float[Tensor, "r n D"],
+        t_emb: Float[Tensor, "r D"],
+        skip: Float[Tensor, "r C h w"],
+        rows: PromptRows,
+        cache: PromptCache | None,
+    ) -> Float32[Tensor, "r c H W"]:
+        """3 to 5: from where the words come in to the velocities."""
+        return self.decode(self.align_out(self.think(tokens, rows, cache), skip), t_emb, skip)
 
     def _embed(self, rows: PromptRows) -> Float[Tensor, "r L D"]:
         return self.llama.embed_tokens(rows.ids)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import repeat
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
@@ -103,6 +103,11 @@ class PromptPair:
         """One row per prompt for training: its unconditional form where dropped, else the conditional one."""
         number = len(dropped)
         return self.rows[torch.arange(number, device=dropped.device) + number * dropped]
+
+
+def both(*tensors: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "two_B ..."], ...]:
+    """Each tensor of one entry per image (B) twice over (2B): what enters the rows with the words and those without."""
+    return tuple(repeat(tensor, "B ... -> (two B) ...", two=2) for tensor in tensors)
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:

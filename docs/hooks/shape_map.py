@@ -66,7 +66,7 @@ TENSORS = (
     Named(MAIN, 24, "z", "B c H W"),
     Named(LEFT, below(0), "ids", "2B L"),
     Named(LEFT, below(1), "keys, values", "layers 2B heads L head"),
-    Named(MAIN, below(0), "x_emb", "2B C h w"),
+    Named(MAIN, below(0), "x_emb", "B C h w"),
     Named(TIME, below(0), "t_emb", "2B D"),
     Named(SKIP, below(2), "skip", "2B C h w"),
     Named(MAIN, below(1), "tokens", "2B 1+N D"),
