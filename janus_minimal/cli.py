@@ -1,4 +1,4 @@
-"""The command line: generate, decode, evaluate, inspect, train.
+"""The command line: generate, decode, evaluate, bench, inspect, train.
 
 Heavy libraries are imported where they are needed, so that help and refusals come at once.
 """
@@ -29,6 +29,7 @@ VaeOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option(help="The PNG to write.")]
 INTERRUPTED = 130  # typer's status after Ctrl-C
+Size = Literal["small", "middle", "released"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; left out: a GPU where there is one.")]
 StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
@@ -153,6 +154,37 @@ def evaluate(
     with whole(json_file) as unfinished:
         unfinished.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     typer.echo(f"overall {report.overall:.3f}: {json_file}")
+
+
+@app.command()
+def bench(
+    size: Annotated[Size, typer.Option(help="Of the bundled model, of the released one, or between.")] = "small",
+    images: Annotated[int, typer.Option(min=1, help="B, images at a time.")] = 1,
+    prompt_tokens: Annotated[int, typer.Option(min=1, max=4096, help="L, how long the prompt is.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything is timed.")] = 10,
+    device: DeviceOption = None,
+    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = "float32",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report there.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw it there, as a PNG.")] = None,
+) -> None:
+    """Time a step, its stages, and what it is spared, on random weights."""
+    import torch
+    from tqdm.auto import tqdm
+
+    from janus_minimal.bench.measure import measure
+    from janus_minimal.plots import bars
+
+    for path in filter(None, (json_file, plot)):
+        check_writable(path)
+    with tqdm(unit="run") as bar:
+        report = measure(size, images, prompt_tokens, rounds, getattr(torch, dtype), pick_device(device), bar)
+    typer.echo(report.to_table())
+    if json_file:
+        with whole(json_file) as unfinished:
+            unfinished.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+    if plot:
+        with whole(plot) as unfinished:
+            bars(*report.to_bars()).savefig(unfinished, dpi=150, format="png")
 
 
 @app.command()

@@ -23,7 +23,7 @@ from janus_minimal.foreign import load
 from janus_minimal.hub import VAE_FILES, find_checkpoint
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair, check_tokenizer
-from janus_minimal.vae import load_vae, to_pictures
+from janus_minimal.vae import load_vae, pixels_per_latent, to_pictures
 
 Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
 
@@ -99,7 +99,7 @@ class JanusFlowPipeline:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(c, H, W) of one image."""
-        side = self.model.config.image_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        side = self.model.config.image_size // pixels_per_latent(self.vae)
         return self.model.config.encoder.input_channels, side, side
 
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:

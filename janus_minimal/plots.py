@@ -131,3 +131,17 @@ def _chart(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3, which="both")
     return figure, ax
+
+
+def bars(rows: Mapping[str, Mapping[str, float]], title: str, xlabel: str) -> Figure:
+    """A bar for each named row, made of its parts; where there are several, each has a colour and a name."""
+    figure, ax = _chart(title, xlabel, "")
+    for row, parts in rows.items():
+        left, colours = 0.0, [BLUE, ORANGE, GREEN, PINK, SKY, "black"] if len(parts) > 1 else ["silver"]
+        for (name, length), colour in zip(parts.items(), colours, strict=False):
+            ax.barh(row, length, left=left, color=colour, label=name if len(parts) > 1 else None, zorder=2)
+            left += length
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.legend(fontsize=8)
+    return figure

@@ -50,6 +50,11 @@ def _check_config(path: Path) -> None:
         raise CheckpointError(f"{path}: scaling_factor is {scale!r}: right would be a number above 0")
 
 
+def pixels_per_latent(vae: AutoencoderKL) -> int:
+    """How many pixels of a side one of the latent's stands for: every level of the VAE but the last halves it."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
 @torch.no_grad()
 def to_pictures(vae: AutoencoderKL, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
     """Decode: divide by the scaling factor, run the VAE in its own dtype, clamp to [-1, 1], map to 0..255.

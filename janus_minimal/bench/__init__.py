@@ -1,0 +1,1 @@
+"""Where the time goes: counted in operations, and measured."""

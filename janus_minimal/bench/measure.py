@@ -1,0 +1,52 @@
+"""A whole bench in one process: loops, stages and matrix products, by turns."""
+
+import torch
+from tqdm import tqdm
+
+from janus_minimal.bench.clock import by_turns, peak_memory, product
+from janus_minimal.bench.cost import image_tokens, linear, step_cost
+from janus_minimal.bench.report import Report
+from janus_minimal.bench.subject import Subject
+
+LARGE = 4096  # a matrix product of which no machine's best is far away
+
+
+@torch.no_grad()
+def measure(
+    size: str,
+    images: int,
+    prompt_tokens: int,
+    rounds: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    bar: tqdm,
+) -> Report:
+    """Time everything `rounds` times; the bar shows how far it is."""
+    subject = Subject.of(size, images, prompt_tokens, dtype, device)
+    config, side = subject.model.config, subject.z.shape[-1]
+    tokens = image_tokens(config, side)
+    sizes = {
+        "matrix product, language model": (
+            2 * images * (1 + tokens),
+            config.language.hidden_size,
+            config.language.intermediate_size,
+        ),
+        "matrix product, large": (LARGE, LARGE, LARGE),
+    }
+    products = {name: product(*shape, dtype, device) for name, shape in sizes.items()}
+    loops, stages = subject.loops(rounds), subject.stages()
+    spreads = by_turns(loops | stages | products, rounds, bar)
+    return Report(
+        size=size,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU cores",
+        dtype=str(dtype).removeprefix("torch."),
+        images=images,
+        prompt_tokens=prompt_tokens,
+        image_tokens=tokens,
+        parameters=sum(parameter.numel() for parameter in subject.model.parameters()),
+        loops={name: spreads[name] for name in loops},
+        stages={name: spreads[name] for name in stages},
+        operations=step_cost(config, side, images, prompt_tokens),
+        products={name: 1000 * linear(*sizes[name]) / spreads[name].median for name in products},
+        memory=peak_memory(device),
+    )

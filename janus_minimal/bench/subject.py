@@ -1,0 +1,119 @@
+"""What is timed: one model, one prompt, one noise; and all that can be done with them, each as an action."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from janus_minimal.bench.clock import Action
+from janus_minimal.bench.sizes import random_model, sized, vae_of
+from janus_minimal.cache import PromptCache
+from janus_minimal.denoise import denoise
+from janus_minimal.flow import euler_step, guide, time_grid
+from janus_minimal.model import JanusFlow
+from janus_minimal.prompt import PromptPair, PromptRows, both
+from janus_minimal.vae import pixels_per_latent, to_pictures
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and its VAE, and what they are asked for: `prompt` of random tokens, from the noise `z`."""
+
+    model: JanusFlow
+    vae: AutoencoderKL
+    prompt: PromptPair
+    z: Float32[Tensor, "B c H W"]
+
+    @classmethod
+    def of(cls, size: str, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device) -> "Subject":
+        """A subject of one of the sizes, with weights that are as good as any for timing."""
+        config, vae = sized(size), vae_of(size, device)
+        side = config.image_size // pixels_per_latent(vae)
+        ids = torch.randint(config.language.vocab_size, (prompt_tokens + 1,))
+        prompt = PromptPair.from_ids([ids], images).to(device)
+        z = torch.randn(images, config.encoder.input_channels, side, side, device=device)
+        return cls(random_model(config, dtype, device), vae, prompt, z)
+
+    def loops(self, rounds: int) -> dict[str, Action]:
+        """A step of each loop at a time: the official one's work, ours without a cache, ours."""
+        times = time_grid(rounds + 1)  # one more, to warm up
+        plain = denoise(self.model, self.prompt, self.z, times, cache=False)
+        cached = denoise(self.model, self.prompt, self.z, times)
+        return {
+            "official style": lambda: self.official_step(*times[:2]),
+            "ours, no cache": lambda: next(plain),
+            "ours": lambda: next(cached),
+        }
+
+    @torch.no_grad()
+    def official_step(self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]) -> Float32[Tensor, "B c H W"]:
+        """The official demo's work, whose cache keeps nothing: 2B rows in the encoder, the prompt before each."""
+        v_cond, v_uncond = self.model(*both(self.z), t, self.prompt.batch()).chunk(2)
+        return euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t_next)
+
+    @torch.no_grad()
+    def stages(self) -> dict[str, Action]:
+        """Each stage of a step on what the one before it gave; the prompt before them, the picture after them."""
+        model, rows, cache, t = self.model, self.prompt.batch(), self.model.prefill(self.prompt), torch.tensor(0.3)
+        x_emb, t_emb, skip = model.encode(self.z, t)
+        tokens, t_embs, skips = both(model.align_in(x_emb, t_emb), t_emb, skip)
+        hidden = model.think(tokens, rows, cache)
+        back = model.align_out(hidden, skips)
+        v_cond, v_uncond = model.decode(back, t_embs, skips).chunk(2)
+        actions = {
+            "prefill": lambda: model.prefill(self.prompt),
+            "encode": lambda: model.encode(self.z, t),
+            "align in": lambda: both(model.align_in(x_emb, t_emb), t_emb, skip),
+            "language model": lambda: model.think(tokens, rows, cache),
+            "align out": lambda: model.align_out(hidden, skips),
+            "decode": lambda: model.decode(back, t_embs, skips),
+            "guide and Euler": lambda: euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t + 0.1),
+            "VAE": lambda: to_pictures(self.vae, self.z, "pt"),
+        }
+        return actions | self.alternatives(tokens, rows, cache)
+
+    def alternatives(self, tokens: Tensor, rows: PromptRows, cache: PromptCache) -> dict[str, Action]:
+        """Other ways to do two stages: what we do not do any more, and what we could leave out besides."""
+        model, t = self.model, torch.tensor(0.3)
+        return {
+            "encode every row": lambda: model.encode(both(self.z)[0], t),
+            "language model with the prompt": lambda: model.think(tokens, rows, None),
+            "language model, mask made before": _with_mask(model, tokens, rows, cache),
+            "language model, rows without words apart": _halves(model, tokens, rows, cache),
+            "joining the prompt's keys and the new ones": _joining(model, tokens, cache),
+        }
+
+
+def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
+    """The language model, given the whole mask: queries down, keys across."""
+    new, old = tokens.shape[1], rows.ids.shape[1]
+    causal = torch.ones(new, old + new, dtype=torch.bool, device=tokens.device).tril(old)
+    mask, positions = rows.mask(new)[:, None, None] & causal, rows.new_positions(new)
+    return lambda: model.llama(
+        inputs_embeds=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+    )
+
+
+def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
+    """The language model on the rows with the words, then on those without, which see one token of the prompt."""
+    images = len(tokens) // 2
+    worded, first = (
+        torch.arange(images),
+        PromptRows(rows.ids[images:, :1], rows.visible[images:, :1], rows.positions[images:, -1:]),
+    )
+    with_words = PromptCache((layer.keys[:images], layer.values[:images]) for layer in cache.layers)
+    without = PromptCache((layer.keys[images:, :, :1], layer.values[images:, :, :1]) for layer in cache.layers)
+    return lambda: (
+        model.think(tokens[:images], rows[worded.to(tokens.device)], with_words),
+        model.think(tokens[images:], first, without),
+    )
+
+
+def _joining(model: JanusFlow, tokens: Float[Tensor, "r n D"], cache: PromptCache) -> Action:
+    """What every layer copies in every step."""
+    heads = model.config.language.num_key_value_heads
+    prompt = cache.layers[0].keys
+    new = prompt.new_zeros(len(tokens), heads, tokens.shape[1], prompt.shape[-1])
+    return lambda: [cache.update(new, new, index) for index in range(len(cache.layers))]
