@@ -28,6 +28,7 @@ VaeOption = Annotated[
     str | None, typer.Option(help="The VAE's directory or hub repository; left out: the checkpoint's folder vae.")
 ]
 OutOption = Annotated[Path, typer.Option(help="The PNG to write.")]
+Model = tuple[str, str | None, str, str | None]  # checkpoint, VAE, dtype, device
 INTERRUPTED = 130  # typer's status after Ctrl-C
 Size = Literal["small", "middle", "released"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -43,7 +44,7 @@ def janus_minimal() -> None:
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help='What to draw, say "a red circle left of a blue square".')],
+    prompt: Annotated[str | None, typer.Argument(help='Say "a red circle left of a blue square".')] = None,
     checkpoint: CheckpointOption = "shapes",
     vae: VaeOption = None,
     steps: StepsOption = 30,
@@ -52,36 +53,63 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")] = 0,
     device: DeviceOption = None,
     dtype: Annotated[Dtype, typer.Option(help="Of the weights; time and latents are float32 always.")] = "float32",
-    out: OutOption = Path("picture.png"),
+    out: Annotated[Path | None, typer.Option(help="The PNG [picture.png]; with --prompts a folder [pictures].")] = None,
     strip: Annotated[bool, typer.Option("--strip", help="Also write OUT-strip.png, the guess on the way.")] = False,
     latent: Annotated[Path | None, typer.Option(help="Write the latents there, and no picture: see decode.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="A file of prompts, one a line, instead of one prompt.")] = None,
 ) -> None:
-    """Make pictures of a caption and write them as one PNG."""
+    """Make pictures of a caption and write them as one PNG; of a file of captions, a folder of them.
+
+    With --prompts a run that was interrupted goes on, and `accelerate launch -m janus_minimal generate --prompts ...`
+    shares the captions out among processes.
+    """
+    if (prompt is None) == (prompts is None):
+        raise InputError("generate draws one prompt, or the file of --prompts: right would be one of the two")
+    asked = {"steps": steps, "cfg_weight": cfg_weight, "num_images": num_images, "seed": seed}
+    model = (checkpoint, vae, dtype, device)
+    if prompts is not None:
+        return _album(prompts, out or Path("pictures"), model, asked, bool(strip or latent))
+    _one_sheet({"prompt": prompt, **asked}, out or Path("picture.png"), model, strip, latent)
+
+
+def _pipeline(checkpoint: str, vae: str | None, dtype: str, device: str | None) -> "JanusFlowPipeline":
     import torch
 
-    from janus_minimal.film import Film
-    from janus_minimal.latents import write_latents
     from janus_minimal.pipeline import JanusFlowPipeline
 
-    check_writable(latent or out)
     pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, getattr(torch, dtype), pick_device(device))
     _warn_of_patience(pipe)
-    film = Film()
-    latents = pipe(
-        prompt,
-        steps,
-        cfg_weight,
-        num_images_per_prompt=num_images,
-        generator=[torch.Generator().manual_seed(seed + i) for i in range(num_images)],
-        output_type="latent",
-        callback_on_step_end=film,
-    ).images
+    return pipe
+
+
+def _album(prompts: Path, folder: Path, model: Model, asked: dict[str, Any], more: bool) -> None:
+    from accelerate import PartialState
+
+    from janus_minimal.album import make_album, read_prompts
+    from janus_minimal.request import Request
+
+    if more:
+        raise InputError("--prompts makes sheets of pictures alone: right would be no --strip and no --latent")
+    lines, process = read_prompts(prompts), PartialState()  # which picks this process's own GPU
+    paths = make_album(_pipeline(*model), lines, Request("", **asked), folder)
+    if process.is_main_process:
+        typer.echo(f"{len(paths)} sheets of the prompts in {prompts}: {paths[0]} to {paths[-1]}")
+
+
+def _one_sheet(asked: dict[str, Any], out: Path, model: Model, strip: bool, latent: Path | None) -> None:
+    from janus_minimal.film import Film
+    from janus_minimal.latents import write_latents
+    from janus_minimal.request import Request
+
+    check_writable(latent or out)
+    pipe, request, film = _pipeline(*model), Request(**asked), Film()
+    latents = request.draw(pipe, film)
     if latent:
         write_latents(latent, latents)
-        return typer.echo(f'{len(latents)} latents of "{prompt}": {latent}')
-    _write_sheet(pipe.to_pictures(latents), f'of "{prompt}"', out)
+        return typer.echo(f'{len(latents)} latents of "{request.prompt}": {latent}')
+    _write_sheet(pipe.to_pictures(latents), f'of "{request.prompt}"', out)
     if strip:
-        _write_strip(pipe, film, prompt, out.with_name(f"{out.stem}-strip.png"))
+        _write_strip(pipe, film, request.prompt, out.with_name(f"{out.stem}-strip.png"))
 
 
 @app.command()

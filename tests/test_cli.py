@@ -62,6 +62,23 @@ def test_generate_writes_the_film_strip(run):
         assert picture.width > picture.height
 
 
+def test_a_file_of_prompts_becomes_a_folder(run):
+    """A sheet for each line, named in order."""
+    Path("prompts.txt").write_text("a red circle\ntwo stars\n", encoding="utf-8")
+    status, out, _ = run("generate", "--prompts", "prompts.txt", "--steps", 1, "--num-images", 1)
+    assert status == 0
+    assert out == "2 sheets of the prompts in prompts.txt: pictures/00000.png to pictures/00001.png\n"
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["00000.png", "00001.png"]
+
+
+def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
+    """Neither, both, or a strip of many."""
+    Path("prompts.txt").write_text("a red circle\n", encoding="utf-8")
+    assert "right would be one of the two" in refused(run, "generate")
+    assert "right would be one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
+    assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
+
+
 def test_latents_are_kept_and_decoded_later(run):
     """generate --latent, then decode, is generate."""
     asked = ("generate", "a red circle", "--steps", 2, "--num-images", 2)
