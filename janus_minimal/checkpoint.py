@@ -90,6 +90,8 @@ def _shards(directory: Path) -> dict[str, Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
+    if not path.is_file():  # a pipe that nobody fills would be waited for
+        raise CheckpointError(f"{path} is missing, or no plain file: right would be a safetensors file")
     try:
         with safe_open(path, "pt") as file:
             yield file

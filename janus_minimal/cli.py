@@ -192,6 +192,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is timed.")] = 10,
     device: DeviceOption = None,
     dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Also time our loop compiled.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report there.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw it there, as a PNG.")] = None,
 ) -> None:
@@ -205,7 +206,8 @@ def bench(
     for path in filter(None, (json_file, plot)):
         check_writable(path)
     with tqdm(unit="run") as bar:
-        report = measure(size, images, prompt_tokens, rounds, getattr(torch, dtype), pick_device(device), bar)
+        where = pick_device(device)
+        report = measure(size, images, prompt_tokens, rounds, getattr(torch, dtype), where, compiled, bar)
     typer.echo(report.to_table())
     if json_file:
         with whole(json_file) as unfinished:

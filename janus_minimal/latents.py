@@ -19,6 +19,8 @@ def write_latents(path: Path, latents: Float[Tensor, "B c H W"]) -> None:
 
 def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     """What `write_latents` wrote. Raises InputError unless it is finite and has this many channels."""
+    if not path.is_file():
+        raise InputError(f"{path} holds no latents: no plain file; right would be what generate --latent wrote")
     try:
         with safe_open(path, "pt") as file:
             latents = file.get_tensor("latents").clone()

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from janus_minimal.compiled import compile_stages
 from janus_minimal.denoise import denoise
 from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
@@ -42,10 +43,12 @@ class JanusFlowPipeline:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         revision: str | None = None,
+        compile: bool = False,
     ) -> "JanusFlowPipeline":
         """Load the model (`dtype`), its tokenizer, and the VAE (float32), each from a directory or a hub repository.
 
-        `vae` left out means the folder `vae` of the checkpoint; `revision` is the model's. Raises CheckpointError.
+        `vae` left out means the folder `vae` of the checkpoint; `revision` is the model's. With `compile` the first
+        step of each new shape takes a minute or more, and the others less than they would. Raises CheckpointError.
         """
         directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
@@ -53,6 +56,8 @@ class JanusFlowPipeline:
         # A bare config: else AutoTokenizer reads config.json and complains of a model type that it does not know.
         tokenizer = load(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
         check_tokenizer(tokenizer, model.config.language.vocab_size)
+        if compile:
+            compile_stages(model)
         return cls(model, decoder, tokenizer)
 
     def to(self, device: torch.device | str) -> "JanusFlowPipeline":

@@ -92,7 +92,10 @@ def test_a_prompt_that_is_none_is_found_before_the_work(pipe, tmp_path):
 
 @pytest.mark.parametrize("content", [None, b"", b" \n\n", b"a red circle\n\xff\xfe"])
 def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
-    """Missing, empty, blank, or no text."""
+    """no line with a prompt  =>  InputError.
+
+    Missing, empty, blank, or no text: each is said, and what would be right.
+    """
     if content is not None:
         (tmp_path / "prompts.txt").write_bytes(content)
     with pytest.raises(InputError, match=r"prompts\.txt .*right would be"):

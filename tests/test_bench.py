@@ -73,7 +73,7 @@ def test_every_loop_of_the_bench_goes_the_same_way(seed, images):
     They are compared in time, so they must be equal in everything else.
     """
     torch.manual_seed(seed)
-    subject = Subject.of("small", images, 7, torch.float32, torch.device("cpu"))
+    subject = Subject.of(sized("small"), 12, images, 7, torch.float32, torch.device("cpu"))
     loops = subject.loops(2)
     velocities = [loops[name]().v for name in ("ours, no cache", "ours")]
     t = torch.tensor(0.0)
@@ -83,11 +83,19 @@ def test_every_loop_of_the_bench_goes_the_same_way(seed, images):
 
 
 def test_the_middle_size_has_the_released_tokens():
+    """N(middle) = N(released) = 576.
+
+    What depends on the number of tokens is then seen at the middle size too.
+    """
     assert image_tokens(middle(), 48) == image_tokens(JanusConfig(), 48) == 576
     assert 2 ** (len(SDXL_VAE["block_out_channels"]) - 1) * 48 == JanusConfig().image_size
 
 
 def test_bench_prints_a_table_and_writes_what_it_says(tmp_path):
+    """table = file.
+
+    What is read on the screen is what is kept.
+    """
     report, plot = tmp_path / "bench.json", tmp_path / "bench.png"
     words = ["bench", "--rounds", "1", "--images", "2", "--prompt-tokens", "9", "--json", report, "--plot", plot]
     result = CliRunner().invoke(app, [str(word) for word in words])

@@ -1,6 +1,7 @@
 """Strict loading: each key of the generation path exactly once, everything else named."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from janus_minimal import JanusFlow
+from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import CheckpointError
+from janus_minimal.hub import BUNDLED
 
 GOLDEN = Path(__file__).parent / "golden"
 KEYS = sorted(JanusFlow.from_pretrained(GOLDEN).state_dict())
@@ -191,6 +193,19 @@ def test_no_weights_at_all_says_what_would_be_right(directory):
     """
     (directory / "model.safetensors").unlink()
     refused(directory, "holds no weights", "model.safetensors.index.json")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vae/diffusion_pytorch_model.safetensors"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    """a file that is none  =>  CheckpointError, at once.
+
+    Opening a pipe that nobody fills would wait for ever.
+    """
+    shutil.copytree(BUNDLED / "shapes", tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"no plain file|holds no weights"):
+        JanusFlowPipeline.from_pretrained(tmp_path)
 
 
 def test_a_missing_directory_says_what_would_be_right(tmp_path):

@@ -6,7 +6,9 @@ from tqdm import tqdm
 from janus_minimal.bench.clock import by_turns, peak_memory, product
 from janus_minimal.bench.cost import image_tokens, linear, step_cost
 from janus_minimal.bench.report import Report
+from janus_minimal.bench.sizes import sized, vae_of
 from janus_minimal.bench.subject import Subject
+from janus_minimal.vae import pixels_per_latent, to_pictures
 
 LARGE = 4096  # a matrix product of which no machine's best is far away
 
@@ -19,11 +21,13 @@ def measure(
     rounds: int,
     dtype: torch.dtype,
     device: torch.device,
+    compiled: bool,
     bar: tqdm,
 ) -> Report:
     """Time everything `rounds` times; the bar shows how far it is."""
-    subject = Subject.of(size, images, prompt_tokens, dtype, device)
-    config, side = subject.model.config, subject.z.shape[-1]
+    config, vae = sized(size), vae_of(size, device)
+    side = config.image_size // pixels_per_latent(vae)
+    subject = Subject.of(config, side, images, prompt_tokens, dtype, device)
     tokens = image_tokens(config, side)
     sizes = {
         "matrix product, language model": (
@@ -34,7 +38,10 @@ def measure(
         "matrix product, large": (LARGE, LARGE, LARGE),
     }
     products = {name: product(*shape, dtype, device) for name, shape in sizes.items()}
-    loops, stages = subject.loops(rounds), subject.stages()
+    loops, stages = (
+        subject.loops(rounds, compiled),
+        subject.stages() | {"VAE": lambda: to_pictures(vae, subject.z, "pt")},
+    )
     spreads = by_turns(loops | stages | products, rounds, bar)
     return Report(
         size=size,

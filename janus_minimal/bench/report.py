@@ -63,9 +63,11 @@ class Report:
                 f"{self.size} size, {self.parameters:,} parameters, {self.dtype} on {self.device}; "
                 f"images {self.images}, {self.prompt_tokens} prompt tokens, {self.image_tokens} image tokens",
                 "",
-                *_table("one step", self.loops),
+                *_table(
+                    "one step", self.loops, {name: self.floor / s.median for name, s in self.loops.items()}, " peak"
+                ),
                 "",
-                *_table("a stage of ours", {name: self.stages[name] for name in STAGES}, share),
+                *_table("a stage of ours", {name: self.stages[name] for name in STAGES}, share, "share"),
                 "",
                 *_table("beside them", {name: spread for name, spread in self.stages.items() if name not in STAGES}),
                 "",
@@ -79,8 +81,8 @@ class Report:
         )
 
 
-def _table(head: str, spreads: dict[str, Spread], share: dict[str, float] | None = None) -> list[str]:
-    lines = [f"| {head:<42} | median ms |  least |   most |{' share |' if share else ''}"]
+def _table(head: str, spreads: dict[str, Spread], share: dict[str, float] | None = None, of: str = "") -> list[str]:
+    lines = [f"| {head:<42} | median ms |  least |   most |{f' {of} |' if share else ''}"]
     lines.append(f"| {'-' * 42} | --------: | -----: | -----: |{' ----: |' if share else ''}")
     for name, s in spreads.items():
         part = f" {share[name]:5.1%} |" if share else ""

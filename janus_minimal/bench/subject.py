@@ -1,51 +1,57 @@
 """What is timed: one model, one prompt, one noise; and all that can be done with them, each as an action."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL
 from jaxtyping import Float, Float32
 from torch import Tensor
 
 from janus_minimal.bench.clock import Action
-from janus_minimal.bench.sizes import random_model, sized, vae_of
+from janus_minimal.bench.sizes import random_model
 from janus_minimal.cache import PromptCache
+from janus_minimal.compiled import compile_stages
+from janus_minimal.config import JanusConfig
 from janus_minimal.denoise import denoise
 from janus_minimal.flow import euler_step, guide, time_grid
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair, PromptRows, both
-from janus_minimal.vae import pixels_per_latent, to_pictures
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its VAE, and what they are asked for: `prompt` of random tokens, from the noise `z`."""
+    """A model, and what it is asked for: `prompt` of random tokens, from the noise `z`."""
 
     model: JanusFlow
-    vae: AutoencoderKL
     prompt: PromptPair
     z: Float32[Tensor, "B c H W"]
 
     @classmethod
-    def of(cls, size: str, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device) -> "Subject":
-        """A subject of one of the sizes, with weights that are as good as any for timing."""
-        config, vae = sized(size), vae_of(size, device)
-        side = config.image_size // pixels_per_latent(vae)
+    def of(
+        cls, config: JanusConfig, side: int, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device
+    ) -> "Subject":
+        """Weights that are as good as any for timing, and latents of `side` x `side`."""
         ids = torch.randint(config.language.vocab_size, (prompt_tokens + 1,))
         prompt = PromptPair.from_ids([ids], images).to(device)
         z = torch.randn(images, config.encoder.input_channels, side, side, device=device)
-        return cls(random_model(config, dtype, device), vae, prompt, z)
+        return cls(random_model(config, dtype, device), prompt, z)
 
-    def loops(self, rounds: int) -> dict[str, Action]:
-        """A step of each loop at a time: the official one's work, ours without a cache, ours."""
+    def loops(self, rounds: int, compiled: bool = False) -> dict[str, Action]:
+        """A step of each loop at a time: the official one's work, ours without a cache, ours, and ours compiled."""
         times = time_grid(rounds + 1)  # one more, to warm up
         plain = denoise(self.model, self.prompt, self.z, times, cache=False)
         cached = denoise(self.model, self.prompt, self.z, times)
-        return {
+        actions: dict[str, Action] = {
             "official style": lambda: self.official_step(*times[:2]),
             "ours, no cache": lambda: next(plain),
             "ours": lambda: next(cached),
         }
+        if compiled:
+            faster = copy(self.model)  # of the same weights
+            compile_stages(faster)
+            steps = denoise(faster, self.prompt, self.z, times)
+            actions["ours, compiled"] = lambda: next(steps)
+        return actions
 
     @torch.no_grad()
     def official_step(self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]) -> Float32[Tensor, "B c H W"]:
@@ -55,7 +61,7 @@ class Subject:
 
     @torch.no_grad()
     def stages(self) -> dict[str, Action]:
-        """Each stage of a step on what the one before it gave; the prompt before them, the picture after them."""
+        """The prompt, then each stage of a step on what the one before it gave; and other ways to do some of them."""
         model, rows, cache, t = self.model, self.prompt.batch(), self.model.prefill(self.prompt), torch.tensor(0.3)
         x_emb, t_emb, skip = model.encode(self.z, t)
         tokens, t_embs, skips = both(model.align_in(x_emb, t_emb), t_emb, skip)
@@ -70,7 +76,6 @@ class Subject:
             "align out": lambda: model.align_out(hidden, skips),
             "decode": lambda: model.decode(back, t_embs, skips),
             "guide and Euler": lambda: euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t + 0.1),
-            "VAE": lambda: to_pictures(self.vae, self.z, "pt"),
         }
         return actions | self.alternatives(tokens, rows, cache)
 

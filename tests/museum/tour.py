@@ -8,9 +8,10 @@ Each run has a fresh process, forked from one that has imported the heavy librar
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,24 +84,33 @@ def room(name: str) -> str:
 
 def _run(run: Run) -> tuple[set[str], set[str]]:
     arguments, exhibit = run
+    outcome = run_laws(["-p", "museum.plugin", *(["--exhibit", exhibit] if exhibit else []), *arguments])
+    return outcome.passed - outcome.failed, outcome.failed
+
+
+def run_laws(arguments: Iterable[str]) -> Outcome:
+    """Run pytest in this process, which is not to be used for anything else, and keep quiet."""
     os.environ["HYPOTHESIS_PROFILE"] = "tour"  # of this process alone
     torch.set_num_threads(1)  # each run has a core to itself
     outcome = Outcome()
-    options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT), "-p", "museum.plugin"]
+    options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT)]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # the libraries were imported before pytest ran
-    planted = ["--exhibit", exhibit] if exhibit else []
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        pytest.main([*options, *planted, *arguments], plugins=[outcome])
-    return outcome.passed - outcome.failed, outcome.failed
+        pytest.main([*options, *arguments], plugins=[outcome])
+    return outcome
 
 
 def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
     """What passes and what fails, for each run of pytest."""
-    runs = list(runs)
+    return in_fresh_processes(_run, list(runs))
+
+
+def in_fresh_processes(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """The results of all items in order, each from a process of its own."""
     context = get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        return list(tqdm(pool.imap(_run, runs, chunksize=1), total=len(runs)))
+        return list(tqdm(pool.imap(work, items, chunksize=1), total=len(items)))
 
 
 def main() -> None:
