@@ -1,6 +1,8 @@
 """Every notebook runs from top to bottom, and what it stores is what it makes."""
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +20,18 @@ def path(request) -> Path:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def runs() -> Iterator[dict[Path, Future]]:
+    """Every notebook run in a kernel of its own, two at a time: much of a run is waiting for imports."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {path: pool.submit(execute, path) for path in NOTEBOOKS}
+
+
+def execute(path: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    return NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+
+
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -32,11 +46,9 @@ def _kinds(output):
 
 
 @pytest.mark.slow
-def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path):
+def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path, runs):
     """No error, no warning, and each cell shows outputs of the kinds that are stored."""
-    stored = nbformat.read(path, as_version=4)
-    fresh = nbformat.read(path, as_version=4)
-    NotebookClient(fresh, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    stored, fresh = nbformat.read(path, as_version=4), runs[path].result()
     printed = [output for cell in code_cells(fresh) for output in cell.outputs if output.get("name") == "stderr"]
     assert printed == []
     assert kinds(fresh) == kinds(stored)

@@ -6,6 +6,8 @@
 {{ gigabytes released.json one_file float32 peak }}   the same of bytes, in GB
 {{ value .2f (20 + 577) / 577 }}              what an expression of Python's and torch's comes to
 {{ table evaluation.json }}                   its categories as a table
+{{ speeds }}                                  what the benches in docs/bench found, a row for each
+{{ spared small-20.json }}                    what the parts that a step is spared, or could be, would cost
 {{ readme }}                                  the README, from its first heading on
 {{ exercises }}                               the exercises, from their own files
 """
@@ -95,6 +97,41 @@ def table(file: str) -> str:
     return "\n".join(["| category | score |", "| --- | ---: |", *rows])
 
 
+def speeds() -> str:
+    """A row for each bench."""
+    head = "size | images | L | official style | ours | faster | with the prompt / without | ideal | step / floor"
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "docs" / "bench").glob("*.json")]
+    reports.sort(key=lambda report: (report["parameters"], report["prompt_tokens"]))
+    return "\n".join([f"| {head} |", "| --- |" + " ---: |" * 8, *map(_speed, reports)])
+
+
+def _speed(report: dict[str, Any]) -> str:
+    official, ours = (f"{report['loops'][name]['median']:,.0f} ms" for name in ("official style", "ours"))
+    ratios = " | ".join(f"{report[name]:.2f}" for name in ("ratio", "ideal", "over the floor"))
+    sizes = f"{report['size']} | {report['images']} | {report['prompt_tokens']}"
+    return f"| {sizes} | {official} | {ours} | {report['faster']:.2f} | {ratios} |"
+
+
+def spared(file: str) -> str:
+    """A row for each thing that is not done, or could be done otherwise."""
+    stages = json.loads((ROOT / "docs" / "bench" / file).read_text(encoding="utf-8"))["stages"]
+    ms = {name: f"{spread['median']:,.2f} ms" for name, spread in stages.items()}
+    rows = [
+        ("encode each image once, not once for each row", ms["encode every row"], ms["encode"]),
+        ("the prompt's keys and values, once", ms["language model with the prompt"], ms["language model"]),
+        ("the mask, once", ms["language model"], ms["language model, mask made before"]),
+        ("rows without words see one token", ms["language model"], ms["language model, rows without words apart"]),
+        (
+            "prompt and new keys in one place",
+            ms["joining the prompt's keys and the new ones"],
+            "a copy of the new ones",
+        ),
+    ]
+    return "\n".join(
+        ["| what | before | after |", "| --- | ---: | ---: |", *(f"| {' | '.join(row)} |" for row in rows)]
+    )
+
+
 def readme() -> str:
     """The README: pictures and links lead to the site's own."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
@@ -128,6 +165,8 @@ COMMANDS: dict[str, Callable[..., str]] = {
     "gigabytes": gigabytes,
     "value": value,
     "table": table,
+    "speeds": speeds,
+    "spared": spared,
     "readme": readme,
     "exercises": exercises,
 }

@@ -17,7 +17,7 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
 SHAPES = tuple(OUTLINES)
 UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangle")})  # never in training
 SEEN = tuple((c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN)
-SIZES = {1: (12.0, 19.0), 2: (10.0, 15.0), 3: (9.0, 12.0), 4: (8.0, 10.0)}  # by the number of objects
+SIZES = {1: (14.0, 19.0), 2: (11.0, 15.0), 3: (9.5, 11.5), 4: (8.0, 9.5)}  # the fewer the objects, the larger
 RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 
 
