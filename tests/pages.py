@@ -11,7 +11,20 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
-ROOMS = ("flow", "uvit", "prompt", "cache", "model", "denoise", "pipeline", "checkpoint", "hub", "album", "bench", "compiled")
+ROOMS = (
+    "flow",
+    "uvit",
+    "prompt",
+    "cache",
+    "model",
+    "denoise",
+    "pipeline",
+    "checkpoint",
+    "hub",
+    "album",
+    "bench",
+    "compiled",
+)
 SHAPES = ("caption", "score", "training")
 
 
