@@ -1,5 +1,7 @@
 """Every notebook runs from top to bottom, and what it stores is what it makes."""
 
+import asyncio
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,8 +30,10 @@ def runs() -> Iterator[dict[Path, Future]]:
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
+    """In an event loop that ends with it; one thread for each kernel, since two kernels share the cores."""
     notebook = nbformat.read(path, as_version=4)
-    return NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}})
+    return asyncio.run(client.async_execute(env=os.environ | {"OMP_NUM_THREADS": "1"}))
 
 
 def code_cells(notebook):

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# One thread for each process, as the tensors are small and processes share the cores. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import Phase, settings

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,9 @@ def test_a_directory_that_takes_no_files_is_one_line():
 def test_an_interrupted_run_ends_in_one_line(tmp_path):
     """Ctrl-C in the middle of the loop: no traceback, no file."""
     command = [*GENERATE[:-1], "1000000", "--out", str(tmp_path / "picture.png")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    # Whoever runs the tests in the background ignores Ctrl-C, and a child would inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
     said = b""
     while b"1/1000000" not in said:
         said += os.read(process.stderr.fileno(), 65536)
