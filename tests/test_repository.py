@@ -13,7 +13,7 @@ def test_the_readme_has_two_commands_of_one_line_each():
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     assert [block.count("\n") for block in blocks] == [1, 1]
     assert "janus-minimal generate" in blocks[0]
-    assert blocks[1].endswith(".venv/bin/pytest\n")
+    assert blocks[1].endswith("&& .venv/bin/pytest -n auto --dist loadfile\n")
 
 
 def test_the_readmes_loop_is_the_source():
