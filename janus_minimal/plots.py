@@ -145,3 +145,23 @@ def bars(rows: Mapping[str, Mapping[str, float]], title: str, xlabel: str) -> Fi
     ax.grid(visible=False, axis="y")
     ax.legend(fontsize=8)
     return figure
+
+
+def growth(record: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> Figure:
+    """A column for each axis: seconds, beside what a formula expects, and memory below."""
+    figure = Figure(figsize=(3 * len(record), 5), layout="constrained")
+    axes = figure.subplots(2, len(record), sharex="col", sharey="row", squeeze=False)
+    for (upper, lower), (name, points) in zip(axes.T, record.items(), strict=True):
+        x = [point["value"] for point in points]
+        upper.plot(x, [point["formula"] for point in points], color=ORANGE, linestyle="--", label="formula")
+        upper.plot(x, [point["seconds"] for point in points], color=BLUE, marker="o", linestyle="", label="measured")
+        lower.plot(x, [point["memory"] / 1e9 for point in points], color=BLUE, marker="o", linestyle="-")
+        lower.set(xlabel=name, ylim=0)
+        upper.set(ylim=0)
+    for ax in axes.flat:
+        ax.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("seconds")
+    axes[1, 0].set_ylabel("memory, GB")
+    axes[0, 0].legend()
+    figure.suptitle(title)
+    return figure

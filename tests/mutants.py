@@ -1,6 +1,6 @@
 """Change the package a little in every possible place: does some law notice?
 
-    pip install cosmic-ray && python tests/mutants.py     half an hour; writes docs/mutants.json
+    pip install cosmic-ray && python tests/mutants.py [MODULE ...]     writes docs/mutants.json, module by module
 
 Cosmic Ray makes the mutants, because mutmut leaves out decorated functions, which the loop is. Each is put in the
 module's place in a process of its own, and the laws run until one fails. What changes annotations alone is no mutant.
@@ -110,7 +110,7 @@ def plant(mutant: Mutant) -> None:
 
 def main(modules: Annotated[list[str] | None, typer.Argument()] = None, record: Path = RECORD) -> None:
     """Try every mutant of the modules, and write down those that no law notices."""
-    report = {}
+    report = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for module in modules or MODULES:
         tried = mutants(module)
         noticed = in_fresh_processes(notice, tried)
@@ -120,8 +120,8 @@ def main(modules: Annotated[list[str] | None, typer.Argument()] = None, record: 
             "noticed": len(tried) - len(survivors),
             "survivors": [{"operator": m.operator, "change": m.diff()} for m in survivors],
         }
+        record.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         typer.echo(f"{module}: {report[module]['noticed']} of {len(tried)} noticed")
-    record.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

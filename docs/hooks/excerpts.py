@@ -8,6 +8,7 @@
 {{ table evaluation.json }}                   its categories as a table
 {{ speeds }}                                  what the benches in docs/bench found, a row for each
 {{ spared small-20.json }}                    what the parts that a step is spared, or could be, would cost
+{{ throughput }}                              pictures in a second, by the number of processes
 {{ readme }}                                  the README, from its first heading on
 {{ exercises }}                               the exercises, from their own files
 """
@@ -132,6 +133,13 @@ def spared(file: str) -> str:
     )
 
 
+def throughput() -> str:
+    """A row for each number of processes."""
+    record = json.loads((ROOT / "docs" / "throughput.json").read_text(encoding="utf-8"))
+    rows = [f"| {row['processes']} | {row['threads']} | {row['rate']:.2f} | {row['ratio']:.2f} |" for row in record]
+    return "\n".join(["| processes | threads each | pictures in a second | ratio |", "|" + " ---: |" * 4, *rows])
+
+
 def readme() -> str:
     """The README: pictures and links lead to the site's own."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
@@ -167,6 +175,7 @@ COMMANDS: dict[str, Callable[..., str]] = {
     "table": table,
     "speeds": speeds,
     "spared": spared,
+    "throughput": throughput,
     "readme": readme,
     "exercises": exercises,
 }
