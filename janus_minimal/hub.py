@@ -35,10 +35,13 @@ def find_checkpoint(name: str | Path, revision: str | None = None, files: Sequen
 
 def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
     """The hub's own cache of these files; what is there already is not fetched again."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import is_offline_mode, snapshot_download
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
+        offline = is_offline_mode()  # said outright: older versions ask for a commit's list of files all the same
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=list(files), local_files_only=offline)
+        )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{repository} cannot be fetched from the hub: {reason}") from None

@@ -101,4 +101,4 @@ def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path):
     wanted = {}
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: wanted.update(options) or tmp_path)
     find_checkpoint("someone/large", revision="v1")
-    assert wanted == {"revision": "v1", "allow_patterns": list(MODEL_FILES)}
+    assert wanted == {"revision": "v1", "allow_patterns": list(MODEL_FILES), "local_files_only": True}
