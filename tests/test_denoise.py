@@ -1,5 +1,8 @@
 """The loop gives the official latents; three other opinions, one right and two wrong."""
 
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
 import numpy as np
 import pytest
 import torch
@@ -123,6 +126,22 @@ def test_a_weight_of_one_is_the_conditional_loop(model, prompt, steps, seed):
     """
     for step in denoise(model, prompt, normal(seed, 2, 4, 12, 12), time_grid(steps), 1.0):
         assert torch.equal(step.v, step.v_cond)
+
+
+def test_the_loop_keeps_no_gradient(monkeypatch, model, prompt):
+    """requires_grad(z_k) = requires_grad(v_k) = False, though the weights require it.
+
+    Else the graph of every step so far would stay in memory.
+    """
+    # Read again without the shape checks, whose wrapper hides from torch.no_grad that this is a generator.
+    spec = spec_from_file_location("unchecked", sys.modules[denoise.__module__].__file__)
+    unchecked = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "unchecked", unchecked)  # where dataclasses look
+    spec.loader.exec_module(unchecked)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    for step in unchecked.denoise(model, prompt, normal(0, 2, 4, 12, 12), time_grid(3)):
+        assert not step.z_next.requires_grad
+        assert not step.v_cond.requires_grad
 
 
 @given(steps=STEPS, seed=SEEDS)

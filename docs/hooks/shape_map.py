@@ -1,9 +1,13 @@
-"""{{ map }}: the whole system as an inline SVG in the theme's own colours, its boxes linked, its tensors sized.
+"""The whole system as an inline SVG in the theme's own colours, its boxes linked, its tensors sized.
+
+{{ map }}                    the drawing
+{{ size released c H W }}    dimensions of the released or of the small model
 
 The letters' values come from the configurations of the released and of the bundled model.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +84,14 @@ TENSORS = (
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the map where a page asks for it."""
-    return markdown.replace("{{ map }}", draw()) if "{{ map }}" in markdown else markdown
+    """Put the map and the sizes where a page asks for them."""
+    sized = re.sub(r"\{\{ size (\w+) (.+?) \}\}", lambda m: numbers(m[2], SIZES[m[1]]()), markdown)
+    return sized.replace("{{ map }}", draw()) if "{{ map }}" in sized else sized
 
 
 def draw() -> str:
     """The SVG."""
-    sizes = {"released": released(), "small": small()}
+    sizes = {name: letters() for name, letters in SIZES.items()}
     parts = [*map(_path, ways()), *map(_box, BOXES), *(_tensor(tensor, sizes) for tensor in TENSORS)]
     head = f'<svg class="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="The whole system, with shapes">'
     arrow = '<path d="M0 0 6 3 0 6z"/>'
@@ -176,3 +181,6 @@ def letters(config: JanusConfig, vae: int) -> dict[str, int]:
         **{"D": language.hidden_size, "layers": language.num_hidden_layers, "heads": language.num_attention_heads},
         **{"head": language.hidden_size // language.num_attention_heads, "side": config.image_size},
     }
+
+
+SIZES = {"released": released, "small": small}
