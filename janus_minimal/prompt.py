@@ -50,7 +50,7 @@ class PromptPair:
     """P conditional rows, then the same prompts' P unconditional rows; `images_per_prompt` images of each."""
 
     rows: PromptRows
-    images_per_prompt: int = 1
+    images_per_prompt: int
 
     @classmethod
     def from_ids(cls, ids: Sequence[Int[Tensor, "_"]], images_per_prompt: int = 1, pad_id: int = 0) -> "PromptPair":

@@ -1,5 +1,7 @@
 """The pair of rows: with the words, and without them."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from drawn import PROMPTS, SEEDS, normal, pair
@@ -66,6 +68,7 @@ def test_each_row_stands_where_it_would_stand_alone(prompts, new):
         length = len(ids) - 1
         assert rows.positions[i, -length:].tolist() == list(range(length))
         assert after[i].tolist() == list(range(length, length + new))
+    assert (rows.positions >= 0).all()
 
 
 @given(prompts=PROMPTS, new=st.integers(1, 5))
@@ -91,6 +94,30 @@ def test_images_of_one_prompt_stand_together(prompts, images):
     assert len(batch.ids) == 2 * prompt.images == 2 * images * len(prompts)
     for row in range(2 * prompt.images):
         assert torch.equal(batch.ids[row], prompt.rows.ids[row // images])
+
+
+@given(prompts=PROMPTS)
+def test_one_image_of_each_unless_more_are_asked_for(prompts):
+    """from_ids(ids) = from_ids(ids, images = 1, pad = 0).
+
+    What most people want is what they get when they say nothing.
+    """
+    prompt = PromptPair.from_ids([torch.tensor(ids) for ids in prompts])
+    assert prompt.images == len(prompts)
+    assert (prompt.rows.ids[~prompt.rows.visible] == 0).all()
+
+
+@given(prompts=PROMPTS)
+def test_a_pair_does_not_change(prompts):
+    """pair.rows = other, pair.rows.ids = other  =>  error.
+
+    A cache that was filled from a pair would not notice.
+    """
+    prompt = pair(prompts)
+    with pytest.raises(FrozenInstanceError):
+        prompt.rows = prompt.rows
+    with pytest.raises(FrozenInstanceError):
+        prompt.rows.ids = prompt.rows.ids
 
 
 @given(prompts=PROMPTS)
@@ -141,12 +168,12 @@ def test_nothing_to_ask_for_is_an_error(prompts, images):
 
 
 def test_an_unknown_word_is_named_with_the_known_ones(pipe):
-    """word not in vocabulary  =>  PromptError.
+    """first word not in vocabulary  =>  PromptError.
 
     The small tokenizer knows some thirty words, and says which.
     """
     with pytest.raises(PromptError, match=r'does not know "pink"; it knows: a, above, an, .*yellow'):
-        PromptPair.from_text("a pink circle", pipe.tokenizer)
+        PromptPair.from_text("a pink and mauve circle", pipe.tokenizer)
 
 
 def test_an_empty_caption_is_an_error(pipe):
@@ -219,6 +246,18 @@ def test_a_tokenizer_without_a_token_that_is_needed_is_refused(official, without
         check_tokenizer(tokenizer, len(tokenizer))
 
 
+@pytest.mark.parametrize("other", [EOS, "a"])
+def test_a_tokenizer_that_begins_with_another_token_than_its_own_is_refused(official, other):
+    """encode(text)[0] = bos, else CheckpointError.
+
+    Else the row without words would keep the first word.
+    """
+    tokenizer = official()
+    tokenizer.bos_token = other
+    with pytest.raises(CheckpointError, match="begins no text"):
+        check_tokenizer(tokenizer, len(tokenizer))
+
+
 def test_without_a_padding_token_the_end_of_the_sentence_pads(official):
     """pad = eos where there is no pad.
 
@@ -236,5 +275,6 @@ def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(official):
     An id without an embedding would be an error deep in the first step.
     """
     tokenizer = official()
+    check_tokenizer(tokenizer, len(tokenizer) + 1)  # spare embeddings are usual
     with pytest.raises(CheckpointError, match=r"319 tokens, the model knows 318"):
         check_tokenizer(tokenizer, len(tokenizer) - 1)

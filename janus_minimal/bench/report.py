@@ -51,7 +51,8 @@ class Report:
         """Rows of named parts, a title, and the axis' label, to be drawn."""
         parts = {name: self.stages[name].median for name in STAGES}
         whole = {name: {name: spread.median} for name, spread in self.loops.items()}
-        title = f"One step at {self.size} size: {self.images} images, {self.prompt_tokens} prompt tokens, {self.device}"
+        images = f"{self.images} image{'s' * (self.images > 1)}"
+        title = f"One step at {self.size} size: {images}, {self.prompt_tokens} prompt tokens, {self.device}"
         return whole | {"of which": parts}, title, "milliseconds"
 
     def to_table(self) -> str:
