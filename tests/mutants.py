@@ -1,6 +1,6 @@
 """Change the package a little in every possible place: does some law notice?
 
-    pip install cosmic-ray && python tests/mutants.py [MODULE ...]     writes docs/mutants.json, module by module
+    pip install cosmic-ray && python tests/mutants.py [MODULE ...]     half an hour; writes docs/mutants.json
 
 Cosmic Ray makes the mutants, because mutmut leaves out decorated functions, which the loop is. Each is put in the
 module's place in a process of its own, and the laws run until one fails. What changes annotations alone is no mutant.
@@ -108,20 +108,24 @@ def plant(mutant: Mutant) -> None:
     SourceFileLoader.get_data = get_data  # type: ignore[method-assign]
 
 
-def main(modules: Annotated[list[str] | None, typer.Argument()] = None, record: Path = RECORD) -> None:
-    """Try every mutant of the modules, and write down those that no law notices."""
+def survivors(tried: list[Mutant]) -> list[dict[str, str]]:
+    """Those that no law notices."""
+    noticed = in_fresh_processes(notice, tried)
+    return [{"operator": m.operator, "change": m.diff()} for m, law in zip(tried, noticed, strict=True) if law is None]
+
+
+def main(
+    modules: Annotated[list[str] | None, typer.Argument()] = None, record: Path = RECORD, again: bool = False
+) -> None:
+    """Try every mutant of the modules, or --again those that survived the last time; write down those that survive."""
     report = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for module in modules or MODULES:
-        tried = mutants(module)
-        noticed = in_fresh_processes(notice, tried)
-        survivors = [m for m, law in zip(tried, noticed, strict=True) if law is None]
-        report[module] = {
-            "mutants": len(tried),
-            "noticed": len(tried) - len(survivors),
-            "survivors": [{"operator": m.operator, "change": m.diff()} for m in survivors],
-        }
+        every = mutants(module)
+        before = [found["change"] for found in report[module]["survivors"]] if again else []
+        left = survivors([m for m in every if m.diff() in before] if again else every)
+        report[module] = {"mutants": len(every), "noticed": len(every) - len(left), "survivors": left}
         record.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        typer.echo(f"{module}: {report[module]['noticed']} of {len(tried)} noticed")
+        typer.echo(f"{module}: {report[module]['noticed']} of {len(every)} noticed")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from jaxtyping import TypeCheckError
 from torch import nn
 from torch.nn import functional as F
 
-from janus_minimal.uvit import ConvNextBlock, GlobalResponseNorm, over_channels, sinusoids
+from janus_minimal.config import DecoderConfig, EncoderConfig
+from janus_minimal.uvit import ConvNextBlock, GlobalResponseNorm, MidBlock, ShallowUViTDecoder, over_channels, sinusoids
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 SIDES = st.integers(1, 9)
@@ -69,6 +70,32 @@ def test_the_decoder_is_the_official_one(model, golden):
     torch.testing.assert_close(out, golden["dec_out"], **CLOSE)
 
 
+@pytest.mark.parametrize("upsamples", [1, 2, 3])
+def test_each_upsample_doubles_the_side_and_the_last_gives_the_latent(upsamples):
+    """[2C, h, w] -> [C, 2h, 2w] -> ... -> [c, H, W].
+
+    The released decoder has one; a config may ask for more.
+    """
+    decoder = ShallowUViTDecoder(DecoderConfig((4,), 8, in_channels=4, out_channels=3, upsamples=upsamples))
+    shapes, x = [], torch.zeros(1, 8, 5, 6)
+    for unpatch in decoder.out_convs:
+        x = unpatch(x)
+        shapes.append(tuple(x.shape[1:]))
+    *between, last = [(4, 5 * 2**i, 6 * 2**i) for i in range(1, upsamples + 1)]
+    assert shapes == [*between, (3, *last[1:])]
+
+
+@given(channels=CHANNELS, seed=SEEDS)
+def test_without_a_middle_block_nothing_happens_in_the_middle(channels, seed):
+    """use_mid_block = False  =>  mid_block(x, t_emb) = x.
+
+    However many layers the config names besides.
+    """
+    block = MidBlock(channels, EncoderConfig(hidden_size=8, use_mid_block=False))
+    x = normal(seed, 2, channels, 3, 4)
+    assert torch.equal(block(x, normal(seed, 2, 8)), x)
+
+
 @given(half=st.integers(1, 64), seed=SEEDS)
 def test_sinusoids_have_a_known_length(half, seed):
     """|e(t)|^2 = C / 2.
@@ -97,6 +124,18 @@ def test_the_response_norm_starts_as_the_identity(rows, side, channels, seed):
     """
     x = normal(seed, rows, side, side, channels)
     assert torch.equal(GlobalResponseNorm(channels)(x), x)
+
+
+@pytest.mark.parametrize("g", [0.0, 1e-7, 1e-6, 1e-5])
+def test_the_response_norm_calms_what_hardly_speaks(g):
+    """all channels of norm g  =>  n = g / (g + 1e-6).
+
+    Where no channel answers none has won, and nothing is divided by zero.
+    """
+    norm = GlobalResponseNorm(3)
+    norm.weight.data.fill_(1)
+    x = torch.full((1, 1, 1, 3), g)
+    torch.testing.assert_close(norm(x), (1 + g / (g + 1e-6)) * x, rtol=1e-4, atol=0)
 
 
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
