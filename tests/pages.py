@@ -1,6 +1,6 @@
-"""The pages of the docs that are made from the tests: docs/laws.md and docs/museum.md.
+"""The pages of the docs that are made from the tests: docs/laws.md, docs/museum.md and docs/mutants.md.
 
-python tests/pages.py        writes both
+python tests/pages.py        writes them
 """
 
 import ast
@@ -26,6 +26,7 @@ ROOMS = (
     "compiled",
 )
 SHAPES = ("caption", "score", "training")
+SURVIVORS: dict[str, str] = json.loads((TESTS / "survivors.json").read_text(encoding="utf-8"))  # why each survives
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,41 @@ def _row(law: str, exhibits: list[Exhibit]) -> str:
     return f"| {_sentence(law)} | {' | '.join(marks)} |"
 
 
+def mutants_page() -> str:
+    """How many small changes of the package the laws notice, and why the others change nothing."""
+    report = json.loads((DOCS / "mutants.json").read_text(encoding="utf-8"))
+    total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
+    lines = ["# Mutants", "", f"Change the package a little wherever it can be changed: {total} times, one at a time."]
+    lines += [f"The laws notice {noticed} of these mutants ({noticed / total:.1%}).", ""]
+    lines += ["```bash", "pip install cosmic-ray && python tests/mutants.py", "```", ""]
+    lines += ["[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes them: plus for minus, 1 for 0, no decorator."]
+    lines += [
+        "What only changes annotations is left out.",
+        "",
+        "| module | mutants | noticed |",
+        "| --- | ---: | ---: |",
+    ]
+    lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
+    lines += ["", "## Those that nothing notices", "", "Each was looked at: none of them computes anything else."]
+    for name, found in report.items():
+        for survivor in found["survivors"]:
+            lines += ["", f'```diff title="janus_minimal/{name}.py"', _flush(survivor["change"]), "```", ""]
+            lines += [SURVIVORS[changed(survivor["change"])]]
+    return "\n".join([*lines, ""])
+
+
+def changed(change: str) -> str:
+    """The new line of a mutant."""
+    return next(line[1:].strip() for line in change.splitlines() if line.startswith("+"))
+
+
+def _flush(change: str) -> str:
+    """The lines of a change without the indentation that they share."""
+    lines = change.splitlines()
+    shared = min(len(line[1:]) - len(line[1:].lstrip()) for line in lines)
+    return "\n".join(line[0] + " " + line[1 + shared :] for line in lines)
+
+
 def _names(path: Path) -> list[str]:
     return [f"{path.relative_to(TESTS.parent)}::{law.name}" for law in laws(path)]
 
@@ -164,7 +200,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "‖")  # a bar would end the cell; ours are norms
 
 
-PAGES = {"laws.md": laws_page, "museum.md": museum_page}
+PAGES = {"laws.md": laws_page, "museum.md": museum_page, "mutants.md": mutants_page}
 
 
 def main() -> None:
