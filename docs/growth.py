@@ -1,4 +1,4 @@
-"""How time and memory grow with steps, images, prompt tokens and image tokens: python docs/growth.py (five minutes)
+"""How time and memory grow with steps, images and tokens: python docs/growth.py measure (six minutes)
 
 Each point is a process of its own, so that its memory is its own. Writes growth.json and pictures/growth.png.
 """
@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 import typer
@@ -25,7 +26,7 @@ from janus_minimal.plots import growth
 DOCS = Path(__file__).parent
 CPU = torch.device("cpu")
 ROUNDS = 3
-app = typer.Typer(no_args_is_help=False, add_completion=False)
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,7 @@ def measure() -> None:
         words = [sys.executable, __file__, "point", json.dumps(asdict(p))]
         said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
         every[p] = json.loads(said) | asdict(p) | {"operations": p.operations()}
-    dearest = max(every.values(), key=lambda found: found["operations"])
-    pace = dearest["seconds"] / dearest["operations"]
+    pace = median(found["seconds"] / found["operations"] for found in every.values())
     for found in every.values():
         found["formula"] = found["operations"] * pace
     record = {axis: [every[p] | {"value": VALUES[axis](p)} for p in points] for axis, points in AXES.items()}

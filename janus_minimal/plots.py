@@ -156,9 +156,9 @@ def growth(record: Mapping[str, Sequence[Mapping[str, float]]], title: str) -> F
         upper.plot(x, [point["formula"] for point in points], color=ORANGE, linestyle="--", label="formula")
         upper.plot(x, [point["seconds"] for point in points], color=BLUE, marker="o", linestyle="", label="measured")
         lower.plot(x, [point["memory"] / 1e9 for point in points], color=BLUE, marker="o", linestyle="-")
-        lower.set(xlabel=name, ylim=0)
-        upper.set(ylim=0)
+        lower.set(xlabel=name)
     for ax in axes.flat:
+        ax.set_ylim(bottom=0)  # once all that share the axis are drawn
         ax.grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("memory, GB")
