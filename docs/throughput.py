@@ -23,7 +23,8 @@ def seconds(processes: int, threads: int, prompts: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "prompts.txt"
         file.write_text("\n".join(map(str, fresh_captions("position", prompts, seed=0))), encoding="utf-8")
-        launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
+        several = ["--multi_gpu"] if processes > 1 else ["--cpu"]
+        launch = [sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes)]
         generate = ["-m", "janus_minimal", "generate", "--prompts", str(file), "--out", f"{folder}/album"]
         start = time.perf_counter()
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}

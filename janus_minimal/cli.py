@@ -90,7 +90,8 @@ def _album(prompts: Path, folder: Path, model: Model, asked: dict[str, Any], mor
 
     if more:
         raise InputError("--prompts makes sheets of pictures alone: right would be no --strip and no --latent")
-    lines, process = read_prompts(prompts), PartialState()  # which picks this process's own GPU
+    lines, on_cpu = read_prompts(prompts), pick_device(model[-1]).type == "cpu"
+    process = PartialState(cpu=on_cpu)  # which picks this process's own GPU
     paths = make_album(_pipeline(*model), lines, Request("", **asked), folder)
     if process.is_main_process:
         typer.echo(f"{len(paths)} sheets of the prompts in {prompts}: {paths[0]} to {paths[-1]}")

@@ -1,10 +1,9 @@
 """Many prompts: each becomes one sheet, once, whoever makes it and however often the run is begun."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
+from launched import on_two_processes
 from PIL import Image
 
 from janus_minimal.album import make_album, read_prompts
@@ -53,12 +52,12 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
     """
     make_album(pipe, PROMPTS, LIKE, tmp_path / "one")
     (tmp_path / "prompts.txt").write_text("\n\n".join(PROMPTS), encoding="utf-8")
-    launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
-    plain = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal", "generate")
-    asked = ("--prompts", "prompts.txt", "--out", "two", "--steps", "2", "--num-images", "2", "--device", "cpu")
-    result = subprocess.run(
-        [sys.executable, *launch, *plain, *asked], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    asked = ("--prompts", "prompts.txt", "--out", "two", "--steps", "2", "--num-images", "2")
+    result = on_two_processes(tmp_path, "generate", *asked)
+    assert result.returncode == 0, result.stderr
+    assert (
+        f"{len(PROMPTS) - len(PROMPTS) // 2}/{len(PROMPTS) - len(PROMPTS) // 2}" in result.stderr
+    )  # the first's share
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert result.stdout.count("5 sheets") == 1
 

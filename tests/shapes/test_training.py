@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from accelerate import Accelerator
+from launched import on_two_processes
 from safetensors import safe_open
 
 from janus_minimal import JanusFlowPipeline
@@ -64,11 +65,19 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
 
     Each takes its share of the same batch, and the gradients are averaged.
     """
-    launch = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
-    plain = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal", "train")
-    command = [sys.executable, *launch, *plain, "--out", str(tmp_path), "--device", "cpu", *OPTIONS]
-    subprocess.run(command, check=True)
-    assert losses(tmp_path) == pytest.approx(losses(uninterrupted), rel=1e-3)
+    result = on_two_processes(tmp_path, "train", "--out", "run", *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path):
+    """batch_size mod processes != 0  =>  InputError.
+
+    Shares of different sizes would weigh their examples differently.
+    """
+    result = on_two_processes(tmp_path, "train", "--out", "run", "--batch-size", "3", "--vae-steps", "1")
+    assert "a batch of 3 on 2 processes: right would be a multiple" in result.stderr
 
 
 def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
