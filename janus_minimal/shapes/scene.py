@@ -12,12 +12,13 @@ import numpy as np
 from janus_minimal.shapes.outline import OUTLINES, REACH
 
 SIDE = 48  # of the picture
-GAP = 3.0  # least distance between two objects, and from the border
+GAP = 3.5  # least distance between two objects, and from the border
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
 SHAPES = tuple(OUTLINES)
+WIDEST = max(REACH.values())  # every outline gets the room of this one, so that none leaves room for one more
 UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangle")})  # never in training
 SEEN = tuple((c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN)
-SIZES = {1: (14.0, 19.0), 2: (11.0, 15.0), 3: (9.5, 11.5), 4: (8.0, 9.5)}  # the fewer the objects, the larger
+SIZES = {1: (14.0, 19.0), 2: (10.5, 14.0), 3: (9.0, 11.0), 4: (8.0, 9.5)}  # the fewer the objects, the larger
 RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 
 
@@ -30,11 +31,6 @@ class Thing:
     x: float
     y: float
     size: float
-
-    @property
-    def reach(self) -> float:
-        """The distance from the centre to the farthest point of the outline, in pixels."""
-        return REACH[self.shape] * self.size
 
 
 Scene = tuple[Thing, ...]
@@ -78,4 +74,4 @@ def _drop(kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Gene
 
 
 def _apart(a: Thing, b: Thing) -> bool:
-    return float(np.hypot(a.x - b.x, a.y - b.y)) >= GAP + a.reach + b.reach
+    return float(np.hypot(a.x - b.x, a.y - b.y)) >= GAP + WIDEST * (a.size + b.size)

@@ -17,7 +17,7 @@ from janus_minimal.shapes.examples import Batch, draw_batch, tokenize_examples
 from janus_minimal.shapes.scene import SIDE
 from janus_minimal.shapes.training import Recipe, Report, fit
 
-FLOW_RECIPE = Recipe(steps=20_000, batch_size=32, learning_rate=2e-3, warmup=200, save_every=500)
+FLOW_RECIPE = Recipe(steps=24_000, batch_size=32, learning_rate=2e-3, warmup=200, save_every=500)
 
 
 def build_flow(vocabulary: int) -> JanusFlow:
