@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from janus_minimal.prompt import TEMPLATE
 from janus_minimal.shapes.caption import Caption, draw_caption
 from janus_minimal.shapes.training import share
-from janus_minimal.shapes.vae import pictures
+from janus_minimal.shapes.vae import encode_scenes
 
 # t is logit-normal. What goes where is settled at t = 0.1 to 0.3, which the standard (0, 1) draws half as often.
 LOGIT_MEAN, LOGIT_SPREAD = -0.8, 1.2
@@ -37,15 +37,13 @@ def draw_example(index: int, seed: int) -> tuple[Caption, np.random.Generator]:
     return draw_caption(MIXTURE[index % len(MIXTURE)], rng), rng
 
 
-@torch.no_grad()
 def encode_examples(vae: AutoencoderKL, number: int, seed: int) -> Float32[Tensor, "n c H W"]:
     """Latents of the first `number` examples' scenes, scaled to unit variance."""
     latents = []
     for first in tqdm(range(0, number, CHUNK), desc="latents"):
         examples = [draw_example(i, seed) for i in range(first, min(first + CHUNK, number))]
-        x = pictures([caption.draw(rng) for caption, rng in examples]).to(vae.device)
-        latents.append(vae.encode(x).latent_dist.mean.cpu())
-    return (torch.cat(latents) * vae.config.scaling_factor).contiguous()
+        latents.append(encode_scenes(vae, [caption.draw(rng) for caption, rng in examples]))
+    return torch.cat(latents)
 
 
 def tokenize_examples(tokenizer: PreTrainedTokenizerBase, number: int, seed: int) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from janus_minimal.shapes.caption import SEEN_CATEGORIES, draw_caption
@@ -37,6 +37,13 @@ def pictures(scenes: Sequence[Scene]) -> Float[Tensor, "n 3 side side"]:
     """Rendered scenes as the VAE takes them, in -1..1."""
     pixels = torch.from_numpy(np.stack([render(scene) for scene in scenes]))
     return rearrange(pixels, "n y x rgb -> n rgb y x") / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_scenes(vae: AutoencoderKL, scenes: Sequence[Scene]) -> Float32[Tensor, "n c H W"]:
+    """Their latents, scaled to unit variance, on the CPU: the far end z_1 of the flow."""
+    mean = vae.encode(pictures(scenes).to(vae.device)).latent_dist.mean
+    return (mean * vae.config.scaling_factor).cpu().contiguous()
 
 
 def draw_scenes(number: int, seed: Sequence[int]) -> list[Scene]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from janus_minimal.errors import PromptError
 from janus_minimal.shapes.caption import CATEGORIES, SEEN_CATEGORIES, Caption, draw_caption
+from janus_minimal.shapes.outline import REACH
 from janus_minimal.shapes.render import coverage, render
 from janus_minimal.shapes.scene import SHAPES, SIDE, UNSEEN
 
@@ -75,6 +76,17 @@ def test_things_neither_overlap_nor_leave_the_picture(category, seed):
     for cover in covers:
         edge = np.concatenate([cover[0], cover[-1], cover[:, 0], cover[:, -1]])
         assert not edge.any()
+
+
+@given(**ANY)
+def test_things_keep_the_distance_that_the_widest_outline_needs(category, seed):
+    """|a - b| >= (size_a + size_b) max REACH.
+
+    Any outline would fit beside its neighbours: how close things stand says nothing of what they are.
+    """
+    _, scene = drawn(category, seed)
+    for a, b in combinations(scene, 2):
+        assert np.hypot(a.x - b.x, a.y - b.y) >= (a.size + b.size) * max(REACH.values())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
