@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from janus_minimal import JanusFlowPipeline, PromptPair, Step, denoise, time_grid
-from janus_minimal.files import whole
+from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.pipeline import image_noise
 
 FOLDER = Path(__file__).parent / "scrubber"
@@ -27,7 +27,7 @@ PROMPTS = (
 SEEDS = (0, 1, 2)
 WEIGHTS = (1.0, 2.0, 5.0)
 STEPS = 30
-ROWS = ("z", "v_cond", "v_uncond", "v", "guess")
+ROWS = ("z", "v_cond", "v_uncond", "v", "denoised")
 LIMIT = 4.0  # of the velocities' colour scale, the same in all sheets
 
 
@@ -38,10 +38,10 @@ def main() -> None:
     for weight in WEIGHTS:
         steps = run(pipe, weight)
         for image, (prompt, seed) in enumerate(product(range(len(PROMPTS)), SEEDS)):
-            with whole(FOLDER / f"{prompt}-{seed}-{weight:g}.webp") as unfinished:
+            with atomic_write(FOLDER / f"{prompt}-{seed}-{weight:g}.webp") as unfinished:
                 sheet(pipe, steps, image).save(unfinished, format="webp", quality=60, method=6)
     choices = {"prompts": PROMPTS, "seeds": SEEDS, "weights": WEIGHTS, "steps": STEPS, "rows": ROWS, "limit": LIMIT}
-    with whole(FOLDER / "choices.json") as unfinished:
+    with atomic_write(FOLDER / "choices.json") as unfinished:
         unfinished.write_text(json.dumps(choices, indent=1), encoding="utf-8")
 
 
@@ -49,14 +49,14 @@ def run(pipe: JanusFlowPipeline, weight: float) -> list[Step]:
     """All steps of all images: every prompt with every seed, in one batch."""
     pair = PromptPair.from_text(PROMPTS, pipe.tokenizer, images_per_prompt=len(SEEDS))
     generators = [torch.Generator().manual_seed(seed) for _, seed in product(PROMPTS, SEEDS)]
-    z = image_noise(pipe.latent_shape, pair.images, generators)
+    z = image_noise(pipe.latent_shape, pair.num_images, generators)
     return list(denoise(pipe.model, pair, z, time_grid(STEPS), weight))
 
 
 def sheet(pipe: JanusFlowPipeline, steps: list[Step], image: int) -> Image.Image:
     """One image's way: latent and guess decoded, velocities as their four channels."""
     rows = {name: torch.stack([getattr(step, name)[image] for step in steps]) for name in ROWS}
-    frames = [decoded(pipe, z) if name in ("z", "guess") else coloured(z) for name, z in rows.items()]
+    frames = [decoded(pipe, z) if name in ("z", "denoised") else coloured(z) for name, z in rows.items()]
     return Image.fromarray(rearrange(np.stack(frames), "row step h w rgb -> (row h) (step w) rgb"))
 
 

@@ -1,19 +1,20 @@
-"""JanusFlow's picture making, step by step: a caption and noise in, a picture out.
+"""JanusFlow's image generation, step by step: a caption and noise in, a picture out.
 
-A public name is imported when it is first used, so that importing the package alone loads no heavy library.
+Read the core in this order: flow, uvit, prompt, cache, model, sampling, pipeline, config.
+
+The public names are imported when they are first used, so that `import janus_minimal` alone loads no
+heavy library and the command line answers at once.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from janus_minimal.denoise import Step, denoise
     from janus_minimal.flow import euler_step, guide, interpolate, time_grid
     from janus_minimal.model import JanusFlow
     from janus_minimal.pipeline import JanusFlowPipeline
     from janus_minimal.prompt import PromptPair
+    from janus_minimal.sampling import Step, denoise
 
 __all__ = [
     "JanusFlow",
@@ -27,24 +28,18 @@ __all__ = [
     "time_grid",
 ]
 
-ROOMS = {
+MODULES = {
     **dict.fromkeys(("euler_step", "guide", "interpolate", "time_grid"), "flow"),
-    **dict.fromkeys(("Step", "denoise"), "denoise"),
+    **dict.fromkeys(("Step", "denoise"), "sampling"),
     **{"PromptPair": "prompt", "JanusFlow": "model", "JanusFlowPipeline": "pipeline"},
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ROOMS:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
 
 
-class _Package(ModuleType):
-    """The loop has the name of its file: `janus_minimal.denoise` is the function, whoever imports the file first."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value.denoise if name == "denoise" and isinstance(value, ModuleType) else value)
-
-
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

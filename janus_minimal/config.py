@@ -1,14 +1,30 @@
-"""The sizes of everything, as the official config.json names them. The defaults are the released 1.3B model.
+"""The sizes of a JanusFlow model, with the names that the official config.json uses.
 
-Each has a bound far beyond any model's, so that a hostile file cannot ask for a machine's whole memory.
+The problem. A checkpoint is a heap of named tensors. To build modules that fit them, one must know
+the widths, depths and strides. The official file spreads these over three sections, one for each
+part of the generation path, and so do the classes here:
+
+    EncoderConfig    vision_gen_enc_config.params    latent -> image tokens
+    LanguageConfig   language_config                 the Llama backbone
+    DecoderConfig    vision_gen_dec_config.params    hidden states -> velocity
+
+The defaults are the released 1.3B model. How to check the numbers: a picture of 384 pixels gives a
+latent of 384 / 8 = 48, because SDXL's VAE shrinks by 8. The encoder's stride makes 48 / 2 = 24, so
+24 x 24 = 576 image tokens. The decoder's one upsample makes 24 x 2 = 48 again.
+
+Some fields can have a single value (`Literal`). The official code knows others, but the released
+model uses none of them, and another value would be another computation. Such a file is refused, not
+silently misread. Each number has an upper bound beyond any real model, so that a damaged file
+cannot ask for all memory of the machine. loading/config_file.py reads and writes the official file.
+
+    C  U-ViT channels, block_out_channels[0] (768)       D  language-model width, hidden_size (2048)
 """
 
-import warnings
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from janus_minimal.errors import CheckpointError
 
@@ -21,7 +37,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class UViTConfig:
-    """What the shallow encoder and decoder have in common: C = block_out_channels[0] channels, a time of width D."""
+    """What the shallow encoder and the shallow decoder have in common.
+
+    hidden_size is the width of the time embedding. It equals the language model's width D, because
+    the time embedding is also one of the language model's tokens. layers_in_middle counts the
+    ConvNeXt blocks, and norm_eps keeps RMSNorm from dividing by zero.
+    """
 
     block_out_channels: tuple[Width] = (768,)
     hidden_size: Width = 2048
@@ -34,13 +55,16 @@ class UViTConfig:
 
     @property
     def channels(self) -> int:
-        """C, the width of the maps."""
+        """Return C, the width of the feature maps. The official file has a list of one entry."""
         return self.block_out_channels[0]
 
 
 @dataclass(frozen=True)
 class EncoderConfig(UViTConfig):
-    """`vision_gen_enc_config.params`: c channels of latent -> C channels of half the side."""
+    """The encoder: c latent channels become C channels, and each side shrinks by the stride.
+
+    Kernel 2 and stride 2 cut the latent into 2 x 2 patches that do not overlap.
+    """
 
     input_channels: Number = 4
     kernel_size: Number = 2
@@ -49,13 +73,13 @@ class EncoderConfig(UViTConfig):
 
     @property
     def in_conv_padding(self) -> int:
-        """The padding of the first convolution; left out of the config it means ceil(kernel - stride)."""
+        """Return the first convolution's padding: ceil(kernel - stride) where none is given."""
         return ceil(self.kernel_size - self.stride) if self.padding is None else self.padding
 
 
 @dataclass(frozen=True)
 class DecoderConfig(UViTConfig):
-    """`vision_gen_dec_config.params`: C channels beside the skip -> c channels of latent of twice the side."""
+    """The decoder: C channels and the skip become c channels; each upsample doubles the sides."""
 
     in_channels: Width = 768
     out_channels: Number = 4
@@ -64,7 +88,11 @@ class DecoderConfig(UViTConfig):
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """`language_config`: the Llama backbone, of width D = hidden_size."""
+    """The Llama backbone, in transformers' names.
+
+    num_key_value_heads may be smaller than num_attention_heads (grouped-query attention). The
+    released model uses as many of both. rope_theta sets the wavelengths of the rotary embedding.
+    """
 
     vocab_size: Width = 102400
     hidden_size: Width = 2048
@@ -75,91 +103,55 @@ class LanguageConfig:
     max_position_embeddings: Width = 16384
     rms_norm_eps: Positive = 1e-6
     rope_theta: Positive = 10000.0
+    hidden_act: Literal["silu"] = "silu"
+    attention_bias: Literal[False] = False
+    mlp_bias: Literal[False] = False
+    rope_scaling: None = None
 
 
 @dataclass(frozen=True)
 class JanusConfig:
-    """The generation path of one checkpoint. The image size stands in the official config once, for both directions."""
+    """All sizes of one checkpoint's generation path.
+
+    image_size is the side of the picture in pixels. The official file has it once, in the section
+    of the understanding encoder, and it holds for both directions.
+
+    >>> released = JanusConfig()
+    >>> (released.image_size // 8 // released.encoder.stride) ** 2  # image tokens
+    576
+    """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     language: LanguageConfig = field(default_factory=LanguageConfig)
-    image_size: Width = 384  # pixels
+    image_size: Width = 384
 
     def __post_init__(self) -> None:
-        """What one part gives the next must be what that takes. Raises CheckpointError."""
-        language, heads = self.language, self.language.num_attention_heads
-        widths = {self.encoder.hidden_size, self.decoder.hidden_size, language.hidden_size}
-        _fits(len(widths) == 1, f"three hidden_size of {sorted(widths)}: right would be one width for all")
-        _fits(self.encoder.channels % 2 == 0, "block_out_channels is odd: the time takes a cosine and a sine each")
-        _fits(self.encoder.channels == self.decoder.in_channels, "in_channels is not the encoder's block_out_channels")
-        _fits(self.encoder.input_channels == self.decoder.out_channels, "out_channels is not input_channels")
-        _fits(language.hidden_size % (2 * heads) == 0, "hidden_size is no even multiple of num_attention_heads")
-        _fits(heads % language.num_key_value_heads == 0, "num_attention_heads is no multiple of num_key_value_heads")
-
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any]) -> "JanusConfig":
-        """Read an official config.json. Missing fields take the defaults, unknown ones are warned of.
-
-        Raises CheckpointError, which names the field.
-        """
-        vision = _section(raw, "vision_und_enc_config", "params")
-        return cls(
-            encoder=_read(EncoderConfig, _section(raw, "vision_gen_enc_config", "params")),
-            decoder=_read(DecoderConfig, _section(raw, "vision_gen_dec_config", "params")),
-            language=_read(LanguageConfig, _section(raw, "language_config")),
-            image_size=_read(Width, vision.get("image_size", cls.image_size)),
+        """Raise CheckpointError unless each part produces what the next part takes."""
+        encoder, decoder, language = self.encoder, self.decoder, self.language
+        heads, kernel, stride = language.num_attention_heads, encoder.kernel_size, encoder.stride
+        widths = {encoder.hidden_size, decoder.hidden_size, language.hidden_size}
+        fits(len(widths) == 1, f"hidden_size is {sorted(widths)}: right would be one width for all")
+        fits(encoder.channels % 2 == 0, "block_out_channels is odd: sine and cosine need halves")
+        fits(encoder.channels == decoder.in_channels, "in_channels is not the encoder's width")
+        fits(encoder.channels == decoder.channels, "block_out_channels differ: the skip needs one")
+        fits(encoder.input_channels == decoder.out_channels, "out_channels is not input_channels")
+        fits(stride == 2**decoder.upsamples, "stride is not 2^upsamples: the latent changes size")
+        # floor((H + 2 padding - kernel) / stride) + 1 = H / stride exactly under this condition.
+        fits(
+            kernel - stride <= 2 * encoder.in_conv_padding < kernel,
+            "padding does not fit kernel_size",
+        )
+        fits(
+            language.hidden_size % (2 * heads) == 0, "num_attention_heads does not fit hidden_size"
+        )
+        fits(
+            heads % language.num_key_value_heads == 0,
+            "num_key_value_heads does not divide the heads",
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """The official config.json of this model."""
-        return {
-            "architectures": ["MultiModalityCausalLM"],
-            "model_type": "multi_modality",
-            "language_config": {"model_type": "llama", **asdict(self.language)},
-            "vision_gen_enc_config": {"cls": "ShallowUViTEncoder", "params": asdict(self.encoder)},
-            "vision_gen_dec_config": {"cls": "ShallowUViTDecoder", "params": asdict(self.decoder)},
-            "vision_und_enc_config": {"params": {"image_size": self.image_size}},
-        }
 
-
-def _section(raw: Any, *path: str) -> dict[str, Any]:
-    """The part of config.json at this path; an absent part is empty."""
-    for name in path:
-        raw = raw.get(name, {}) if isinstance(raw, dict) else raw
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"config.json: {'.'.join(path)} should be an object, not {raw!r}")
-    return raw
-
-
-# Llama has settings that the released model leaves at these values; another value would be another computation.
-HELD = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "rope_scaling": None}
-BOOKKEEPING = {
-    *("model_type", "cls", "architectures", "torch_dtype", "dtype", "_attn_implementation", "transformers_version"),
-    *("bos_token_id", "eos_token_id", "pad_token_id", "use_cache", "initializer_range", "tie_word_embeddings"),
-}
-
-
-def _check_unknown(kind: Any, given: dict[str, Any]) -> None:
-    """A setting that would change the computation is refused, one that nobody here knows is warned of."""
-    for name in sorted(given.keys() - {known.name for known in fields(kind)} - BOOKKEEPING):
-        held = HELD.get(name)
-        _fits(name not in HELD or given[name] == held, f"{name} is {given[name]!r}: only {held!r} is known here")
-        if name not in HELD:
-            warnings.warn(f"config.json: {name} is not known here and changes nothing", stacklevel=2)
-
-
-def _fits(true: bool, fault: str) -> None:
+def fits(true: bool, fault: str) -> None:
+    """Raise CheckpointError with this fault unless the condition is true."""
     if not true:
         raise CheckpointError(f"config.json: {fault}")
-
-
-def _read(kind: Any, value: Any) -> Any:
-    if isinstance(value, dict):
-        _check_unknown(kind, value)
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "image_size"
-        raise CheckpointError(f"config.json: {where} is {first['input']!r}: {first['msg'].lower()}") from None

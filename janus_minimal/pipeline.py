@@ -1,38 +1,67 @@
-"""Text in, pictures out, by diffusers' conventions.
+"""Text in, pictures out, by the conventions of diffusers.
 
-B  images: for each prompt in turn, `num_images_per_prompt` of them
+The problem. The loop takes token ids and noise and gives a latent. People have a sentence and want
+a picture. This file adds what lies between, and no arithmetic of its own:
+
+    text --tokenizer--> prompt pair --denoise, from noise--> latent --VAE--> picture
+
+Noise deserves care. Each image has its own random generator, and its noise is drawn on the CPU in
+float32. So image i is the same whether it is drawn alone or in a batch, on a GPU or not, in any
+dtype of the weights. Code that draws the noise of a whole batch at once loses this.
+
+    P  prompts      k  images of each      B = P k  images: those of the first prompt, then the next
+    c H W  latent (4 48 48)
+
+Sources: official demo/app_janusflow.py; diffusers' pipelines, for the names of the arguments.
 """
 
-from collections.abc import Callable, Sequence
-from math import isfinite
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from diffusers import AutoencoderKL
 from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float, Float32
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.compiled import compile_stages
-from janus_minimal.denoise import denoise
 from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
-from janus_minimal.foreign import load
-from janus_minimal.hub import VAE_FILES, find_checkpoint
+from janus_minimal.loading.hub import VAE_FILES, find_checkpoint
+from janus_minimal.loading.tokenizer import load_tokenizer
+from janus_minimal.loading.vae import load_vae, pixels_per_latent, to_pictures
 from janus_minimal.model import JanusFlow
-from janus_minimal.prompt import PromptPair, check_tokenizer
-from janus_minimal.vae import load_vae, pixels_per_latent, to_pictures
+from janus_minimal.prompt import PromptPair
+from janus_minimal.runtime import checks
+from janus_minimal.runtime.compile import compile_stages
+from janus_minimal.sampling import Step, denoise
 
 Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
+Solver = Callable[..., Iterator[Step]]
+OutputType = Literal["pil", "np", "pt", "latent"]
 
 
 class JanusFlowPipeline:
-    """A tokenizer, a JanusFlow and a VAE: everything between a caption and its pictures."""
+    """A model, its tokenizer and its VAE: everything between a caption and its pictures.
 
-    def __init__(self, model: JanusFlow, vae: AutoencoderKL, tokenizer: PreTrainedTokenizerBase):
+    It behaves as diffusers' pipelines do: `from_pretrained`, `to`, and a call that returns an
+    object with the attribute `images`. It is not a subclass of DiffusionPipeline, whose loading
+    accepts files and code that we refuse.
+
+        pipe = JanusFlowPipeline.from_pretrained("shapes")
+        pipe("three red stars", num_images_per_prompt=4, generator=torch.manual_seed(0)).images
+
+    Everything that can be wrong in a call is checked before the first step, because thirty steps of
+    the released model take minutes on a CPU.
+    """
+
+    def __init__(
+        self, model: JanusFlow, vae: AutoencoderKL, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        checks.fits_vae(model.config, vae.config.latent_channels, pixels_per_latent(vae))
         self.model, self.vae, self.tokenizer = model, vae, tokenizer
 
     @classmethod
@@ -45,23 +74,32 @@ class JanusFlowPipeline:
         revision: str | None = None,
         compile: bool = False,
     ) -> "JanusFlowPipeline":
-        """Load the model (`dtype`), its tokenizer, and the VAE (float32), each from a directory or a hub repository.
+        """Load model, tokenizer and VAE, each from a directory or a repository of the hub.
 
-        `vae` left out means the folder `vae` of the checkpoint; `revision` is the model's. With `compile` the first
-        step of each new shape takes a minute or more, and the others less than they would. Raises CheckpointError.
+        Args:
+            checkpoint: "shapes" (bundled), a directory in the official layout, or "owner/name".
+            vae: the VAE's directory or repository. None means the folder `vae` of the checkpoint.
+            dtype: of the model's weights. The VAE is always float32: in float16, SDXL's VAE
+                overflows and the picture is black.
+            device: where model and VAE are placed.
+            revision: a branch, tag or commit of the model's repository.
+            compile: compile the five stages. The first step then takes a minute or more, and later
+                steps are faster.
+
+        Raises:
+            CheckpointError: for anything that does not fit; the message names it.
         """
         directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
-        decoder = load_vae(directory / "vae" if vae is None else find_checkpoint(vae, files=VAE_FILES), device)
-        # A bare config: else AutoTokenizer reads config.json and complains of a model type that it does not know.
-        tokenizer = load(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
-        check_tokenizer(tokenizer, model.config.language.vocab_size)
+        vae_directory = directory / "vae" if vae is None else find_checkpoint(vae, files=VAE_FILES)
+        tokenizer = load_tokenizer(directory, model.config.language.vocab_size)
+        pipe = cls(model, load_vae(vae_directory, device), tokenizer)
         if compile:
             compile_stages(model)
-        return cls(model, decoder, tokenizer)
+        return pipe
 
     def to(self, device: torch.device | str) -> "JanusFlowPipeline":
-        """Move model and VAE; returns the pipeline itself."""
+        """Move model and VAE to a device. Return the pipeline itself."""
         self.model.to(device)
         self.vae.to(device)
         return self
@@ -75,65 +113,149 @@ class JanusFlowPipeline:
         guidance_scale: float | None = None,
         num_images_per_prompt: int = 1,
         generator: Generator | Sequence[Generator] | None = None,
-        latents: Float32[Tensor, "B c H W"] | None = None,
-        output_type: str = "pil",
+        latents: Float[Tensor, "B c H W"] | None = None,
+        times: Float[Tensor, "times"] | None = None,
+        solver: Solver = denoise,
+        output_type: OutputType = "pil",
         callback_on_step_end: Callback | None = None,
         progress: bool = True,
     ) -> ImagePipelineOutput:
-        """Make the pictures of one or several prompts.
+        """Draw one or several prompts. The pictures are the attribute `images` of what is returned.
 
-        `generator`: one for each image, or one from which each image's own seed is drawn. `latents`: start from
-        this noise instead. `guidance_scale` is another name for `cfg_weight`. `output_type`: "pil", "np", "pt", or
-        "latent" for what the VAE would be given. `callback_on_step_end(pipe, index, t, {"latents", "guess"})` is
-        told of each step; where it gives back other "latents", the loop goes on from those. Raises InputError.
+        Args:
+            prompt: one text or several.
+            num_inference_steps: S, with times k / S. Ignored if `times` is given.
+            cfg_weight: the guidance weight w. 1 means no guidance.
+            guidance_scale: diffusers' name for cfg_weight. It wins if both are given.
+            num_images_per_prompt: k.
+            generator: one for each image, or one from which a seed for each image is drawn. None
+                uses torch's global generator.
+            latents: start from these, in place of noise: [B, c, H, W].
+            times: the time grid, for example time_grid(10, shift=2.0), or times[k:] to begin later.
+            solver: denoise, or another generator of Steps with the same first five arguments.
+            output_type: "pil", "np" (B H W 3, 0..1), "pt" (B 3 H W, 0..1), or "latent".
+            callback_on_step_end: called as callback(pipe, index, t, tensors) after each step, where
+                t is the time at which the step began. tensors has "latents" (of the time t_next),
+                "t_next", and "denoised". It returns a dictionary; "latents" in it replace ours.
+            progress: show a progress bar.
+
+        Raises:
+            InputError: for a value that cannot be used, or if a latent becomes infinite or NaN.
         """
+        checks.one_of("output_type", output_type, get_args(OutputType))
         weight = cfg_weight if guidance_scale is None else guidance_scale
-        _check(num_inference_steps, weight)
-        pair = PromptPair.from_text(prompt, self.tokenizer, num_images_per_prompt).to(self.model.device)
-        z = image_noise(self.latent_shape, pair.images, generator) if latents is None else latents
-        if z.shape != (pair.images, *self.latent_shape):
-            raise InputError(f"latents of shape {list(z.shape)}: right would be {[pair.images, *self.latent_shape]}")
-        steps = denoise(self.model, pair, z.to(self.model.device), time_grid(num_inference_steps), weight)
-        for step in tqdm(steps, total=num_inference_steps, unit="step", disable=not progress):
-            if callback_on_step_end is not None:
-                told = {"latents": step.z_next, "guess": step.guess}
-                step.z_next = callback_on_step_end(self, step.index, step.t.item(), told).get("latents", step.z_next)
-            z = step.z_next
-        return ImagePipelineOutput(images=z if output_type == "latent" else self.to_pictures(z, output_type))
+        weight = checks.finite_number("the guidance weight", weight)
+        grid = self._times(num_inference_steps, times)
+        pair = self._prompt(prompt, num_images_per_prompt)
+        z = self._start(latents, pair.num_images, generator)
+        steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
+        for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
+            z = self._end_of(step, callback_on_step_end)
+        images = z if output_type == "latent" else self.to_pictures(z, output_type)
+        return ImagePipelineOutput(images=images)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(c, H, W) of one image."""
+        """Return (c, H, W) of one image.
+
+        The VAE halves each side once per level but the last. SDXL's has four levels, so 384 pixels
+        become 384 / 2^3 = 48. The bundled model has 48 pixels and three levels: 48 / 2^2 = 12.
+        """
         side = self.model.config.image_size // pixels_per_latent(self.vae)
         return self.model.config.encoder.input_channels, side, side
 
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
-        """What the VAE makes of latents: "pil", "np" or "pt"."""
+        """Decode latents with the VAE, to "pil", "np" or "pt".
+
+        Films need this: every step's `denoised` can be decoded, not only the last latent. It
+        divides by the VAE's scaling factor, with which training multiplied to reach unit variance.
+        """
         return to_pictures(self.vae, latents, output_type)
+
+    def _times(self, steps: int, times: Tensor | None) -> Float32[Tensor, "times"]:
+        """Return the grid that is given, or the uniform one of the official sampler."""
+        if times is not None:
+            return checks.time_grid_of(times)
+        return time_grid(checks.whole_number("num_inference_steps", steps, checks.MOST_STEPS))
+
+    def _prompt(self, prompt: str | Sequence[str], num_images: int) -> PromptPair:
+        """Return the prompt pair on the model's device.
+
+        Prompt, time token and image tokens must fit the positions that the language model was
+        trained on. Beyond them it still computes something, but not a picture of the prompt.
+        """
+        number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
+        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
+        tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
+        checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
+        return pair.to(self.model.device)
+
+    def _start(
+        self,
+        latents: Tensor | None,
+        num_images: int,
+        generator: Generator | Sequence[Generator] | None,
+    ) -> Float32[Tensor, "B c H W"]:
+        """Return the latent at the first time: noise, or what the caller gives.
+
+        A caller gives latents to repeat a run exactly, or to begin with a noisy picture of their
+        own (image-to-image). They are float32 from here on, whatever they were before.
+        """
+        if latents is None:
+            return image_noise(self.latent_shape, num_images, generator)
+        expected = (num_images, *self.latent_shape)
+        if tuple(latents.shape) != expected:
+            raise InputError(
+                f"latents of shape {list(latents.shape)}: right would be {list(expected)}"
+            )
+        return latents.float()
+
+    def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
+        """Let the callback see and change where the step ends. Refuse NaN and infinity.
+
+        A huge guidance weight can drive a latent beyond what float32 can hold. The VAE would decode
+        it to a plain colour without a word, and the reason could not be seen in the picture.
+        """
+        if callback is not None:
+            tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
+            answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
+            step.z_next = answer.get("latents", step.z_next)
+        if not step.z_next.isfinite().all():
+            raise InputError(
+                f"after step {step.index} the latent is not finite: "
+                "right would be a smaller guidance weight, or smaller latents"
+            )
+        return step.z_next
 
 
 def image_noise(
-    shape: Sequence[int], images: int, generator: Generator | Sequence[Generator] | None = None
+    shape: Sequence[int],
+    num_images: int,
+    generator: Generator | Sequence[Generator] | None = None,
 ) -> Float32[Tensor, "B c H W"]:
-    """Standard normal noise, each image's from a generator of its own, on the CPU and in float32.
+    """Draw standard normal noise on the CPU in float32, each image's from its own generator.
 
-    So image i is the same whatever the batch size, the device and the weights' dtype. Raises InputError.
+    A generator that lives on another device draws there; the noise is moved to the CPU. Numbers of
+    the same seed differ between kinds of devices, which is why the CPU is the default.
+
+    Raises:
+        InputError: if there are several generators, but not one for each image.
     """
-    generators = _own_generators(images, generator)
-    if len(generators) != images:
-        raise InputError(f"{len(generators)} generators for {images} images: right would be one, or one for each image")
-    return torch.stack([torch.randn(shape, generator=own) for own in generators])
+    generators = checks.generators_of(_one_per_image(generator, num_images), num_images)
+    noise = [randn_tensor(shape, generator=own, device=own.device).cpu() for own in generators]
+    return torch.stack(noise)
 
 
-def _own_generators(images: int, generator: Generator | Sequence[Generator] | None) -> Sequence[Generator]:
+def _one_per_image(
+    generator: Generator | Sequence[Generator] | None, num_images: int
+) -> Sequence[Generator]:
+    """Return the generators that are given, or new ones with seeds from the one that is given.
+
+    Why not one generator for all images in turn: then image 3 would depend on how much noise was
+    drawn before it. With a seed for each image, its noise depends on its number alone.
+    """
     if isinstance(generator, Sequence):
         return generator
-    seeds = [int(torch.randint(2**62, (), generator=generator)) for _ in range(images)]
-    return [Generator().manual_seed(seed) for seed in seeds]
-
-
-def _check(steps: int, weight: float) -> None:
-    if steps < 1:
-        raise InputError(f"{steps} steps: right would be 1 or more")
-    if not isfinite(weight):
-        raise InputError(f"a guidance weight of {weight}: right would be a finite number, 1 for no guidance")
+    device = "cpu" if generator is None else generator.device
+    seeds = torch.randint(2**62, (num_images,), generator=generator, device=device).tolist()
+    return [Generator(device).manual_seed(seed) for seed in seeds]

@@ -1,11 +1,39 @@
-"""The prompt pair: every image is asked for twice, with its words and without them.
+"""The prompt pair: every image is computed twice per step, with its prompt and without it.
 
-    P  prompts             k  images of each              B = P k  images
-    L  prompt tokens of the longest prompt, after the last one is dropped
-    n  new tokens: the time token and the N image tokens
+The problem. Classifier-free guidance needs two velocities, v(z, t, prompt) and v(z, t, no prompt).
+Both come from one batch: a conditional row and an unconditional row for each image. This file makes
+these rows: token ids, an attention mask, and position indices.
 
-Official source: demo/app_janusflow.py, whose rows, mask and positions these are. Prompts of different lengths in
-one batch are ours: they are padded on the left, and each row keeps the positions that it would have alone.
+Step by step, for one prompt (`PromptPair.from_text`, then `from_ids`):
+
+1. The text is put into the chat template that the model was trained with, and tokenised.
+2. The last token, <begin_of_image>, is dropped. The time token takes its place in the sequence.
+3. The conditional row holds the remaining L ids. All of them can be attended to.
+4. The unconditional row has the same length. It keeps the first token (begin of sentence); padding
+   replaces the others and is masked out. At least one token must stay: it anchors the sequence.
+
+For the ids [1, 5, 6, 7, 9], where 9 is dropped, with padding id 0 (L = 4):
+
+                     ids          attention_mask    positions    new tokens at
+    conditional      1 5 6 7      1 1 1 1           0 1 2 3      4, 5, 6, ...
+    unconditional    1 0 0 0      1 0 0 0           0 1 2 3      4, 5, 6, ...
+
+Masked tokens keep their position indices. So the image starts at position 4 in both rows, and the
+unconditional row still "knows" how long the prompt was, and nothing else about it. The released
+weights were trained this way, so we keep it.
+
+Several prompts of different lengths can share a batch; this is our extension. Shorter ones are
+padded on the left, so that every prompt ends where the time token begins. The padding is masked and
+not counted in the positions, so every prompt gives the same result as it gives alone:
+
+    [1, 5, 6, 7] and [1, 8]     ids 1 5 6 7    mask 1 1 1 1    positions 0 1 2 3
+                                    0 0 1 8         0 0 1 1              0 0 0 1
+
+    P  prompts        k  images of each prompt        B = P k  images in all
+    L  prompt tokens of the longest prompt, after its last one is dropped
+    n  new tokens: one time token and N image tokens
+
+Sources: official demo/app_janusflow.py; JanusFlow (arXiv 2411.07975), section 3.
 """
 
 from collections.abc import Sequence
@@ -18,7 +46,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import CheckpointError, PromptError
+from janus_minimal.errors import InputError, PromptError
+from janus_minimal.loading.vocabulary import check_words, padding_id
 
 TAG = "<begin_of_image>"
 TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
@@ -26,128 +55,180 @@ TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
 
 @dataclass(frozen=True)
 class PromptRows:
-    """Rows of prompt tokens, with what the later tokens may see of them and where in the sequence they stand."""
+    """Rows of prompt tokens: what they are, whether they may be attended to, and where they stand.
+
+    Used for the prompts themselves (2P rows), for a batch of images (2B rows), and in training,
+    where each example has one row.
+    """
 
     ids: Int[Tensor, "rows L"]
-    visible: Bool[Tensor, "rows L"]
+    attention_mask: Bool[Tensor, "rows L"]
     positions: Int[Tensor, "rows L"]
 
     def __getitem__(self, index: Int[Tensor, "chosen"]) -> "PromptRows":
-        """The rows of these numbers."""
-        return PromptRows(self.ids[index], self.visible[index], self.positions[index])
+        """Select rows by number; a number may occur several times."""
+        return PromptRows(self.ids[index], self.attention_mask[index], self.positions[index])
 
     def mask(self, new: int) -> Bool[Tensor, "rows seen"]:
-        """Which of the L + new tokens may be seen at all (causality comes on top): the new ones always."""
-        return torch.cat([self.visible, self.visible.new_ones(len(self.ids), new)], dim=1)
+        """Return which of the L + new tokens may be attended to. New tokens always may be.
+
+        Causality is not part of this mask. transformers adds it: a token attends only to itself and
+        to earlier tokens.
+        """
+        return torch.cat([self.attention_mask, self.attention_mask.new_ones(len(self.ids), new)], 1)
 
     def new_positions(self, new: int) -> Int[Tensor, "rows {new}"]:
-        """Where the new tokens stand: right after the prompt, hidden or not. Hiding does not renumber."""
+        """Return the position indices of the new tokens: right after the prompt's last token.
+
+        RoPE turns queries and keys by these indices, so they decide what "near" means to attention.
+        """
         return self.positions[:, -1:] + 1 + torch.arange(new, device=self.positions.device)
 
 
 @dataclass(frozen=True)
 class PromptPair:
-    """P conditional rows, then the same prompts' P unconditional rows; `images_per_prompt` images of each."""
+    """P conditional rows, then the P unconditional rows of the same prompts.
+
+    It holds one row per prompt, not per image: all images of a prompt share its row, so the keys
+    and values of the prompt are computed once. `batch` repeats the rows where one per image is
+    needed.
+    """
 
     rows: PromptRows
     images_per_prompt: int
 
     @classmethod
-    def from_ids(cls, ids: Sequence[Int[Tensor, "_"]], images_per_prompt: int = 1, pad_id: int = 0) -> "PromptPair":
-        """One tensor of token ids per prompt, the last token still there: it is dropped, the time takes its place.
+    def from_ids(
+        cls, ids: Sequence[Int[Tensor, "_"]], images_per_prompt: int = 1, pad_id: int = 0
+    ) -> "PromptPair":
+        """Make the pair from token ids, one tensor per prompt, the last token still there.
 
-        The unconditional row keeps the first token alone, and the length: padding fills the rest, hidden.
-        Raises PromptError for no prompt, one of fewer than two tokens, or fewer than one image.
+        The module's docstring draws the result. `left` is the column where a prompt begins, 0 for
+        the longest one. Columns before it are padding in both rows; the column itself holds the
+        first token, the only one that the unconditional row keeps.
+
+        Args:
+            ids: for example [tensor([1, 5, 6, 7, 9])].
+            images_per_prompt: how many images to draw of each prompt.
+            pad_id: which id fills the masked places. It is never attended to, so any id will do.
+
+        Raises:
+            PromptError: for no prompt, a prompt of fewer than two tokens, or fewer than one image.
+
+        >>> pair = PromptPair.from_ids([torch.tensor([1, 5, 6, 7, 9])])
+        >>> pair.rows.ids.tolist()
+        [[1, 5, 6, 7], [1, 0, 0, 0]]
+        >>> pair.rows.attention_mask.int().tolist()
+        [[1, 1, 1, 1], [1, 0, 0, 0]]
+        >>> pair.rows.positions.tolist()
+        [[0, 1, 2, 3], [0, 1, 2, 3]]
         """
         _check(ids, images_per_prompt)
         device, length = ids[0].device, max(map(len, ids)) - 1
         left = torch.tensor([[length + 1 - len(row)] for row in ids], device=device)  # P 1
         column = torch.arange(length, device=device)  # L
-        cond = torch.stack([F.pad(row[:-1], (length + 1 - len(row), 0), value=pad_id) for row in ids])
-        uncond = torch.where(column == left, cond, pad_id)
+        padded = [F.pad(row[:-1], (length + 1 - len(row), 0), value=pad_id) for row in ids]
+        cond = torch.stack(padded)  # P L
+        uncond = torch.where(column == left, cond, pad_id)  # P L
         rows = PromptRows(
             ids=torch.cat([cond, uncond]),
-            visible=torch.cat([column >= left, column == left]),
+            attention_mask=torch.cat([column >= left, column == left]),
             positions=repeat((column - left).clamp(min=0), "P L -> (two P) L", two=2),
         )
         return cls(rows, images_per_prompt)
 
     @classmethod
     def from_text(
-        cls, prompts: str | Sequence[str], tokenizer: PreTrainedTokenizerBase, images_per_prompt: int = 1
+        cls,
+        prompts: str | Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        images_per_prompt: int = 1,
     ) -> "PromptPair":
-        """Fill the chat template and tokenise. Raises PromptError for an empty prompt or an unknown word."""
+        """Make the pair from text: strip it, fill the chat template, tokenise.
+
+        Raises:
+            PromptError: for an empty prompt, or a word that the tokenizer does not know. Drawing
+                something else without a word would be worse than an error.
+        """
         prompts = [prompts] if isinstance(prompts, str) else prompts
         ids = [torch.tensor(_tokenize(prompt.strip(), tokenizer)) for prompt in prompts]
-        return cls.from_ids(ids, images_per_prompt, _pad_id(tokenizer))
+        return cls.from_ids(ids, images_per_prompt, padding_id(tokenizer))
 
     @property
-    def images(self) -> int:
-        """B, the number of images asked for."""
+    def num_images(self) -> int:
+        """B, the number of images in all."""
         return len(self.rows.ids) // 2 * self.images_per_prompt
 
     def batch(self) -> PromptRows:
-        """The 2B rows of the batch: B conditional, then B unconditional, the images of one prompt together."""
-        return self.rows[self.of_batch(torch.arange(len(self.rows.ids), device=self.rows.ids.device))]
+        """Return one row per image: B conditional rows, then B unconditional rows.
 
-    def of_batch(self, x: Tensor) -> Tensor:
-        """From one entry per prompt row (2P) to one per batch row (2B)."""
+        The images of one prompt stand together. The order is JanusFlow's; diffusers puts the
+        unconditional half first, and whoever mixes the two pushes away from the prompt.
+
+        >>> PromptPair.from_ids([torch.tensor([1, 5, 9])], images_per_prompt=2).batch().ids.tolist()
+        [[1, 5], [1, 5], [1, 0], [1, 0]]
+        """
+        rows = torch.arange(len(self.rows.ids), device=self.rows.ids.device)
+        return self.rows[self.repeat_per_image(rows)]
+
+    def repeat_per_image(self, x: Tensor) -> Tensor:
+        """Repeat each of 2P entries for the k images of its prompt: 2B entries."""
         return repeat(x, "rows ... -> (rows k) ...", k=self.images_per_prompt)
 
     def to(self, device: torch.device | str) -> "PromptPair":
-        """The same pair on another device."""
-        rows = PromptRows(self.rows.ids.to(device), self.rows.visible.to(device), self.rows.positions.to(device))
+        """Return the same pair on another device."""
+        ids, mask, positions = self.rows.ids, self.rows.attention_mask, self.rows.positions
+        rows = PromptRows(ids.to(device), mask.to(device), positions.to(device))
         return PromptPair(rows, self.images_per_prompt)
 
-    def drop(self, dropped: Bool[Tensor, "P"]) -> PromptRows:
-        """One row per prompt for training: its unconditional form where dropped, else the conditional one."""
+    def with_prompt_dropout(self, dropped: Bool[Tensor, "P"]) -> PromptRows:
+        """Return one row per prompt for training: unconditional where dropped, else conditional.
+
+        Why: one network must learn both velocities that guidance needs. JanusFlow drops 10 % of the
+        prompts. A dropped example gets exactly the row that guidance will use later.
+        """
         number = len(dropped)
         return self.rows[torch.arange(number, device=dropped.device) + number * dropped]
 
+    def check_latents(self, z: Float[Tensor, "_ c H W"]) -> None:
+        """Raise InputError unless there is one latent for each image."""
+        if len(z) != self.num_images:
+            raise InputError(
+                f"{len(z)} latents for a prompt pair of {self.num_images} images: "
+                "right would be one latent for each image"
+            )
 
-def both(*tensors: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "two_B ..."], ...]:
-    """Each tensor of one entry per image (B) twice over (2B): what enters the rows with the words and those without."""
+
+def duplicate_for_cfg(
+    *tensors: Float[Tensor, "B ..."],
+) -> tuple[Float[Tensor, "2*B ..."], ...]:
+    """Repeat each tensor along the batch: B entries become 2B, the same B twice.
+
+    Why: up to the language model, the conditional and the unconditional row of an image are equal,
+    because neither latent nor time depends on the prompt. So the encoder runs on B images, and its
+    results are duplicated here, where the prompt enters.
+
+    >>> duplicate_for_cfg(torch.tensor([1.0, 2.0]))
+    (tensor([1., 2., 1., 2.]),)
+    """
     return tuple(repeat(tensor, "B ... -> (two B) ...", two=2) for tensor in tensors)
-
-
-def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
-    """Raise CheckpointError unless prompts of the official form can be made with it."""
-    ids = tokenizer.encode(TEMPLATE)
-    if tokenizer.encode(TAG, add_special_tokens=False) != [tokenizer.get_vocab().get(TAG)]:
-        raise CheckpointError(
-            f"the tokenizer has no token {TAG}: it cuts it into pieces, of which one would be dropped"
-        )
-    if tokenizer.bos_token_id is None or ids[0] != tokenizer.bos_token_id:
-        raise CheckpointError("the tokenizer begins no text with a token of its own: the row without words keeps it")
-    _pad_id(tokenizer)
-    if len(tokenizer) > vocab_size:
-        raise CheckpointError(f"the tokenizer has {len(tokenizer)} tokens, the model knows {vocab_size}")
-
-
-def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The padding token, or where there is none, as in the official code, the end of the sentence."""
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if token is not None:
-            return token
-    raise CheckpointError("the tokenizer has neither a padding token nor an end-of-sentence token: one is needed")
 
 
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
     if not ids or images_per_prompt < 1:
         raise PromptError(
-            f"{len(ids)} prompts, {images_per_prompt} images of each: right would be at least one of both"
+            f"{len(ids)} prompts, {images_per_prompt} images of each: "
+            "right would be at least one of both"
         )
     if min(map(len, ids)) < 2:
-        raise PromptError("a prompt needs at least two tokens: the first stays in both rows, the last gives way to t")
+        raise PromptError(
+            "a prompt needs at least two tokens: the first stays in the unconditional row, "
+            "the last is replaced by the time token"
+        )
 
 
 def _tokenize(prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not prompt:
         raise PromptError('the prompt is empty: say what to draw, for example "a red circle"')
-    unknown = [
-        word for word in prompt.split() if tokenizer.unk_token_id in tokenizer.encode(word, add_special_tokens=False)
-    ]
-    if unknown:
-        known = [word for word in sorted(tokenizer.get_vocab()) if word.isalpha()]
-        raise PromptError(f'the tokenizer does not know "{unknown[0]}"; it knows: {", ".join(known)}')
+    check_words(prompt, tokenizer)
     return tokenizer.encode(TEMPLATE.format(prompt=prompt))

@@ -1,6 +1,7 @@
 """What the laws are tried on: the golden checkpoint, and what the official modules compute with it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread for each process, as the tensors are small and processes share the cores. Read when torch is imported.
@@ -10,12 +11,11 @@ import pytest
 import torch
 from hypothesis import Phase, settings
 from safetensors.torch import load_file
+from tools.checkpoints import GOLDEN, spoiled
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
 
 pytest_plugins = ["museum.plugin"]
-
-GOLDEN = Path(__file__).parent / "golden"
 
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
@@ -44,6 +44,13 @@ def half() -> JanusFlow:
 @pytest.fixture(scope="session")
 def prompt(golden) -> PromptPair:
     return PromptPair.from_ids([golden["input_ids"]], images_per_prompt=2, pad_id=0)
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A copy of the golden checkpoint, to be spoiled."""
+    with spoiled() as copy:
+        yield copy
 
 
 @pytest.fixture(scope="session")

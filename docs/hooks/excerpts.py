@@ -31,7 +31,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def code(module: str, name: str) -> str:
-    """The source of one function, class or method ("Step.guess"), as it stands."""
+    """The source of one function, class or method ("Step.denoised"), as it stands."""
     path = ROOT / "janus_minimal" / f"{module.replace('.', '/')}.py"
     source = path.read_text(encoding="utf-8")
     node: Any = ast.parse(source)

@@ -10,7 +10,7 @@ SAID = {
     "v_cond": "v_cond: with the words",
     "v_uncond": "v_uncond: without",
     "v": "v: guided",
-    "guess": "guess, decoded",
+    "denoised": "guess, decoded",
 }
 
 

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from janus_minimal.checkpoint import read_config
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.config import JanusConfig
-from janus_minimal.hub import find_checkpoint
+from janus_minimal.loading.hub import find_checkpoint
 
 WIDTH, HEIGHT, ROW = 440, 800, 84  # of the drawing, and from one row of boxes to the next
 LEFT, MAIN, TIME, SKIP = 80, 235, 348, 405  # columns: the prompt, the loop, and the two ways around the language model
@@ -47,7 +47,7 @@ BOXES = (
     Box(LEFT, 1, "prefill", "cache.html", "model.JanusFlow.prefill"),
     Box(MAIN, 0, "1 encode", "uvit.html", "model.JanusFlow.encode"),
     Box(MAIN, 1, "2 align", "uvit.html", "model.JanusFlow.align_in"),
-    Box(MAIN, 2, "3 language model", "cache.html", "model.JanusFlow.think"),
+    Box(MAIN, 2, "3 language model", "cache.html", "model.JanusFlow.backbone"),
     Box(MAIN, 3, "4 align", "uvit.html", "model.JanusFlow.align_out"),
     Box(MAIN, 4, "5 decode", "uvit.html", "model.JanusFlow.decode"),
     Box(MAIN, 5, "6 guide", "guidance.html", "flow.guide"),

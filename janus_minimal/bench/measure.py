@@ -1,4 +1,4 @@
-"""A whole bench in one process: loops, stages and matrix products, by turns."""
+"""A whole bench in one process: loops, stages and matrix products, timed in turns."""
 
 import torch
 from tqdm import tqdm
@@ -8,9 +8,10 @@ from janus_minimal.bench.cost import image_tokens, linear, step_cost
 from janus_minimal.bench.report import Report
 from janus_minimal.bench.sizes import sized, vae_of
 from janus_minimal.bench.subject import Subject
-from janus_minimal.vae import pixels_per_latent, to_pictures
+from janus_minimal.loading.vae import pixels_per_latent, to_pictures
+from janus_minimal.runtime.device import device_name
 
-LARGE = 4096  # a matrix product of which no machine's best is far away
+LARGE = 4096  # rows, columns: a product of matrices this large runs near the machine's highest rate
 
 
 @torch.no_grad()
@@ -24,7 +25,7 @@ def measure(
     compiled: bool,
     bar: tqdm,
 ) -> Report:
-    """Time everything `rounds` times; the bar shows how far it is."""
+    """Time everything `rounds` times. The bar shows the progress."""
     config, vae = sized(size), vae_of(size, device)
     side = config.image_size // pixels_per_latent(vae)
     subject = Subject.of(config, side, images, prompt_tokens, dtype, device)
@@ -45,7 +46,7 @@ def measure(
     spreads = by_turns(loops | stages | products, rounds, bar)
     return Report(
         size=size,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU cores",
+        device=device_name(device),
         dtype=str(dtype).removeprefix("torch."),
         images=images,
         prompt_tokens=prompt_tokens,

@@ -3,13 +3,12 @@
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from janus_minimal.checkpoint import read_config
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
-from janus_minimal.hub import find_checkpoint
+from janus_minimal.loading.hub import find_checkpoint
 from janus_minimal.model import JanusFlow
-from janus_minimal.vae import load_vae
+from janus_minimal.loading.vae import load_vae
 
 # SDXL's VAE: https://huggingface.co/stabilityai/sdxl-vae
 SDXL_VAE = {
@@ -50,7 +49,6 @@ def random_model(config: JanusConfig, dtype: torch.dtype, device: torch.device) 
     model = model.to(dtype).to_empty(device=device)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.02)
-    model.llama.rotary_emb = LlamaRotaryEmbedding(model.llama.config).to(device)
     return model.eval().requires_grad_(False)
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from janus_minimal.bench.clock import Action
 from janus_minimal.bench.sizes import random_model
 from janus_minimal.cache import PromptCache
-from janus_minimal.compiled import compile_stages
+from janus_minimal.runtime.compile import compile_stages
 from janus_minimal.config import JanusConfig
-from janus_minimal.denoise import denoise
+from janus_minimal.sampling import denoise
 from janus_minimal.flow import euler_step, guide, time_grid
 from janus_minimal.model import JanusFlow
-from janus_minimal.prompt import PromptPair, PromptRows, both
+from janus_minimal.prompt import PromptPair, PromptRows, duplicate_for_cfg
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Subject:
     def loops(self, rounds: int, compiled: bool = False) -> dict[str, Action]:
         """A step of each loop at a time: the official one's work, ours without a cache, ours, and ours compiled."""
         times = time_grid(rounds + 1)  # one more, to warm up
-        plain = denoise(self.model, self.prompt, self.z, times, cache=False)
+        plain = denoise(self.model, self.prompt, self.z, times, use_cache=False)
         cached = denoise(self.model, self.prompt, self.z, times)
         actions: dict[str, Action] = {
             "official style": lambda: self.official_step(*times[:2]),
@@ -56,7 +56,7 @@ class Subject:
     @torch.no_grad()
     def official_step(self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]) -> Float32[Tensor, "B c H W"]:
         """The official demo's work, whose cache keeps nothing: 2B rows in the encoder, the prompt before each."""
-        v_cond, v_uncond = self.model(*both(self.z), t, self.prompt.batch()).chunk(2)
+        v_cond, v_uncond = self.model(*duplicate_for_cfg(self.z), t, self.prompt.batch()).chunk(2)
         return euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t_next)
 
     @torch.no_grad()
@@ -64,15 +64,15 @@ class Subject:
         """The prompt, then each stage of a step on what the one before it gave; and other ways to do some of them."""
         model, rows, cache, t = self.model, self.prompt.batch(), self.model.prefill(self.prompt), torch.tensor(0.3)
         x_emb, t_emb, skip = model.encode(self.z, t)
-        tokens, t_embs, skips = both(model.align_in(x_emb, t_emb), t_emb, skip)
-        hidden = model.think(tokens, rows, cache)
+        tokens, t_embs, skips = duplicate_for_cfg(model.align_in(x_emb, t_emb), t_emb, skip)
+        hidden = model.backbone(tokens, rows, cache)
         back = model.align_out(hidden, skips)
         v_cond, v_uncond = model.decode(back, t_embs, skips).chunk(2)
         actions = {
             "prefill": lambda: model.prefill(self.prompt),
             "encode": lambda: model.encode(self.z, t),
-            "align in": lambda: both(model.align_in(x_emb, t_emb), t_emb, skip),
-            "language model": lambda: model.think(tokens, rows, cache),
+            "align in": lambda: duplicate_for_cfg(model.align_in(x_emb, t_emb), t_emb, skip),
+            "language model": lambda: model.backbone(tokens, rows, cache),
             "align out": lambda: model.align_out(hidden, skips),
             "decode": lambda: model.decode(back, t_embs, skips),
             "guide and Euler": lambda: euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t + 0.1),
@@ -83,8 +83,8 @@ class Subject:
         """Other ways to do two stages: what we do not do any more, and what we could leave out besides."""
         model, t = self.model, torch.tensor(0.3)
         return {
-            "encode every row": lambda: model.encode(both(self.z)[0], t),
-            "language model with the prompt": lambda: model.think(tokens, rows, None),
+            "encode every row": lambda: model.encode(duplicate_for_cfg(self.z)[0], t),
+            "language model with the prompt": lambda: model.backbone(tokens, rows, None),
             "language model, mask made before": _with_mask(model, tokens, rows, cache),
             "language model, rows without words apart": _halves(model, tokens, rows, cache),
             "joining the prompt's keys and the new ones": _joining(model, tokens, cache),
@@ -106,13 +106,13 @@ def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, 
     images = len(tokens) // 2
     worded, first = (
         torch.arange(images),
-        PromptRows(rows.ids[images:, :1], rows.visible[images:, :1], rows.positions[images:, -1:]),
+        PromptRows(rows.ids[images:, :1], rows.attention_mask[images:, :1], rows.positions[images:, -1:]),
     )
     with_words = PromptCache((layer.keys[:images], layer.values[:images]) for layer in cache.layers)
     without = PromptCache((layer.keys[images:, :, :1], layer.values[images:, :, :1]) for layer in cache.layers)
     return lambda: (
-        model.think(tokens[:images], rows[worded.to(tokens.device)], with_words),
-        model.think(tokens[images:], first, without),
+        model.backbone(tokens[:images], rows[worded.to(tokens.device)], with_words),
+        model.backbone(tokens[images:], first, without),
     )
 
 

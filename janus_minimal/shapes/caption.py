@@ -1,12 +1,16 @@
-"""Captions: what a scene is said to show, in GenEval's six categories (Ghosh et al. 2023) and a seventh of our own.
+"""Captions: what can be said about a scene, and whether it is true.
 
-single object        a circle                                   (any colour)
-two objects          a circle and a square                      (any colours)
-counting             three stars · three red stars              (two to four)
-colours              a red circle
-position             a circle left of a square · a red circle left of a blue square
-colour attribution   a red circle and a blue square
-unseen pairs         a green star                               (a pair that training never shows)
+The categories are the six of GenEval (Ghosh et al. 2023, arXiv 2310.11513), and a seventh of our own:
+
+    single object        a circle                                   (any colour)
+    two objects          a circle and a square                      (any colours)
+    counting             three stars, or: three red stars           (two to four)
+    colours              a red circle
+    position             a circle left of a square, or: a red circle left of a blue square
+    colour attribution   a red circle and a blue square
+    unseen pairs         a green star                               (a pair that training never shows)
+
+Scenes are drawn from captions, not described afterwards, so every caption is true of its scene.
 """
 
 import re
@@ -28,12 +32,20 @@ WORDS = tuple(
     dict.fromkeys(["a", "an", "and", *" ".join(RELATIONS).split(), *COUNTS, *COLOURS, *SHAPES, *PLURALS.values()])
 )
 
-Kind = tuple[str | None, str]  # colour, where the caption names one, and shape
+Kind = tuple[str | None, str]  # a colour, or None where the caption names none, and a shape
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A statement about a scene: one kind of thing `count` times, or two kinds joined by a relation or by "and"."""
+    """A statement about a scene: one kind of thing `count` times, or two kinds of things.
+
+    Two kinds are joined by a relation, or by "and" if `relation` is None.
+
+    >>> str(Caption((("red", "circle"), ("blue", "square")), relation="left of"))
+    'a red circle left of a blue square'
+    >>> Caption.parse("three stars")
+    Caption(kinds=((None, 'star'),), count=3, relation=None)
+    """
 
     kinds: tuple[Kind, ...]
     count: int = 1
@@ -44,22 +56,27 @@ class Caption:
 
     @classmethod
     def parse(cls, text: str) -> "Caption":
-        """The inverse of `str`. Raises PromptError if the text is not a caption of this world."""
+        """Return the caption with this text, the inverse of `str`. Raises PromptError if there is none."""
         relation = next((name for name in RELATIONS if f" {name} " in text), None)
         phrases = [PHRASE.fullmatch(phrase) for phrase in text.split(f" {relation or 'and'} ")]
         if all(phrases) and len(phrases) <= 2:
             kinds = tuple((phrase["colour"], NOUNS[phrase["noun"]]) for phrase in phrases if phrase)
             caption = cls(kinds, COUNTS.get(text.split()[0], 1), relation)
-            if str(caption) == text:  # articles, plurals and all
+            if str(caption) == text:  # the pattern alone also accepts "a orange circle" and "two circle"
                 return caption
         raise PromptError(f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")')
 
     def holds(self, scene: Scene) -> bool:
-        """Whether the scene shows exactly what the caption says: these things, no others, so related."""
+        """Return whether the scene shows exactly what the caption says.
+
+        It shows these things and no others, and they are related as the caption says. A caption that
+        names no colour accepts any. Things have no order, so every assignment is tried.
+        """
         wanted = self.kinds * self.count
         return len(scene) == len(wanted) and any(self._fits(wanted, order) for order in permutations(scene))
 
     def _fits(self, wanted: tuple[Kind, ...], things: tuple[Thing, ...]) -> bool:
+        """Return whether thing i is of kind i, for every i, and the relation holds from first to second."""
         named = all(
             colour in (None, thing.colour) and shape == thing.shape
             for (colour, shape), thing in zip(wanted, things, strict=True)
@@ -67,12 +84,17 @@ class Caption:
         return named and (self.relation is None or related(things[0], things[1], self.relation))
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        """A random scene of which the caption holds, with a margin; colours it leaves open are drawn."""
+        """Return a random scene of which the caption is true, by a margin. Open colours are drawn too."""
         kinds = [(colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count]
         return place(kinds, rng, self._reads_well)
 
     def _reads_well(self, scene: Scene) -> bool:
-        """Whether the relation holds by a margin; without one, two kinds are named from top to bottom."""
+        """Return whether the scene is a clear case of the caption.
+
+        A relation must hold by a margin of 1.3. Without a relation, two kinds are named from top to
+        bottom: the language model is causal and reads the image row by row, so the first thing that
+        it comes to is the first that the caption names.
+        """
         first, last = scene[0], scene[-1]
         if self.relation is None:
             return self.count > 1 or first.y <= last.y
@@ -80,7 +102,7 @@ class Caption:
 
 
 def draw_caption(category: str, rng: np.random.Generator) -> Caption:
-    """A random caption of one of the CATEGORIES. Raises PromptError for another."""
+    """Return a random caption of one of the CATEGORIES. Raises PromptError for another category."""
     match category:
         case "single object":
             return Caption(_kinds(1, False, rng))
@@ -101,17 +123,19 @@ def draw_caption(category: str, rng: np.random.Generator) -> Caption:
 
 
 def _kinds(number: int, coloured: bool, rng: np.random.Generator) -> tuple[Kind, ...]:
-    """Different kinds: pairs that training may show, or shapes alone."""
+    """Return different kinds: pairs that training may show if `coloured`, else shapes alone."""
     pool: list[Kind] = list(SEEN) if coloured else [(None, shape) for shape in SHAPES]
     return tuple(pool[i] for i in rng.choice(len(pool), number, replace=False))
 
 
 def _colour_for(shape: str, rng: np.random.Generator) -> str:
+    """Return a random colour that training may show with this shape."""
     colours = [colour for colour in COLOURS if (colour, shape) not in UNSEEN]
     return colours[rng.integers(len(colours))]
 
 
 def _phrase(kind: Kind, count: int) -> str:
+    """Return the words for `count` things of a kind, with the right article and plural."""
     colour, shape = kind
     words = f"{colour} {shape}" if colour else shape
     if count == 1:

@@ -1,4 +1,8 @@
-"""The five outlines, as polygons of area 1 around their centre of gravity."""
+"""The five shapes, as polygons of area 1 around their centre of gravity.
+
+Why area 1: a shape is later scaled to the area that the scene asks for, so a circle and a star of
+one size cover equally many pixels. The scorer can then measure the size without knowing the shape.
+"""
 
 from math import cos, hypot, pi, sin, sqrt
 
@@ -6,14 +10,22 @@ Outline = list[tuple[float, float]]
 
 
 def _ring(radii: list[float], turn: float) -> Outline:
-    """Points around the origin, evenly spaced in angle, the first straight up (turned by `turn` steps)."""
+    """Return points around the origin, evenly spaced in angle.
+
+    The first point lies straight up, turned clockwise by `turn` times the angle between two points.
+    """
     step = 2 * pi / len(radii)
     return [(r * sin((i + turn) * step), -r * cos((i + turn) * step)) for i, r in enumerate(radii)]
 
 
 def _unit_area(outline: Outline) -> Outline:
-    """The outline scaled to area 1 (shoelace formula); its centre of gravity is the origin already, by symmetry."""
-    doubled = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(outline, outline[1:] + outline[:1], strict=True))
+    """Return the outline scaled to area 1.
+
+    The shoelace formula gives twice the area. All five outlines are symmetric, so their centre of
+    gravity is the origin already.
+    """
+    ends = outline[1:] + outline[:1]
+    doubled = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(outline, ends, strict=True))
     return [(x / sqrt(abs(doubled) / 2), y / sqrt(abs(doubled) / 2)) for x, y in outline]
 
 
@@ -27,4 +39,5 @@ OUTLINES = {
     ),
 }
 
-REACH = {shape: max(hypot(x, y) for x, y in outline) for shape, outline in OUTLINES.items()}  # farthest point
+# The distance from the centre to the farthest point, for a shape of size 1: 0.56 for the circle.
+REACH = {shape: max(hypot(x, y) for x, y in outline) for shape, outline in OUTLINES.items()}

@@ -1,7 +1,8 @@
-"""Scenes: a few coloured shapes on a plain square, drawn at random from one seed.
+"""Scenes: a few coloured shapes on a plain square, placed at random from one seed.
 
-Lengths are in pixels. A shape's `size` is the square root of its area, so shapes of one size cover the same
-area whatever their outline, and the centre is the centre of gravity. The scorer rests on both facts.
+Lengths are in pixels, x to the right and y downwards. The size of a thing is the square root of its
+area, so things of one size cover equally many pixels, whatever their shape. Its centre is its centre
+of gravity. The scorer rests on both facts: it can measure area and centre without knowing the shape.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,23 @@ import numpy as np
 from janus_minimal.shapes.outline import OUTLINES, REACH
 
 SIDE = 48  # of the picture
-GAP = 3.5  # least distance between two objects, and from the border
+GAP = 3.5  # the least distance between two things, and from the border
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple")
 SHAPES = tuple(OUTLINES)
-WIDEST = max(REACH.values())  # things keep the distance of two of these, so that slim ones leave no room for one more
-UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangle")})  # never in training
+# Every thing keeps the distance that the widest shape would need. Otherwise things of a slim shape
+# could stand closer together and leave room for one more, which makes counting harder to learn.
+WIDEST = max(REACH.values())
+# Pairs that training never shows. Asking for them tests whether colour and shape were learned apart.
+UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangle")})
 SEEN = tuple((c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN)
-SIZES = {1: (14.0, 19.0), 2: (10.5, 14.0), 3: (9.0, 11.0), 4: (8.0, 9.5)}  # the fewer the objects, the larger
+# The least and the greatest size, by the number of things: the fewer they are, the larger.
+SIZES = {1: (14.0, 19.0), 2: (10.5, 14.0), 3: (9.0, 11.0), 4: (8.0, 9.5)}
 RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: what it is, where its centre of gravity lies (x right, y down) and how large it is, in pixels."""
+    """One coloured shape: what it is, where its centre of gravity lies, and its size, in pixels."""
 
     colour: str
     shape: str
@@ -37,7 +42,11 @@ Scene = tuple[Thing, ...]
 
 
 def related(a: Thing, b: Thing, relation: str, clearly: float = 1.0) -> bool:
-    """Whether a is `relation` b: its offset points that way more than sideways (`clearly` times more)."""
+    """Return whether a is, say, "left of" b.
+
+    The offset from b to a must point in the direction of the relation at least `clearly` times as
+    much as sideways. With `clearly=1` every pair of things has one relation, or two on a diagonal.
+    """
     ux, uy = RELATIONS[relation]
     dx, dy = a.x - b.x, a.y - b.y
     along, across = ux * dx + uy * dy, uy * dx + ux * dy
@@ -47,7 +56,11 @@ def related(a: Thing, b: Thing, relation: str, clearly: float = 1.0) -> bool:
 def place(
     kinds: list[tuple[str, str]], rng: np.random.Generator, accept: Callable[[Scene], bool] = lambda scene: True
 ) -> Scene:
-    """Sizes and places for things of these (colour, shape) kinds: apart from one another and such that `accept`."""
+    """Draw sizes and places for things of the given (colour, shape) kinds.
+
+    Things keep their distance from one another and from the border. Whole scenes are drawn until
+    `accept` returns True for one (rejection sampling).
+    """
     while True:
         scene = _scatter(kinds, rng)
         if scene and accept(scene):
@@ -55,10 +68,10 @@ def place(
 
 
 def _scatter(kinds: list[tuple[str, str]], rng: np.random.Generator) -> Scene | None:
-    """One thing after the other where there is room, or None if the first ones left none."""
+    """Place one thing after the other. Return None if there is no room left for one of them."""
     scene: Scene = ()
     for kind in kinds:
-        tries = (_drop(kind, SIZES[len(kinds)], rng) for _ in range(20))
+        tries = (_draw_thing(kind, SIZES[len(kinds)], rng) for _ in range(20))
         thing = next((thing for thing in tries if all(_apart(thing, other) for other in scene)), None)
         if thing is None:
             return None
@@ -66,7 +79,8 @@ def _scatter(kinds: list[tuple[str, str]], rng: np.random.Generator) -> Scene | 
     return scene
 
 
-def _drop(kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator) -> Thing:
+def _draw_thing(kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator) -> Thing:
+    """Draw a size and a place inside the border for one thing."""
     size = rng.uniform(*sizes)
     margin = GAP + REACH[kind[1]] * size
     x, y = rng.uniform(margin, SIDE - margin, size=2)
@@ -74,4 +88,5 @@ def _drop(kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Gene
 
 
 def _apart(a: Thing, b: Thing) -> bool:
+    """Return whether two things keep the distance that the widest shapes of their sizes would need."""
     return float(np.hypot(a.x - b.x, a.y - b.y)) >= GAP + WIDEST * (a.size + b.size)

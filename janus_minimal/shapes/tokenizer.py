@@ -1,4 +1,8 @@
-"""The small world's tokenizer: one word, one token, in the file format of the official one."""
+"""The small world's tokenizer: every word is one token. Its files have the official format.
+
+A vocabulary of 33 tokens is enough for all captions, and one token per word makes attention maps and
+prompt lengths easy to read. The special tokens are those of the official tokenizer.
+"""
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
@@ -13,7 +17,11 @@ BEGIN, PAD, IMAGE, UNKNOWN = "<｜begin▁of▁sentence｜>", "<｜▁pad▁｜>
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Special tokens, the two words of the chat template, and the words of the captions."""
+    """Return the tokenizer: special tokens, the two words of the chat template, the captions' words.
+
+    "a red circle" in the chat template becomes 7 tokens: begin of sentence, "user:", "a", "red",
+    "circle", "assistant:", begin of image.
+    """
     words = [BEGIN, PAD, IMAGE, UNKNOWN, "user:", "assistant:", *WORDS]
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
     tokenizer.normalizer = Lowercase()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def instead_of(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put the decorated function in the place of the package's `name`, say "flow:guide" or "model:JanusFlow.think".
+    """Put the decorated function in the place of the package's `name`, say "flow:guide" or "model:JanusFlow.backbone".
 
     Nothing is put back: an exhibit has a process of its own.
     """

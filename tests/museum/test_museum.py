@@ -3,9 +3,9 @@
 import ast
 import json
 
-import pages
+from tools import pages
 import pytest
-from museum.tour import EXHIBITS, RECORD, TESTS, passed_and_failed
+from tools.tour import EXHIBITS, RECORD, TESTS, passed_and_failed
 
 CAUGHT = json.loads(RECORD.read_text(encoding="utf-8"))
 SOURCES = {name: (TESTS / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8") for name in EXHIBITS}
@@ -43,5 +43,5 @@ def test_an_exhibit_is_short_and_tells_its_story(name):
 
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_the_page_is_what_the_tests_say(page):
-    """`python tests/pages.py` writes it anew."""
+    """`python tests/tools/pages.py` writes it anew."""
     assert (pages.DOCS / page).read_text(encoding="utf-8") == pages.PAGES[page]()

@@ -18,4 +18,4 @@ right = PromptPair.from_ids.__func__
 def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
     rows = right(cls, ids, 1, pad_id).rows
     positions = torch.arange(rows.ids.shape[1]).expand_as(rows.ids)
-    return cls(PromptRows(rows.ids, rows.visible, positions), images_per_prompt)
+    return cls(PromptRows(rows.ids, rows.attention_mask, positions), images_per_prompt)

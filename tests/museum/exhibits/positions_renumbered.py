@@ -11,4 +11,4 @@ from museum.plant import instead_of
 
 @instead_of("prompt:PromptRows.new_positions")
 def new_positions(self, new):
-    return self.visible.sum(dim=1, keepdim=True) + torch.arange(new)
+    return self.attention_mask.sum(dim=1, keepdim=True) + torch.arange(new)

@@ -8,8 +8,8 @@ import torch
 from museum.plant import instead_of
 
 
-@instead_of("model:JanusFlow.think")
-def think(self, tokens, rows, cache):
+@instead_of("model:JanusFlow.backbone")
+def backbone(self, tokens, rows, cache):
     fed = torch.cat([self.llama.embed_tokens(rows.ids), tokens], dim=1)
     return self.llama(
         inputs_embeds=fed,

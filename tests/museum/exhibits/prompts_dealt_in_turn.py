@@ -8,6 +8,6 @@ import torch
 from museum.plant import instead_of
 
 
-@instead_of("prompt:PromptPair.of_batch")
-def of_batch(self, x):
+@instead_of("prompt:PromptPair.repeat_per_image")
+def repeat_per_image(self, x):
     return torch.cat([half.repeat(self.images_per_prompt, *[1] * (x.ndim - 1)) for half in x.chunk(2)])

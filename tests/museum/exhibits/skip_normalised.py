@@ -7,12 +7,12 @@ and its length means something.
 import torch
 from museum.plant import instead_of
 
-from janus_minimal.uvit import over_channels
+from janus_minimal.uvit import norm_over_channels
 
 
 @instead_of("uvit:ShallowUViTDecoder.forward")
 def forward(self, x, t_emb, skip):
-    x = torch.cat([over_channels(self.input_norm, x), over_channels(self.input_norm, skip)], dim=1)
+    x = torch.cat([norm_over_channels(self.input_norm, x), norm_over_channels(self.input_norm, skip)], dim=1)
     x = self.mid_block(x, t_emb)
     for unpatch in self.out_convs:
         x = unpatch(x)

@@ -17,4 +17,4 @@ right = PromptPair.from_ids.__func__
 def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
     rows = right(cls, ids, 1, pad_id).rows
     cond = torch.arange(len(ids)).repeat(2)
-    return cls(PromptRows(rows.ids[cond], rows.visible[cond], rows.positions), images_per_prompt)
+    return cls(PromptRows(rows.ids[cond], rows.attention_mask[cond], rows.positions), images_per_prompt)

@@ -1,0 +1,56 @@
+"""The command evaluate: how many pictures of the small world show what their captions say."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from janus_minimal.cli.options import (
+    CFG_WEIGHT,
+    STEPS,
+    CheckpointOption,
+    DeviceOption,
+    StepsOption,
+    VaeOption,
+    WeightOption,
+)
+from janus_minimal.cli.write import write_json
+from janus_minimal.loading.atomic import check_writable
+from janus_minimal.runtime.device import pick_device
+
+if TYPE_CHECKING:
+    from janus_minimal.pipeline import JanusFlowPipeline
+    from janus_minimal.shapes.evaluate import Evaluation
+
+
+def evaluate(
+    checkpoint: CheckpointOption = "shapes",
+    vae: VaeOption = None,
+    captions: Annotated[int, typer.Option(min=1, help="The number of new captions in each category.")] = 100,
+    steps: StepsOption = STEPS,
+    cfg_weight: WeightOption = CFG_WEIGHT,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the captions and of the noise.")] = 0,
+    device: DeviceOption = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
+) -> None:
+    """Score the small world's pictures against their captions, by category."""
+    if json_file is not None:
+        check_writable(json_file)
+    from janus_minimal.pipeline import JanusFlowPipeline
+
+    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))
+    report = _score(pipe, captions, steps, cfg_weight, seed)
+    if json_file is None:
+        return typer.echo(report.to_table())
+    write_json(json_file, report.to_dict())
+    typer.echo(f"overall {report.overall:.3f}: {json_file}")
+
+
+def _score(pipe: "JanusFlowPipeline", captions: int, steps: int, cfg_weight: float, seed: int) -> "Evaluation":
+    from tqdm.auto import tqdm
+
+    from janus_minimal.shapes.caption import CATEGORIES
+    from janus_minimal.shapes.evaluate import score_pipeline
+
+    with tqdm(total=captions * len(CATEGORIES), unit="picture") as bar:
+        return score_pipeline(pipe, captions, steps, cfg_weight, seed, bar.update)

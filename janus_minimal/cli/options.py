@@ -1,0 +1,29 @@
+"""Options that several commands share, and their defaults."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+STEPS = 30
+CFG_WEIGHT = 2.0
+PICTURE = Path("picture.png")
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+CheckpointOption = Annotated[
+    str,
+    typer.Option(help='"shapes" (comes with the package), a directory in the official layout, or a hub repository.'),
+]
+VaeOption = Annotated[
+    str | None, typer.Option(help="The VAE's directory or hub repository; left out: the folder vae of the checkpoint.")
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."),
+]
+StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
+WeightOption = Annotated[
+    float,
+    typer.Option(help="Classifier-free guidance: 0 ignores the prompt, 1 is no guidance, above 1 follows it more."),
+]

@@ -1,0 +1,50 @@
+"""The command train: the small model, from random weights to a checkpoint."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from janus_minimal.loading.atomic import make_directory
+from janus_minimal.runtime.device import pick_device
+
+if TYPE_CHECKING:
+    from janus_minimal.training.recipe import Recipe
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="The directory of the run. An interrupted run continues there.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the flow.")] = None,
+    vae_steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the VAE.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="The number of scenes that the flow learns from.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="The number of scenes in one step.")] = None,
+    save_every: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed of the whole run.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu: do not use the accelerator of this machine, if there is one.")
+    ] = None,
+) -> None:
+    """Train the small model, VAE and flow, from random weights.
+
+    Options that are left out have the values that trained the bundled model.
+    """
+    make_directory(out)
+    from accelerate import Accelerator
+
+    from janus_minimal.shapes.flow import FLOW_RECIPE
+    from janus_minimal.shapes.run import EXAMPLES, train_all
+    from janus_minimal.shapes.vae import VAE_RECIPE
+
+    shared = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
+    vae_recipe, flow_recipe = (
+        _changed(VAE_RECIPE, steps=vae_steps, **shared),
+        _changed(FLOW_RECIPE, steps=steps, **shared),
+    )
+    accelerator = Accelerator(cpu=pick_device(device).type == "cpu")
+    train_all(out, accelerator, vae_recipe, flow_recipe, EXAMPLES if examples is None else examples)
+
+
+def _changed(recipe: "Recipe", **fields: int | None) -> "Recipe":
+    """Return the recipe with those fields replaced that are not None."""
+    return replace(recipe, **{name: value for name, value in fields.items() if value is not None})

@@ -1,0 +1,44 @@
+"""What is asked for one sheet of pictures: everything but the model that decides its pixels."""
+
+from dataclasses import asdict, dataclass
+from json import dumps
+
+from jaxtyping import Float32
+from torch import Generator, Tensor
+
+from janus_minimal.pipeline import Callback, JanusFlowPipeline
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt and the settings of its pictures.
+
+    Image i starts from noise of its own seed, `seed + i`. With seed 5 and 4 images these are the seeds 5, 6, 7, 8, so
+    each image can be drawn again alone.
+    """
+
+    prompt: str
+    steps: int = 30
+    cfg_weight: float = 2.0
+    num_images: int = 4
+    seed: int = 0
+
+    def draw(
+        self, pipe: JanusFlowPipeline, callback: Callback | None = None, progress: bool = True
+    ) -> Float32[Tensor, "B c H W"]:
+        """Run the pipeline and return the latents at t = 1, not yet decoded. Raises InputError."""
+        seeds = range(self.seed, self.seed + self.num_images)
+        return pipe(
+            self.prompt,
+            self.steps,
+            self.cfg_weight,
+            num_images_per_prompt=self.num_images,
+            generator=[Generator().manual_seed(seed) for seed in seeds],
+            output_type="latent",
+            callback_on_step_end=callback,
+            progress=progress,
+        ).images
+
+    def __str__(self) -> str:
+        """One line of JSON. An album's picture stores it as metadata."""
+        return dumps(asdict(self), ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""Where a checkpoint is: bundled with the package, in a directory, or in a Hugging Face hub repository.
+
+The network is used only for a repository's id, "owner/name", and never under HF_HUB_OFFLINE=1. Only
+the files that the loaders read are fetched: a repository may also hold pickles and code.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from janus_minimal.errors import CheckpointError, one_line
+
+BUNDLED = Path(__file__).parent.parent / "checkpoints"
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+MODEL_FILES = (
+    *("config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer*.json", "special_tokens_map.json"),
+)
+VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+
+
+def find_checkpoint(
+    name: str | Path, revision: str | None = None, files: Sequence[str] = MODEL_FILES
+) -> Path:
+    """Return the directory of a checkpoint.
+
+    `name` is the name of a bundled checkpoint ("shapes"), a path, or the id of a repository, whose
+    `files` are then fetched. `revision` is a branch, tag or commit of that repository. Raises
+    CheckpointError.
+    """
+    bundled = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir())
+    directory = BUNDLED / name if str(name) in bundled else Path(name)
+    if directory.is_dir():
+        return directory
+    # "runs/mine" looks like a repository's id. Next to a folder "runs" it is a mistyped path.
+    if REPOSITORY.fullmatch(str(name)) and not directory.parent.is_dir():
+        return _fetch(str(name), revision, files)
+    raise CheckpointError(
+        f"no checkpoint {name}: right would be a directory with config.json, a bundled one: "
+        f"{', '.join(bundled)}, or a hub repository, owner/name"
+    )
+
+
+def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
+    """Return the folder of the hub's cache that holds these files; only missing ones are fetched."""
+    from huggingface_hub import is_offline_mode, snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=list(files),
+                # Older versions ask the hub which files there are even if HF_HUB_OFFLINE is set.
+                local_files_only=is_offline_mode(),
+            )
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}"
+        ) from None

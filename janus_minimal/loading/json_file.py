@@ -1,0 +1,59 @@
+"""JSON files of a checkpoint, treated as untrusted input.
+
+A checkpoint is written by somebody else, so its JSON files may be hostile. Three things can go wrong:
+
+- The file is no plain file. Opening a FIFO waits for ever, and /dev/zero never ends.
+- The file is enormous, or nests so deeply that a parser runs out of stack.
+- The file asks to run code. transformers' `auto_map` names a Python class beside the file, and the
+  library offers to import it. The key can be written with escapes ("\\u0061uto_map"), so a search for
+  its bytes does not find it. We look at the keys that the parser produced.
+
+Every JSON file is read here, once. Other libraries get what we parsed, never the file itself.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from janus_minimal.errors import CheckpointError, one_line
+
+LARGEST = 2**26  # bytes; the official tokenizer.json has about 5 million
+CODE_KEYS = frozenset({"auto_map", "custom_pipelines"})  # transformers would import what they name
+
+
+def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
+    """Return the object that a JSON file holds. Raises CheckpointError.
+
+    The file must be a plain UTF-8 file (a byte order mark is accepted) of at most `largest` bytes. No
+    object in it, however deep, may have a key that asks a library to run code. Duplicate keys do not
+    hide one: the check sees every pair that the parser sees.
+    """
+    code: set[str] = set()
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        code.update(CODE_KEYS.intersection(key for key, _ in pairs))
+        return dict(pairs)
+
+    try:
+        raw = json.loads(_read_plain(path, largest).decode("utf-8-sig"), object_pairs_hook=build)
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {one_line(error, 100)}; right would be the official JSON file"
+        ) from None
+    if code:
+        raise CheckpointError(f"{path} asks to run code of its own ({min(code)}): it is refused")
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path} should hold a JSON object, not {type(raw).__name__}")
+    return raw
+
+
+def _read_plain(path: Path, largest: int) -> bytes:
+    if not path.is_file():  # follows symbolic links, as the hub's cache consists of them
+        raise CheckpointError(f"{path} is missing, or no plain file: the official layout has one")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)  # the size that a file claims need not be the truth
+    if len(content) > largest:
+        raise CheckpointError(f"{path} has more than {largest:,} bytes: right would be the official file")
+    return content

@@ -1,0 +1,177 @@
+"""Weights of the official directory: safetensors in one file or in shards, read strictly.
+
+Why strict: a loader that skips what it does not recognise leaves random weights in place of missing
+ones, and the pictures look merely bad. Here every key of the generation path is used exactly once.
+The understanding path's keys are known and skipped. Any other key, a missing key, a wrong shape or
+a number that is not finite is a CheckpointError that names the key.
+
+Why not accelerate's `load_checkpoint_in_model`: it accepts pickles, does not check for NaN, and has
+no notion of keys that may be skipped. The loader here reads a block of rows at a time, so that
+loading needs little more memory than the weights themselves take.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from janus_minimal.errors import CheckpointError
+from janus_minimal.loading.atomic import atomic_write
+from janus_minimal.loading.json_file import read_json
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+UNDERSTANDING = (
+    *("vision_und_enc_model.", "vision_und_enc_aligner.", "beg_of_und_embed"),
+    "language_model.lm_head.",
+)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+FLOATS = ("F64", "F32", "F16", "BF16")
+BLOCK = 2**20  # numbers at a time
+
+Shapes = Mapping[str, torch.Size]
+
+
+def read_weights(
+    directory: Path, shapes: Shapes, dtype: torch.dtype, device: torch.device | str
+) -> dict[str, Tensor]:
+    """Read exactly the tensors of these names and shapes, cast to dtype and placed on device.
+
+    Raises CheckpointError, which names the key.
+    """
+    owners = {k: path for k, path in _owners(directory).items() if not k.startswith(UNDERSTANDING)}
+    return _read_all(directory, owners, shapes, dtype, device)
+
+
+def read_safetensors(
+    path: Path, shapes: Shapes, dtype: torch.dtype, device: torch.device | str
+) -> dict[str, Tensor]:
+    """Read one file that holds exactly the tensors of these names and shapes.
+
+    Raises CheckpointError, which names the key.
+    """
+    return _read_all(path, dict.fromkeys(safetensors_keys(path), path), shapes, dtype, device)
+
+
+def safetensors_keys(path: Path) -> list[str]:
+    """Return the names of the tensors in a file. Raises CheckpointError if it is not intact."""
+    with _opened(path) as file:
+        return list(file.keys())
+
+
+def write_weights(directory: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write model.safetensors, completely or not at all."""
+    with atomic_write(directory / WEIGHTS) as unfinished:
+        contiguous = {key: tensor.contiguous() for key, tensor in weights.items()}
+        save_file(contiguous, unfinished, {"format": "pt"})
+
+
+def _read_all(
+    where: Path,
+    owners: Mapping[str, Path],
+    shapes: Shapes,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> dict[str, Tensor]:
+    missing, unknown = shapes.keys() - owners.keys(), owners.keys() - shapes.keys()
+    _complain(where, "lacks", missing, "every key of the model is needed")
+    _complain(where, "has the unknown key", unknown, "only official keys may be there")
+    return {k: _read_tensor(owners[k], k, shape, dtype, device) for k, shape in shapes.items()}
+
+
+def _owners(directory: Path) -> dict[str, Path]:
+    """Return which file holds each key: the one file, or the shards that the index names."""
+    if (directory / INDEX).is_file():
+        return _shards(directory)
+    path = directory / WEIGHTS
+    if path.is_file():
+        return dict.fromkeys(safetensors_keys(path), path)
+    pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
+    if pickles:
+        raise CheckpointError(
+            f"{directory / pickles[0]} is refused: loading a pickle can run any code; "
+            f"convert it to {WEIGHTS}"
+        )
+    raise CheckpointError(
+        f"{directory} holds no weights: right would be {WEIGHTS}, or shards with {INDEX}"
+    )
+
+
+def _shards(directory: Path) -> dict[str, Path]:
+    """Return which shard holds each key; every shard must hold exactly what the index says."""
+    path = directory / INDEX
+    index = read_json(path).get("weight_map")
+    if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
+        raise CheckpointError(f"{path}: weight_map should map each key to the name of a shard")
+    for name in sorted(set(index.values())):
+        if Path(name).name != name or not (directory / name).is_file():
+            raise CheckpointError(f"{path} names the shard {name}: right would be a file beside it")
+        told, held = {k for k in index if index[k] == name}, set(safetensors_keys(directory / name))
+        _complain(directory / name, "lacks", told - held, f"{INDEX} says that it is there")
+        _complain(directory / name, "has", held - told, f"{INDEX} does not say so")
+    return {key: directory / name for key, name in index.items()}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+        raise CheckpointError(
+            f"{path} is missing, or no plain file: right would be a safetensors file"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file: {error}; fetch it again"
+        ) from None
+
+
+def _read_tensor(
+    path: Path, key: str, shape: torch.Size, dtype: torch.dtype, device: torch.device | str
+) -> Tensor:
+    """Read one tensor in blocks of rows.
+
+    Each block opens the file anew, so the pages of the last block are released before the next.
+    """
+    _check_stored(path, key, shape)
+    tensor = torch.empty(shape, dtype=dtype, device=device)
+    rows = max(1, BLOCK // max(1, prod(shape[1:])))
+    for first in range(0, shape[0], rows):
+        _read_rows(path, key, first, tensor[first : first + rows])
+    return tensor
+
+
+def _check_stored(path: Path, key: str, shape: torch.Size) -> None:
+    with _opened(path) as file:
+        stored = file.get_slice(key)
+        if tuple(stored.get_shape()) != tuple(shape):
+            raise CheckpointError(
+                f"{path}: {key} has shape {stored.get_shape()}, "
+                f"but config.json makes it {list(shape)}"
+            )
+        if stored.get_dtype() not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {key} holds {stored.get_dtype()}: "
+                f"right would be one of {', '.join(FLOATS)}"
+            )
+
+
+def _read_rows(path: Path, key: str, first: int, into: Tensor) -> None:
+    with _opened(path) as file:
+        rows = file.get_slice(key)[first : first + len(into)]
+        if not rows.isfinite().all():
+            raise CheckpointError(
+                f"{path}: {key} holds numbers that are not finite: such weights make no picture"
+            )
+        into.copy_(rows)
+
+
+def _complain(where: Path, fault: str, keys: set[str], rule: str) -> None:
+    if keys:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        raise CheckpointError(f"{where} {fault} {min(keys)}{more}: {rule}")

@@ -1,0 +1,1 @@
+"""How the model runs: on which device, compiled or not, and with which checks of what it is asked."""

@@ -1,0 +1,103 @@
+"""What may be asked of the pipeline: each wrong value is one line, before any work is done."""
+
+from collections.abc import Sequence
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+from torch import Generator, Tensor
+
+from janus_minimal.config import JanusConfig
+from janus_minimal.errors import CheckpointError, InputError
+
+MOST_STEPS, MOST_IMAGES = 10**6, 10**5  # no machine draws more in one call
+
+
+def whole_number(name: str, value: Any, most: int) -> int:
+    """Return the value if it is a whole number from 1 to `most`. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= value <= most:
+        raise InputError(f"{name} is {value!r}: right would be a whole number from 1 to {most:,}")
+    return int(value)
+
+
+def finite_number(name: str, value: Any) -> float:
+    """Return the value if it is a finite number. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise InputError(f"{name} is {value!r}: right would be a finite number such as 2.0")
+    return float(value)
+
+
+def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return the value if it is one of the choices. Raises InputError."""
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}: right would be one of {', '.join(choices)}")
+    return value
+
+
+def prompts_of(prompt: Any) -> list[str]:
+    """Return one prompt or several as a list. Raises InputError unless each is a text."""
+    prompts = [prompt] if isinstance(prompt, str) else prompt
+    if not isinstance(prompts, Sequence) or not all(isinstance(text, str) for text in prompts):
+        raise InputError(f"the prompt is {prompt!r}: right would be a text, or a list of texts")
+    return list(prompts)
+
+
+def time_grid_of(times: Any) -> Tensor:
+    """Return the times if a solver can take steps between them. Raises InputError."""
+    if (
+        not isinstance(times, Tensor)
+        or times.ndim != 1
+        or len(times) < 2
+        or not times.isfinite().all()
+    ):
+        raise InputError(
+            "times should be a tensor of at least two finite times, as time_grid(30) is"
+        )
+    return times.float()
+
+
+def generators_of(generator: Any, num_images: int) -> list[Generator]:
+    """Return the generators if there is one for each image. Raises InputError."""
+    if not all(isinstance(own, Generator) for own in generator):
+        raise InputError("generator holds something else: right would be torch.Generator objects")
+    if len(generator) != num_images:
+        raise InputError(
+            f"{len(generator)} generators for {num_images} images: "
+            "right would be one, or one for each image"
+        )
+    return list(generator)
+
+
+def steered(answer: Any) -> dict[str, Any]:
+    """Return what a callback answered. Raises InputError unless it is a dictionary."""
+    if not isinstance(answer, dict):
+        raise InputError(
+            f"callback_on_step_end returned {answer!r}: "
+            'right would be {}, or {"latents": ...} to change them'
+        )
+    return answer
+
+
+def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:
+    """Raise InputError if the sequence is longer than the language model has positions."""
+    length, most = prompt_tokens + 1 + image_tokens, config.language.max_position_embeddings
+    if length > most:
+        raise InputError(
+            f"the prompt has {prompt_tokens} tokens, with the image {length}: "
+            f"right would be at most {most - 1 - image_tokens} prompt tokens"
+        )
+
+
+def fits_vae(config: JanusConfig, latent_channels: int, pixels_per_latent: int) -> None:
+    """Raise CheckpointError unless the VAE makes latents of the form that the model takes."""
+    encoder, unit = config.encoder, pixels_per_latent * config.encoder.stride
+    if latent_channels != encoder.input_channels:
+        raise CheckpointError(
+            f"the VAE has {latent_channels} latent channels, "
+            f"the model takes {encoder.input_channels}"
+        )
+    if config.image_size % unit or config.image_size // pixels_per_latent < encoder.kernel_size:
+        raise CheckpointError(
+            f"config.json: image_size is {config.image_size}: "
+            f"right would be a multiple of {unit}, the side of a patch in pixels"
+        )

@@ -1,0 +1,91 @@
+"""The state of a training run, in one file: weights, their average, optimiser state and losses."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from janus_minimal.errors import InputError
+from janus_minimal.loading.atomic import atomic_write
+from janus_minimal.training.optimizers import build_optimizers
+from janus_minimal.training.recipe import Recipe
+
+
+class Learner:
+    """A network with everything that changes while it learns.
+
+        average_1 = network_1,    average_k = decay average_(k-1) + (1 - decay) network_k
+
+    where network_k are the weights after k steps, and decay is `recipe.average`.
+
+    Why an average: every step is computed from a small batch, so it moves the weights partly by
+    chance. The exponential moving average (EMA) cancels much of this noise. Training goes on with
+    `network`; pictures are made with `average.module`.
+
+    Why one safetensors file: a resumed run must find all parts as of the same step, and the file
+    replaces the old one in a single operation, so a kill cannot mix two steps. The file holds:
+
+        network.{key}                    the weights
+        average.{key}                    their average, and how often it was updated
+        optimizer.{j}.{i}.{key}          the moments of parameter i in optimiser j
+        losses                           the loss of every step so far
+        metadata "recipe"                the recipe, as JSON
+
+    Args:
+        network: the network to train. It is not copied; the average is a copy with own weights.
+        recipe: how to train it.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe):
+        self.network, self.recipe = network, recipe
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
+        self.optimizers = build_optimizers(network, recipe)
+        self.losses: list[float] = []
+
+    def save(self, path: Path) -> None:
+        """Write the state. Raises InputError if the file cannot be written."""
+        tensors = {key: tensor.contiguous() for key, tensor in self._tensors().items()}
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        recipe = {"recipe": json.dumps(asdict(self.recipe))}
+        with atomic_write(path) as unfinished:
+            save_file(tensors, unfinished, recipe)
+
+    def load(self, path: Path) -> None:
+        """Read a state into this learner's tensors. Raises InputError if its recipe is another."""
+        self._create_moments()
+        with safe_open(path, "pt") as file, torch.no_grad():
+            self._check_recipe(path, file.metadata()["recipe"])
+            self.losses = file.get_tensor("losses").tolist()
+            for key, tensor in self._tensors().items():
+                tensor.copy_(file.get_tensor(key))
+
+    def _check_recipe(self, path: Path, text: str) -> None:
+        started = json.loads(text)
+        if started != asdict(self.recipe):
+            raise InputError(f"{path} was begun with {started}: go on with that, or train in another directory")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return every tensor of the state under its name in the file, without a copy."""
+        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        for j, optimizer in enumerate(self.optimizers):
+            for i, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{j}.{i}.{key}": value for key, value in moments.items()}
+        return tensors
+
+    def _create_moments(self) -> None:
+        """Take a step with zero gradients.
+
+        PyTorch creates an optimiser's moments in its first step. They must exist before they can be
+        overwritten. The step changes the weights too, and these are overwritten as well.
+        """
+        for parameter in self.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()

@@ -1,0 +1,109 @@
+"""The training loop, for any network and any loss: resumable, and on one process or several.
+
+Two properties are held by laws. A run that was killed and resumed has the same losses as an
+uninterrupted run, to the bit. A run on two processes has the losses of a run on one, up to rounding.
+Both hold because the loss of step k depends on the weights and on k alone (`draw_batch`), and because
+the whole state is in one file (`Learner`).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from janus_minimal.errors import InputError
+from janus_minimal.training.learner import Learner
+from janus_minimal.training.recipe import Recipe
+
+CLIP = 1.0  # the largest norm of the gradient, as in JanusFlow
+RECENT = 50  # the number of steps over which the progress bar averages the loss
+
+Network = TypeVar("Network", bound=nn.Module)
+Loss = Callable[[nn.Module, int], Tensor]
+Report = Callable[[Any, list[float]], None]
+
+
+def fit(
+    network: Network,
+    loss: Loss,
+    recipe: Recipe,
+    state: Path,
+    accelerator: Accelerator,
+    report: Report,
+) -> Network:
+    """Train a network to the end of its recipe, and return the average of its weights.
+
+    Each step computes the loss, clips the gradient to norm 1, updates the weights, and updates their
+    exponential moving average (EMA). If the file `state` exists, training goes on from there; if that
+    run is complete, its average is returned at once.
+
+    Args:
+        network: the network to train. Its weights change.
+        loss: given the network (or its data-parallel wrapper) and the number of the step, the mean
+            loss of this process's share of the batch. It must draw all its randomness from the number
+            of the step, or the run cannot be resumed to the same losses.
+        recipe: how to train.
+        state: the file that holds the state. The main process writes it every `recipe.save_every`
+            steps and after the last step.
+        accelerator: the device, and the processes that share each batch.
+        report: called after each save, in the main process, with the averaged network and all losses.
+
+    Raises:
+        InputError: if the processes cannot share a batch equally, or if `state` has another recipe.
+    """
+    _check_share(recipe.batch_size, accelerator.num_processes)
+    learner = Learner(network.to(accelerator.device), recipe)
+    if state.exists():
+        learner.load(state)
+    wrapped, *optimizers = accelerator.prepare(network, *learner.optimizers)
+    for step in _remaining_steps(learner, accelerator):
+        value = loss(wrapped, step)
+        _update(wrapped, optimizers, value, recipe.learning_rate_at(step), accelerator)
+        learner.average.update_parameters(network)
+        learner.losses.append(accelerator.reduce(value.detach(), "mean").item())
+        if accelerator.is_main_process and _is_due(step, recipe):
+            learner.save(state)
+            report(learner.average.module, learner.losses)
+    return cast(Network, learner.average.module)
+
+
+def _update(
+    wrapped: nn.Module,
+    optimizers: list[Any],
+    value: Tensor,
+    learning_rate: float,
+    accelerator: Accelerator,
+) -> None:
+    """Change the weights by one step. The gradients are averaged over the processes."""
+    accelerator.backward(value)
+    accelerator.clip_grad_norm_(wrapped.parameters(), CLIP)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def _remaining_steps(learner: Learner, accelerator: Accelerator) -> Iterator[int]:
+    """Yield the steps still to do. The main process shows a bar with loss and learning rate."""
+    first, steps = len(learner.losses), learner.recipe.steps
+    hidden = not accelerator.is_main_process
+    bar = tqdm(range(first, steps), initial=first, total=steps, disable=hidden, unit="step")
+    for step in bar:
+        yield step
+        recent, rate = learner.losses[-RECENT:], learner.recipe.learning_rate_at(step)
+        bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", rate=f"{rate:.1e}")
+
+
+def _is_due(step: int, recipe: Recipe) -> bool:
+    """Return whether the state is saved after this step."""
+    return (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps
+
+
+def _check_share(batch_size: int, processes: int) -> None:
+    """Raise InputError unless all shares are equal: each process's mean counts the same."""
+    if batch_size % processes:
+        raise InputError(f"a batch of {batch_size} on {processes} processes: right would be a multiple")

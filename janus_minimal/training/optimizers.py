@@ -1,0 +1,32 @@
+"""The optimisers: Muon for the weight matrices of linear layers, AdamW for all other parameters."""
+
+import torch
+from torch import nn
+
+from janus_minimal.training.recipe import Recipe
+
+
+def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Return AdamW for all parameters that are no weight of a linear layer, and Muon for the rest.
+
+    Why Muon (https://kellerjordan.github.io/posts/muon/): the gradient of a weight matrix is
+    dominated by a few directions. Muon makes the update orthogonal, so that all directions of the
+    matrix learn at the same speed. With `adjust_lr_fn="match_rms_adamw"` (arXiv 2502.16982) its steps
+    have the size of AdamW's, so one learning rate and one weight decay serve both. The small world
+    needed about two thirds of the steps that AdamW alone needed.
+
+    Muon is made for matrices. Convolutions, embeddings, norms and biases stay with AdamW. The paper
+    trains with AdamW alone, betas (0.9, 0.95) and no weight decay.
+
+    Returns:
+        [AdamW, Muon], or [AdamW] for a network without linear layers. Every parameter of the network
+        is in exactly one of them.
+    """
+    matrices = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
+    others = [p for p in network.parameters() if all(p is not matrix for matrix in matrices)]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    adamw = torch.optim.AdamW(others, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
+    if not matrices:
+        return [adamw]
+    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    return [adamw, muon]

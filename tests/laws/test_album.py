@@ -1,0 +1,101 @@
+"""Many prompts: each becomes one sheet, drawn once, by any number of processes and in any number of runs."""
+
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from tools.launched import on_two_processes
+
+from janus_minimal.errors import InputError, PromptError
+from janus_minimal.figures.contact_sheet import contact_sheet
+from janus_minimal.jobs.album import make_album, read_prompts
+from janus_minimal.jobs.request import Request
+
+PROMPTS = ["a red circle", "two stars", "a blue square", "a green cross", "three triangles"]
+LIKE = Request("", steps=2, num_images=2)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_each_prompt_becomes_the_sheet_that_it_makes_alone(pipe, tmp_path):
+    """album(prompts)[i] = sheet(prompt i).
+
+    The sheets are in the order of the prompts, and each starts from the same seeds as alone.
+    """
+    paths = make_album(pipe, PROMPTS, LIKE, tmp_path / "album")
+    for path, prompt in zip(paths, PROMPTS, strict=True):
+        alone = contact_sheet(pipe.to_pictures(replace(LIKE, prompt=prompt).draw(pipe, progress=False)), columns=4)
+        with Image.open(path) as picture:
+            assert picture.tobytes() == alone.tobytes()
+    assert [path.name for path in paths] == sorted(files(tmp_path / "album"))
+
+
+def test_a_run_that_continues_makes_what_is_missing(pipe, tmp_path):
+    """album(album - {i}) = album; the other files are not touched.
+
+    The files in the folder are the only record of progress, so there is no state that could contradict them.
+    """
+    paths = make_album(pipe, PROMPTS[:3], LIKE, tmp_path)
+    before, times = files(tmp_path), [path.stat().st_mtime_ns for path in paths]
+    paths[1].unlink()
+    make_album(pipe, PROMPTS[:3], LIKE, tmp_path)
+    assert files(tmp_path) == before
+    assert [paths[i].stat().st_mtime_ns for i in (0, 2)] == [times[0], times[2]]
+
+
+def test_two_processes_make_the_album_of_one(pipe, tmp_path):
+    """album(2 processes) = album(1 process).
+
+    Each process draws every second prompt. None is drawn twice, and no process waits for another's picture.
+    """
+    make_album(pipe, PROMPTS, LIKE, tmp_path / "one")
+    (tmp_path / "prompts.txt").write_text("\n\n".join(PROMPTS), encoding="utf-8")
+    asked = ("--prompts", "prompts.txt", "--out", "two", "--steps", "2", "--num-images", "2")
+    result = on_two_processes(tmp_path, "generate", *asked)
+    assert result.returncode == 0, result.stderr
+    assert (
+        f"{len(PROMPTS) - len(PROMPTS) // 2}/{len(PROMPTS) - len(PROMPTS) // 2}" in result.stderr
+    )  # the first's share
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert result.stdout.count("5 sheets") == 1
+
+
+def test_pictures_of_another_request_are_not_mixed_in(pipe, tmp_path):
+    """request(file) != request  =>  InputError, and nothing is written.
+
+    A PNG stores its request. A file without one was made by somebody else and must not be overwritten.
+    """
+    first, second = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
+    first.unlink()
+    before = files(tmp_path)
+    for prompts, like in ((["a red circle", "a red cross"], LIKE), (PROMPTS[:2], replace(LIKE, seed=1))):
+        with pytest.raises(InputError, match=r"00001\.png was made for another request.*another --out"):
+            make_album(pipe, prompts, like, tmp_path)
+    second.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="made for another request"):
+        make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
+    assert files(tmp_path).keys() == before.keys()
+
+
+def test_a_prompt_that_cannot_be_drawn_is_found_before_the_work(pipe, tmp_path):
+    """any prompt unknown  =>  PromptError, no folder.
+
+    A mistake in the last line of a long file should not stop the run after an hour.
+    """
+    with pytest.raises(PromptError, match="dragon"):
+        make_album(pipe, [*PROMPTS, "a red dragon"], LIKE, tmp_path / "album")
+    assert not (tmp_path / "album").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n\n", b"a red circle\n\xff\xfe"])
+def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
+    """no line with a prompt  =>  InputError.
+
+    The file may be missing, empty, blank, or no text. The message says which, and what is expected.
+    """
+    if content is not None:
+        (tmp_path / "prompts.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"prompts\.txt .*right would be"):
+        read_prompts(tmp_path / "prompts.txt")

@@ -1,0 +1,287 @@
+"""Files are complete or absent, whoever is killed while writing them."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janus_minimal.errors import InputError
+from janus_minimal.loading.atomic import (
+    LOCK,
+    UNFINISHED,
+    atomic_directory,
+    atomic_write,
+    check_writable,
+    make_directory,
+)
+
+WRITER = """
+import os, pathlib, sys
+directory, pid = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+os.getpid = lambda: pid
+from janus_minimal.loading.atomic import atomic_write
+with atomic_write(directory / "file") as unfinished:
+    unfinished.write_text("new")
+    print(flush=True)
+    sys.stdin.readline()
+"""
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def start_writing(directory, pid):
+    """Another process in the middle of a write, which takes its own process id for `pid`."""
+    command = [sys.executable, "-c", WRITER, str(directory), str(pid)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@given(old=st.none() | st.binary(max_size=9), new=st.binary(max_size=9), fails=st.booleans())
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path_factory, old, new, fails):
+    """read(path) = new after the block, old if the block raises; nothing else is left.
+
+    Half a checkpoint under its final name would be read as a checkpoint.
+    """
+    path = tmp_path_factory.mktemp("atomic") / "file"
+    if old is not None:
+        path.write_bytes(old)
+    try:
+        with atomic_write(path) as unfinished:
+            unfinished.write_bytes(new)
+            if fails:
+                raise KeyError
+    except KeyError:
+        new = old
+    assert (path.read_bytes() if path.exists() else None) == new
+    assert names(path.parent) == ["file"] * path.exists()
+
+
+def test_the_files_of_a_directory_appear_together(tmp_path):
+    """files(directory) during the block = the old ones; after it = old and new.
+
+    A tokenizer without its config, or a config without its weights, is another model.
+    """
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "a").write_text("old")
+    with atomic_directory(tmp_path) as unfinished:
+        (unfinished / "a").write_text("new")
+        (unfinished / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+        assert not (tmp_path / "b").exists()
+    assert names(tmp_path) == ["a", "b", "kept"]
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["new", "new"]
+
+
+@pytest.mark.parametrize("pid", [dead_pid, os.getpid], ids=["another pid namespace", "the same pid"])
+def test_a_live_write_is_left_alone_whatever_its_pid(tmp_path, pid):
+    """litter(live process) stays until its write is complete.
+
+    In another container the same number means another process, or none here.
+    """
+    process = start_writing(tmp_path, pid())
+    with atomic_write(tmp_path / "other") as unfinished:
+        unfinished.touch()
+    process.communicate(b"\n", timeout=60)
+    assert process.returncode == 0
+    assert names(tmp_path) == ["file", "other"]
+
+
+@pytest.mark.parametrize("pid", [dead_pid, os.getpid], ids=["a free pid", "a pid that is in use"])
+def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path, pid):
+    """litter(killed process) = nothing, after the next write there.
+
+    In containers every run may have the pid 1, so a pid that is in use does not mean that it lives.
+    """
+    process = start_writing(tmp_path, pid())
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert [name for name in names(tmp_path) if name.startswith(UNFINISHED)] != []
+    with atomic_write(tmp_path / "other") as unfinished:
+        unfinished.touch()
+    assert names(tmp_path) == ["other"]
+
+
+def test_writes_into_one_directory_do_not_disturb_each_other(tmp_path):
+    """n processes, each with its own files  =>  every file is there.
+
+    Each of them also removes litter, and must never take a live directory for litter.
+    """
+    code = (
+        "import sys, pathlib; from janus_minimal.loading.atomic import atomic_write\n"
+        "for i in range(200):\n"
+        "    with atomic_write(pathlib.Path(sys.argv[1], f'{sys.argv[2]}-{i}')) as f: f.touch()"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(run)]) for run in range(3)]
+    assert [run.wait(120) for run in runs] == [0, 0, 0]
+    assert len(names(tmp_path)) == 600
+
+
+def test_writes_can_be_nested(tmp_path):
+    """a write inside a write into the same directory  =>  both files.
+
+    The inner one must not take the outer one's hidden directory for litter, though both are ours.
+    """
+    with atomic_write(tmp_path / "outer") as outer:
+        with atomic_write(tmp_path / "inner") as inner:
+            inner.touch()
+        outer.touch()
+    assert names(tmp_path) == ["inner", "outer"]
+
+
+@pytest.mark.parametrize("name", [f"{UNFINISHED}notes", f"{UNFINISHED}1234-x", f"{UNFINISHED}{'a' * 8}"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_is_not_ours_is_left_alone(tmp_path, name, kind):
+    """a path that begins with .unfinished- but holds no lock of ours stays.
+
+    Somebody's notes may have such a name.
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "text").write_text("mine")
+    {
+        "folder": lambda: home.rename(tmp_path / name),
+        "file": (tmp_path / name).touch,
+        "link": lambda: (tmp_path / name).symlink_to(home),
+    }[kind]()
+    before = sorted(tmp_path.rglob("*"))
+    with atomic_write(tmp_path / "file") as unfinished:
+        unfinished.touch()
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "file"])
+
+
+@pytest.mark.parametrize("error", [OSError(38, "no locks here"), NotImplementedError])
+def test_a_file_system_without_locks_takes_files_all_the_same(tmp_path, monkeypatch, error):
+    """lock(...) fails  =>  the file is written; litter is left alone.
+
+    Some network file systems have no locks. What cannot be locked may be alive.
+    """
+    (tmp_path / f"{UNFINISHED}a").mkdir()
+    (tmp_path / f"{UNFINISHED}a" / LOCK).touch()
+
+    def acquire(*_, **__):
+        raise error
+
+    monkeypatch.setattr("janus_minimal.loading.atomic.FileLock.acquire", acquire)
+    with atomic_write(tmp_path / "file") as unfinished:
+        unfinished.touch()
+    assert names(tmp_path) == [f"{UNFINISHED}a", "file"]
+
+
+def no_plain_files(directory):
+    """A FIFO, a socket, a device if we may make one, and a link to each; never the real /dev/null."""
+    os.mkfifo(directory / "fifo")
+    socket.socket(socket.AF_UNIX).bind(str(directory / "socket"))
+    with suppress(PermissionError):
+        os.mknod(directory / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    for path in list(directory.iterdir()):
+        (directory / f"link to {path.name}").symlink_to(path.name)
+    (directory / "link to itself").symlink_to("link to itself")
+    return sorted(directory.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_only_plain_files_are_replaced(tmp_path):
+    """FIFO, socket, device, link to one  =>  InputError in one line, before the work and in it.
+
+    Renaming a file onto a device removes the device: as root, `--out /dev/null` would.
+    """
+    paths = no_plain_files(tmp_path)
+    kinds = [os.lstat(path).st_mode for path in paths]
+    for path in paths:
+        with pytest.raises(InputError, match=r"is no plain file, and is not replaced"):
+            check_writable(path)
+        with pytest.raises(InputError, match=r"is no plain file"), atomic_write(path) as unfinished:
+            unfinished.touch()
+    with pytest.raises(InputError, match="is no plain file"), atomic_directory(tmp_path) as unfinished:
+        (unfinished / "a").touch()
+        (unfinished / "fifo").touch()
+    assert [os.lstat(path).st_mode for path in paths] == kinds
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, exists):
+    """read(target) = new after a write to link -> target, and link -> target as before.
+
+    A link to a folder on a larger disk is there for a reason.
+    """
+    target, link = tmp_path / "large disk" / "data", tmp_path / "link"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    if exists:
+        target.write_text("old")
+    check_writable(link)
+    with atomic_write(link) as unfinished:
+        unfinished.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    with atomic_directory(tmp_path) as unfinished:
+        (unfinished / "link").write_text("newer")
+    assert link.is_symlink()
+    assert target.read_text() == "newer"
+    assert names(target.parent) == ["data"]
+
+
+def test_a_link_into_nowhere_is_refused(tmp_path):
+    """link -> a directory that does not exist  =>  InputError, and no directory is made.
+
+    Its disk may not be mounted.
+    """
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "data")
+    with pytest.raises(InputError, match="in a directory that does not exist"):
+        check_writable(tmp_path / "link")
+    with pytest.raises(InputError, match="does not exist"), atomic_write(tmp_path / "link"):
+        pass
+    assert names(tmp_path) == ["link"]
+
+
+@pytest.mark.parametrize("ask", [check_writable, lambda path: atomic_write(path).__enter__()])
+def test_a_directory_is_no_file(tmp_path, ask):
+    """write(directory)  =>  InputError.
+
+    It says what would be right: the name of a file in it.
+    """
+    with pytest.raises(InputError, match="is a directory: right would be the name of a file in it"):
+        ask(tmp_path)
+
+
+@pytest.mark.parametrize("path", [Path("/proc/file"), Path("/proc/new/file")])
+def test_a_place_that_takes_no_files_is_one_line(path):
+    """write(where nobody may write)  =>  InputError.
+
+    In /proc, for example, even root may not.
+    """
+    for ask in (check_writable, make_directory):
+        with pytest.raises(InputError, match=r"^/proc/\S+ cannot be (written|made): "):
+            ask(path)
+    with pytest.raises(InputError, match=r"^/proc\S* cannot be written: "), atomic_write(path):
+        pass
+
+
+def test_asking_leaves_nothing(tmp_path):
+    """files(directory) after check_writable and make_directory = files before.
+
+    The old file is there until the new one is complete.
+    """
+    (tmp_path / "file").write_text("old")
+    check_writable(tmp_path / "file")
+    make_directory(tmp_path)
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"

@@ -1,0 +1,116 @@
+"""The prompt's keys and values: filled once, then only read, and no different from running the prompt again."""
+
+import pytest
+import torch
+from tools.drawn import PROMPTS, SEEDS, normal, pair
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import DynamicCache
+
+from janus_minimal import denoise, time_grid
+from janus_minimal.cache import PromptCache
+
+CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+@given(prompts=PROMPTS, images=st.integers(1, 2), t=st.floats(0, 1, width=32), seed=SEEDS)
+def test_the_cache_changes_nothing(model, prompts, images, t, seed):
+    """v(z, t, prompt, cache) = v(z, t, prompt).
+
+    Attention is causal and the prompt comes first: it cannot know what follows it.
+    """
+    prompt = pair(prompts, images)
+    z = normal(seed, prompt.num_images, 4, 12, 12)
+    with torch.no_grad():
+        cached, uncached = (torch.stack(model.velocity(z, t, prompt, c)) for c in (model.prefill(prompt), None))
+    torch.testing.assert_close(cached, uncached, **CLOSE)
+
+
+@given(prompts=PROMPTS, steps=st.integers(1, 4), seed=SEEDS)
+def test_the_cache_changes_nothing_at_any_step(model, prompts, steps, seed):
+    """z_k(cached) = z_k(uncached), k = 0 .. S, every row.
+
+    There is no state between the steps that could drift.
+    """
+    prompt = pair(prompts)
+    z, times = normal(seed, prompt.num_images, 4, 12, 12), time_grid(steps)
+    loops = (denoise(model, prompt, z, times, 2.0, cache) for cache in (True, False))
+    for cached, uncached in zip(*loops, strict=True):
+        torch.testing.assert_close(cached.z_next, uncached.z_next, rtol=1e-5, atol=1e-4)
+
+
+@given(prompts=PROMPTS, t=st.floats(0, 1, width=32), seed=SEEDS)
+def test_the_prompts_keys_and_values_depend_neither_on_z_nor_on_t(model, prompts, t, seed):
+    """K(prompt ; z, t)[:L] = K(prompt), and V likewise, in every layer.
+
+    The reason why they may be kept at all.
+    """
+    prompt, whole = pair(prompts), DynamicCache()
+    z = normal(seed, 2 * prompt.num_images, 4, 12, 12)
+    rows, length = prompt.batch(), prompt.rows.ids.shape[1]
+    with torch.no_grad():
+        x_emb, t_emb, _ = model.encode(z, torch.tensor(t))
+        inputs = torch.cat([model.llama.embed_tokens(rows.ids), model.align_in(x_emb, t_emb)], dim=1)
+        positions = torch.cat([rows.positions, rows.new_positions(37)], dim=1)
+        model.llama(inputs_embeds=inputs, attention_mask=rows.mask(37), position_ids=positions, past_key_values=whole)
+        kept = model.prefill(prompt)
+    seen = rows.attention_mask[:, None, :, None]  # keys of hidden places are never read
+    for together, alone in zip(whole.layers, kept.layers, strict=True):
+        torch.testing.assert_close(together.keys[:, :, :length] * seen, alone.keys * seen, **CLOSE)
+        torch.testing.assert_close(together.values[:, :, :length] * seen, alone.values * seen, **CLOSE)
+
+
+@given(prompts=PROMPTS, steps=st.integers(1, 3), seed=SEEDS)
+def test_the_cache_is_never_written_after_the_prompt(model, prompts, steps, seed):
+    """cache before step k = cache after step k: the same tensors, the same bytes.
+
+    What is never written needs no cropping.
+    """
+    prompt = pair(prompts)
+    cache, z = model.prefill(prompt), normal(seed, len(prompts), 4, 12, 12)
+    before = [(layer.keys, layer.keys.clone(), layer.values, layer.values.clone()) for layer in cache.layers]
+    with torch.no_grad():
+        for t in time_grid(steps)[:-1]:
+            model.velocity(z, t, prompt, cache)
+    for layer, (keys, keys_then, values, values_then) in zip(cache.layers, before, strict=True):
+        assert layer.keys is keys
+        assert layer.values is values
+        assert torch.equal(keys, keys_then)
+        assert torch.equal(values, values_then)
+
+
+@given(length=st.integers(1, 6), new=st.integers(1, 6), seed=SEEDS)
+def test_a_cache_returns_prompt_and_new_and_keeps_the_prompt(length, new, seed):
+    """update(new) = [prompt ; new], as often as it is asked.
+
+    Attention sees both; only the prompt stays.
+    """
+    prompt, step = normal(seed, 2, 1, 2, length, 4), normal(seed + 1, 2, 1, 2, new, 4)
+    cache = PromptCache([(prompt[0], prompt[1])])
+    for _ in range(2):
+        keys, values = cache.update(step[0], step[1], 0)
+        assert torch.equal(keys, torch.cat([prompt[0], step[0]], dim=2))
+        assert torch.equal(values, torch.cat([prompt[1], step[1]], dim=2))
+    assert cache.get_seq_length() == length
+
+
+@given(prompts=PROMPTS, images=st.integers(1, 3))
+def test_the_prompt_is_computed_once_for_all_its_images(model, prompts, images):
+    """cache(k images)[p k + i] = cache(1 image)[p].
+
+    All images of one prompt share its keys and values.
+    """
+    with torch.no_grad():
+        one, many = (model.prefill(pair(prompts, k)).layers for k in (1, images))
+    for single, several in zip(one, many, strict=True):
+        assert torch.equal(several.keys, single.keys.repeat_interleave(images, dim=0))
+        assert torch.equal(several.values, single.values.repeat_interleave(images, dim=0))
+
+
+def test_a_tuple_is_no_cache(model):
+    """cache = ()  =>  AttributeError.
+
+    The official demo loops over its own empty list, and hands on an empty tuple.
+    """
+    with pytest.raises(AttributeError, match="get_seq_length"):
+        model.llama(inputs_embeds=torch.zeros(1, 3, 64), past_key_values=(), use_cache=True)

@@ -1,0 +1,325 @@
+"""The command line: what each command writes, and how it refuses what it cannot do."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from janus_minimal.cli import main
+from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.shapes.caption import CATEGORIES
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run the command line in an empty directory: (status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["janus-minimal", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def refused(run, *words):
+    """Status 2, one line, nothing written; returns the line."""
+    before = sorted(Path.cwd().rglob("*"))
+    status, out, err = run(*words)
+    line = err.strip().splitlines()[-1]
+    assert status == 2
+    assert out == ""
+    assert err.strip() == line
+    assert sorted(Path.cwd().rglob("*")) == before
+    return line
+
+
+def test_generate_writes_a_sheet_and_says_where(run):
+    """generate --num-images 4 writes one PNG of four pictures side by side, and nothing else.
+
+    The message names the file, so that nobody has to look for it.
+    """
+    status, out, _ = run("generate", "a red circle", "--steps", 2, "--out", "circles.png")
+    assert status == 0
+    assert "circles.png" in out
+    with Image.open("circles.png") as picture:
+        assert picture.size == (4 * 200 + 8, 200 + 8)
+    assert [path.name for path in Path.cwd().iterdir()] == ["circles.png"]
+
+
+def test_generate_writes_the_film_strip(run):
+    """generate --strip also writes OUT-strip.png: a row for each image, a column for each chosen step.
+
+    The denoised predictions show how a picture forms, which the last picture alone cannot show.
+    """
+    status, out, _ = run("generate", "two stars", "--steps", 3, "--num-images", 2, "--strip", "--device", "cpu")
+    assert status == 0
+    assert "picture-strip.png" in out
+    with Image.open("picture-strip.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_a_file_of_prompts_becomes_a_folder(run):
+    """generate --prompts FILE writes one sheet for each line, 00000.png, 00001.png, ...
+
+    The names keep the order of the lines, so that each sheet can be matched with its prompt.
+    """
+    Path("prompts.txt").write_text("a red circle\ntwo stars\n", encoding="utf-8")
+    status, out, _ = run("generate", "--prompts", "prompts.txt", "--steps", 1, "--num-images", 1)
+    assert status == 0
+    assert out == "2 sheets of the prompts in prompts.txt: pictures/00000.png to pictures/00001.png\n"
+    assert sorted(path.name for path in Path("pictures").iterdir()) == ["00000.png", "00001.png"]
+
+
+def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
+    """prompt and --prompts: exactly one; --prompts with --strip or --latent: refused.
+
+    An option that is silently ignored looks like an option that works.
+    """
+    Path("prompts.txt").write_text("a red circle\n", encoding="utf-8")
+    assert "right would be one of the two" in refused(run, "generate")
+    assert "right would be one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
+    assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
+
+
+def test_latents_are_kept_and_decoded_later(run):
+    """decode(generate --latent) = generate, byte for byte.
+
+    Model and VAE can then run at different times, or on different machines.
+    """
+    asked = ("generate", "a red circle", "--steps", 2, "--num-images", 2)
+    run(*asked, "--out", "at-once.png")
+    status, out, _ = run(*asked, "--latent", "latents.safetensors")
+    assert status == 0
+    assert "2 latents" in out
+    assert not Path("picture.png").exists()
+    status, out, _ = run("decode", "latents.safetensors", "--vae", BUNDLED / "shapes" / "vae", "--out", "later.png")
+    assert status == 0
+    assert Path("later.png").read_bytes() == Path("at-once.png").read_bytes()
+
+
+def test_what_holds_no_latents_is_refused(run):
+    """decode(file) is refused unless the file holds finite latents with the VAE's number of channels.
+
+    A VAE decodes numbers of any origin without complaint, and the picture would be noise.
+    """
+    vae = BUNDLED / "shapes" / "vae"
+    Path("empty.safetensors").touch()
+    assert "holds no latents" in refused(run, "decode", "empty.safetensors", "--vae", vae)
+    assert "holds no latents" in refused(run, "decode", "nowhere.safetensors", "--vae", vae)
+    assert "holds no latents" in refused(run, "decode", vae / "diffusion_pytorch_model.safetensors", "--vae", vae)
+    for name, wrong in {"shape": torch.zeros(1, 3, 12, 12), "nan": torch.full((1, 4, 12, 12), torch.nan)}.items():
+        save_file({"latents": wrong}, f"{name}.safetensors")
+    assert "right would be [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
+    assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
+
+
+def test_the_weights_may_be_halved(run):
+    """0 < |picture(bfloat16) - picture(float32)| < 8 of 255, on average; any other dtype is refused.
+
+    Half the memory should cost little accuracy. A difference of zero would mean that the option does nothing.
+    """
+    for dtype in ("float32", "bfloat16"):
+        run("generate", "a red circle", "--steps", 4, "--num-images", 1, "--dtype", dtype, "--out", f"{dtype}.png")
+    a, b = (np.asarray(Image.open(f"{dtype}.png"), dtype=float) for dtype in ("float32", "bfloat16"))
+    assert 0 < np.abs(a - b).mean() < 8
+    status, _, err = run("generate", "a red circle", "--dtype", "int8")
+    assert status == 2
+    assert "float32" in err
+
+
+def test_importing_the_package_loads_nothing_heavy(run):
+    """import janus_minimal.cli loads neither torch nor diffusers.
+
+    Loading them takes seconds. Help and refusals should appear at once.
+    """
+    code = (
+        "import sys, janus_minimal, janus_minimal.cli; print([m for m in ('torch', 'diffusers') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_package_exports_the_loop():
+    """from janus_minimal import denoise, Step gives the function and the class, whatever was imported before.
+
+    A submodule with a function's name would replace the function as soon as it is imported.
+    """
+    code = (
+        "import janus_minimal.pipeline; from janus_minimal import denoise, Step; print(denoise.__name__, Step.__name__)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "denoise Step\n"
+
+
+def test_the_same_seed_writes_the_same_file(run):
+    """file(seed) = file(seed) != file(another seed), byte for byte.
+
+    A picture that cannot be drawn again cannot be examined.
+    """
+    for name in ("a.png", "b.png"):
+        run("generate", "a red circle", "--steps", 2, "--num-images", 1, "--seed", 3, "--out", name)
+    run("generate", "a red circle", "--steps", 2, "--num-images", 1, "--seed", 4, "--out", "c.png")
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes() != Path("c.png").read_bytes()
+
+
+def test_evaluate_writes_its_report(run):
+    """report = {"overall", "categories": {name: {"score", "captions"}}, "seed", "steps", "cfg_weight"}.
+
+    A score means something only together with the settings under which it was measured.
+    """
+    status, _, _ = run("evaluate", "--captions", 1, "--steps", 1, "--json", "report.json", "--seed", 3)
+    report = json.loads(Path("report.json").read_text())
+    assert status == 0
+    assert set(report["categories"]) == set(CATEGORIES)
+    assert {entry["captions"] for entry in report["categories"].values()} == {1}
+    assert (report["seed"], report["steps"]) == (3, 1)
+    assert report["overall"] == sum(entry["score"] for entry in report["categories"].values()) / 7
+
+
+def test_evaluate_prints_a_table(run):
+    """evaluate prints a line for each category, and one for the overall score.
+
+    Without --json, the terminal is the only place where the scores appear.
+    """
+    _, out, _ = run("evaluate", "--captions", 1, "--steps", 1)
+    for name in (*CATEGORIES, "overall"):
+        assert name in out
+
+
+def test_inspect_prints_official_names_shapes_and_counts(run):
+    """inspect prints every module's official name, its number of parameters, and every tensor's shape.
+
+    With them, a reader can find a part of the official checkpoint in this code.
+    """
+    status, out, _ = run("inspect")
+    assert status == 0
+    for words in ("vision_gen_enc_model", "cond_embeds_mapper", "language_model", "[96, 4, 2, 2]", "3,757,552"):
+        assert words in out
+
+
+def test_an_empty_caption_is_refused(run):
+    """generate " " is refused.
+
+    A prompt without words would give the unconditional picture, which looks like a failure of the model.
+    """
+    assert "the prompt is empty" in refused(run, "generate", " ")
+
+
+def test_an_unknown_word_is_refused_and_named(run):
+    """generate "a pink circle" is refused, with the unknown word and all known ones.
+
+    The small model was trained on a few dozen words. The message is the place where a user learns them.
+    """
+    assert 'does not know "pink"; it knows: a, above' in refused(run, "generate", "a pink circle")
+
+
+@pytest.mark.parametrize("images", [0, -1])
+def test_no_images_are_refused(run, images):
+    """--num-images below 1 is refused.
+
+    An empty batch would fail later, deep inside the model, with a message about shapes.
+    """
+    assert "right would be a whole number from 1" in refused(run, "generate", "a star", "--num-images", images)
+
+
+def test_no_steps_are_refused(run):
+    """--steps below 1 is refused.
+
+    Without a step the picture is the noise itself.
+    """
+    assert "num_inference_steps is 0: right would be a whole number from 1" in refused(
+        run, "generate", "a star", "--steps", 0
+    )
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf"])
+def test_a_weight_that_is_not_finite_is_refused(run, weight):
+    """--cfg-weight nan and inf are refused.
+
+    One number that is not finite makes the whole picture black.
+    """
+    assert "right would be a finite number" in refused(run, "generate", "a star", "--cfg-weight", weight)
+
+
+def test_a_device_that_is_not_here_is_refused(run):
+    """--device warp is refused, with the devices that are here.
+
+    PyTorch's own message is a page long and does not name them.
+    """
+    assert 'no device "warp" here; right would be one of: cpu' in refused(run, "generate", "a star", "--device", "warp")
+
+
+def test_a_missing_checkpoint_is_refused(run):
+    """--checkpoint nowhere is refused, with the bundled names.
+
+    A mistyped name should not end in a traceback.
+    """
+    assert "no checkpoint nowhere" in refused(run, "generate", "a star", "--checkpoint", "nowhere")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vae/diffusion_pytorch_model.safetensors"])
+@pytest.mark.parametrize("bytes_kept", [0, 1000])
+def test_a_truncated_file_is_refused_and_named(run, name, bytes_kept):
+    """a checkpoint with any file cut short is refused, and the directory is named.
+
+    Interrupted downloads are common. The message must say what to download again.
+    """
+    shutil.copytree(BUNDLED / "shapes", "spoiled")
+    path = Path("spoiled") / name
+    path.write_bytes(path.read_bytes()[:bytes_kept])
+    assert "spoiled" in refused(run, "generate", "a star", "--checkpoint", "spoiled")
+
+
+def test_a_vae_in_a_pickle_is_refused(run):
+    """a VAE whose weights are in a .bin file is refused.
+
+    A pickle can run any code when it is loaded. The model's weights are held to the same rule.
+    """
+    shutil.copytree(BUNDLED / "shapes", "spoiled")
+    path = Path("spoiled/vae/diffusion_pytorch_model.safetensors")
+    path.rename(path.with_suffix(".bin"))
+    assert "spoiled/vae" in refused(run, "generate", "a star", "--checkpoint", "spoiled")
+
+
+@pytest.mark.parametrize("name", ["[/bold]x", "[red]", "[link=a]b"])
+def test_a_directory_may_have_any_name(run, name):
+    """inspect(copy of "shapes" in a directory with markup in its name) = inspect(shapes), except for the name.
+
+    rich reads square brackets as markup: "[/bold]x" would stop the command, and "[red]" would not be shown.
+    """
+    shutil.copytree(BUNDLED / "shapes", name)
+    _, plain, _ = run("inspect")
+    status, out, _ = run("inspect", name)
+    assert status == 0
+    assert out == plain.replace("shapes", name, 1)
+
+
+def test_help_shows_the_defaults(run):
+    """generate --help names the files that are written where --out is left out.
+
+    rich once read "[picture.png]" as markup and removed it from the help.
+    """
+    _, out, _ = run("generate", "--help")
+    assert "picture.png, or pictures" in " ".join(out.replace("│", " ").split())
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
+    """an output that is a directory, or lies where nothing can be written, is refused before any work.
+
+    A run of an hour should not fail at its last line.
+    """
+    Path("taken").mkdir()
+    Path("file").touch()
+    assert "taken is a directory" in refused(run, "generate", "a star", "--out", "taken")
+    assert "cannot be written" in refused(run, "generate", "a star", "--out", "file/picture.png")
+    assert "cannot be written" in refused(run, "generate", "a star", "--out", "nowhere/picture.png")
+    assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
+    assert "cannot be made" in refused(run, "train", "--out", "/proc/run")

@@ -1,0 +1,133 @@
+"""The device: the accelerator of the machine where there is one, and one line where a device is not here."""
+
+import pytest
+import torch
+
+from janus_minimal.bench import clock
+from janus_minimal.errors import InputError
+from janus_minimal.runtime.device import device_name, devices, pick_device
+
+# Every kind that `torch.device` accepts or refuses in a way of its own; "meta" takes numbers and never returns them.
+ABSENT = ["warp", "", ":", "cuda:x", "cuda:99", "mps:9", "xpu:9", "meta", "hpu", "xla", "vulkan", "privateuseone"]
+
+
+def pretend(monkeypatch, kind: str | None, count: int = 1) -> None:
+    """Let PyTorch report an accelerator of this kind, or none."""
+    device = kind and torch.device(kind)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: device)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: kind is not None)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count if kind else 0)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_the_accelerator_is_picked(monkeypatch, kind):
+    """pick_device() = torch.accelerator.current_accelerator().
+
+    A check for CUDA alone would leave every Apple and Intel machine on its CPU. This is the question that people ask
+    most often about the original code.
+    """
+    pretend(monkeypatch, kind)
+    assert pick_device() == torch.device(kind)
+
+
+def test_without_an_accelerator_the_cpu_is_picked(monkeypatch):
+    """no accelerator  =>  pick_device() = cpu.
+
+    A build of PyTorch for CUDA also runs on machines without a GPU, so only the machine itself can tell.
+    """
+    pretend(monkeypatch, None)
+    assert pick_device() == torch.device("cpu")
+
+
+def test_an_accelerator_that_is_not_available_is_not_picked(monkeypatch):
+    """current_accelerator(check_available=True) = None  =>  pick_device() = cpu.
+
+    Without the check, PyTorch names the kind that it was built for, even where the machine has none.
+    """
+
+    def built_for_cuda(check_available=False):
+        return None if check_available else torch.device("cuda")
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", built_for_cuda)
+    assert pick_device() == torch.device("cpu")
+
+
+def test_a_name_wins_over_the_accelerator(monkeypatch):
+    """pick_device("cpu") = cpu, whatever accelerator there is; pick_device(d) = d for each device d that is here.
+
+    `--device cpu` must keep the work off the GPU, for example to compare the two.
+    """
+    for name in devices():
+        assert pick_device(name).type == torch.device(name).type
+    pretend(monkeypatch, "mps")
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_device_that_is_not_here_is_one_line(name):
+    """pick_device(absent) raises InputError: one line that lists every device here.
+
+    PyTorch refuses each kind in its own way, often with a page of text about how it was built, and accepts some
+    names without a device behind them.
+    """
+    with pytest.raises(InputError) as refused:
+        pick_device(name)
+    assert str(refused.value) == f'there is no device "{name}" here; right would be one of: {", ".join(devices())}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "here"),
+    [(None, 0, ["cpu"]), ("mps", 1, ["cpu", "mps:0"]), ("cuda", 2, ["cpu", "cuda:0", "cuda:1"])],
+)
+def test_every_device_is_listed(monkeypatch, kind, count, here):
+    """devices() = cpu, then each accelerator with its index.
+
+    Whoever asked for a third GPU of two needs to see the indices.
+    """
+    pretend(monkeypatch, kind, count)
+    assert devices() == here
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_clock_waits_for_any_accelerator(monkeypatch, kind):
+    """synchronize() waits once for the accelerator, whatever its kind; without one it does nothing.
+
+    Calls to an accelerator return before it has finished. A clock that does not wait measures only how fast the work
+    was handed over.
+    """
+    waited = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: waited.append(kind))
+    pretend(monkeypatch, None)
+    clock.synchronize()
+    assert waited == []
+    pretend(monkeypatch, kind)
+    clock.synchronize()
+    assert waited == [kind]
+
+
+def test_the_peak_is_that_of_the_device(monkeypatch):
+    """peak_memory(accelerator) = torch's count, else the process's; peak_memory(cpu) = the process's.
+
+    On a GPU the process's own memory says nothing about its tensors. Older releases of PyTorch do not count them for
+    MPS and raise RuntimeError.
+    """
+
+    def not_counted(device):
+        raise RuntimeError("Allocator for mps is not a DeviceAllocator.")
+
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", lambda device: 7)
+    assert clock.peak_memory(torch.device("cuda")) == clock.peak_memory(torch.device("mps")) == 7
+    assert clock.peak_memory(torch.device("cpu")) > 1e6
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", not_counted)
+    assert clock.peak_memory(torch.device("mps")) > 1e6
+
+
+def test_a_device_has_a_name_for_people(monkeypatch):
+    """device_name = the product's name where PyTorch knows it, else the kind; for the CPU, its cores.
+
+    A measured time is worth nothing without the machine. Not every kind of accelerator has a function for the name.
+    """
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A Card")
+    assert device_name(torch.device("cuda")) == "A Card"
+    assert device_name(torch.device("mps")) == "mps"
+    assert device_name(torch.device("cpu")) == f"{torch.get_num_threads()} CPU cores"

@@ -1,0 +1,58 @@
+"""Messages: one line, short, and safe to print in a terminal."""
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janus_minimal.errors import LONGEST, CheckpointError, InputError, one_line
+
+
+@given(text=st.text(max_size=1000), longest=st.integers(10, 400))
+def test_a_message_is_one_short_line_of_visible_characters(text, longest):
+    r"""|one_line(text)| <= longest, without line breaks and without control characters.
+
+    Messages quote names from files that somebody else wrote. A line break would make one message look
+    like two, and control characters can rewrite what already stands in the terminal.
+    """
+    line = one_line(text, longest)
+    assert len(line) <= longest
+    assert len(line.splitlines()) <= 1
+    assert not any(unicodedata.category(character).startswith("C") for character in line)
+
+
+@given(text=st.text(max_size=1000))
+def test_cleaning_twice_changes_nothing(text):
+    """one_line(one_line(text)) = one_line(text).
+
+    A message passes through several functions, and each may clean it.
+    """
+    assert one_line(one_line(text)) == one_line(text)
+
+
+def test_the_beginning_and_the_end_of_a_long_message_remain():
+    """one_line(fault + long + remedy) = fault ... remedy.
+
+    A message says first what is wrong and last what would be right. The middle can go.
+    """
+    line = one_line(f"config.json is wrong: {'x' * 10_000}; right would be 3")
+    assert line.startswith("config.json is wrong: xxx")
+    assert line.endswith("xxx; right would be 3")
+
+
+def test_terminal_sequences_leave_no_trace():
+    """one_line(red text) = text.
+
+    Removing only the escape character would leave "[31m" in the message.
+    """
+    assert one_line("a \x1b[31mred\x1b[0m\x1b]0;title\x07 key") == "a red key"
+
+
+def test_every_error_of_ours_cleans_its_message():
+    """str(InputError(text)) = one_line(text).
+
+    No place that raises an error needs to remember it.
+    """
+    for kind in (InputError, CheckpointError):
+        assert str(kind("two\nlines \x1b[2J" + "x" * 1000)) == one_line("two\nlines \x1b[2J" + "x" * 1000)
+        assert len(str(kind("x" * 1000))) == LONGEST

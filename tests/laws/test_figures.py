@@ -1,0 +1,126 @@
+"""Figures: the same picture from a list, an array, or a tensor on any device; names are shown as they are."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from rich.console import Console
+from tools.drawn import SEEDS, normal
+from torch import nn
+
+from janus_minimal.figures import plots
+from janus_minimal.figures.contact_sheet import BORDER, TILE, contact_sheet
+from janus_minimal.figures.module_tree import module_tree
+from janus_minimal.runtime.device import devices
+
+PICTURES = [[Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "green")]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Every kind of numbers that a figure is drawn from."""
+
+    line: object
+    matrix: object
+    latent: object
+    points: object
+
+    def drawn(self) -> dict[str, Figure]:
+        """Every function that takes numbers, by its name."""
+        parts = {"a": self.line[0], "b": self.line[1]}
+        growing = [{"value": v, "formula": v, "seconds": v, "memory": v} for v in self.line]
+        return {
+            "film_strip": plots.film_strip(self.line[:3], PICTURES, "title"),
+            "latent_grid": plots.latent_grid(["z"], [""], [[self.latent]], "title"),
+            "heatmap": plots.heatmap(self.matrix, "title", "x", "y"),
+            "curves": plots.curves(self.line, {"y": self.line}, "title", "x", "y"),
+            "curves of lists": plots.curves(list(self.line), {"y": list(self.line)}, "title", "x", "y"),
+            "histogram": plots.histogram(self.line, "title", "x"),
+            "paths": plots.paths(self.points, self.points[0], "title"),
+            "loss_curve": plots.loss_curve(list(self.line), "title", smooth=4),
+            "bars": plots.bars({"row": parts}, "title", "x"),
+            "growth": plots.growth({"axis": growing}, "title"),
+        }
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
+def numbers(dtype: torch.dtype, device: str) -> Inputs:
+    """Numbers that bfloat16 holds exactly, as tensors with a gradient."""
+    tensors = (normal(0, 12).abs() + 0.5, normal(1, 3, 5), normal(2, 4, 6, 6), normal(3, 3, 8, 2))
+    return Inputs(*(x.bfloat16().to(device, dtype).requires_grad_() for x in tensors))
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, np.ndarray]:
+    """The figures that numpy arrays in float64 give."""
+    inputs = vars(numbers(torch.float64, "cpu"))
+    arrays = Inputs(**{name: x.detach().numpy() for name, x in inputs.items()})
+    return {name: pixels(figure) for name, figure in arrays.drawn().items()}
+
+
+@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_figure_is_the_same_from_any_tensor(plain, device, dtype):
+    """figure(tensor on any device, in any dtype, with a gradient) = figure(numpy array).
+
+    numpy reads no tensor on a GPU, none that needs a gradient and no bfloat16. A notebook that runs on a laptop's CPU
+    would stop at its first figure on every other machine.
+    """
+    found = numbers(dtype, device).drawn()
+    assert [name for name, figure in found.items() if not np.array_equal(pixels(figure), plain[name])] == []
+
+
+@given(seed=SEEDS, n=st.integers(1, 9), columns=st.integers(1, 5), side=st.sampled_from([7, 48, 96, 192, 250]))
+def test_every_picture_has_its_place_on_the_sheet(seed, n, columns, side):
+    """sheet[row, column] = picture[row * columns + column], enlarged by squares; all the rest is white.
+
+    Smoothing would show colours that the model never drew. The last row is often not full, and a library's grid
+    fills the places that are left with black.
+    """
+    random = np.random.default_rng(seed)
+    arrays = [random.integers(0, 255, (side, side, 3), dtype=np.uint8) for _ in range(n)]
+    sheet = np.array(contact_sheet([Image.fromarray(array) for array in arrays], columns))
+    factor = max(1, TILE // side)
+    for i, array in enumerate(arrays):
+        top, left = (BORDER + k * (side * factor + BORDER) for k in divmod(i, min(columns, n)))
+        place = sheet[top : top + side * factor, left : left + side * factor]
+        assert np.array_equal(place, array.repeat(factor, 0).repeat(factor, 1))
+        place[:] = 255
+    assert (sheet == 255).all()
+
+
+@pytest.mark.parametrize("size", [(100, 60), (60, 100)])
+def test_a_sheet_of_pictures_that_are_not_square_is_as_high_as_they_are(size):
+    """height(sheet) = rows * (height(picture) + border) + border.
+
+    An earlier sheet took the width for both, so pictures in portrait format lost their lower part.
+    """
+    sheet = contact_sheet([Image.new("RGB", size)] * 3, columns=2)
+    factor = max(1, TILE // size[0])
+    assert sheet.size == tuple(2 * (side * factor + BORDER) + BORDER for side in size)
+
+
+@pytest.mark.parametrize("name", ["[/bold]x", "[red]", "a[b]c", "[link=x]", ":smile:", "\\[bold]"])
+def test_a_name_is_shown_as_it_is(name):
+    """text(tree) contains the name, whatever characters it has.
+
+    rich reads square brackets as markup. A directory "[/bold]x" then stops the command, and "[red]" is not shown.
+    """
+    model = nn.ModuleDict({"layer": nn.Linear(2, 3)})
+    console = Console(file=io.StringIO(), width=100)
+    console.print(module_tree(model, name))
+    text = console.file.getvalue()
+    assert text.startswith(f"{name}  9")
+    assert "weight  [3, 2]" in text

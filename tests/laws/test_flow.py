@@ -1,0 +1,162 @@
+"""The mathematics of the flow, tried on fields with a known answer."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from tools.drawn import SEEDS, TIMES, WEIGHTS, normal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janus_minimal import euler_step, guide, interpolate, time_grid
+
+STEPS = st.integers(1, 200)
+
+
+def integrate(field, z, times):
+    for t, t_next in pairwise(times):
+        z = euler_step(z, field(z, t), t, t_next)
+    return z
+
+
+@given(steps=STEPS)
+def test_the_grid_starts_at_noise_and_ends_at_data(steps):
+    """t_0 = 0, t_S = 1, t_{k+1} - t_k = 1 / S.
+
+    S steps need S + 1 times, and the flow is defined on the whole of 0..1.
+    """
+    times = time_grid(steps)
+    assert len(times) == steps + 1
+    assert (times[0], times[-1], times.dtype) == (0, 1, torch.float32)
+    torch.testing.assert_close(times.diff(), torch.full((steps,), 1 / steps), rtol=1e-4, atol=0)
+
+
+@given(steps=STEPS, shift=st.floats(0.1, 10))
+def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
+    """1 - t_k = s sigma / (1 + (s - 1) sigma), sigma = 1 - k / S; shift 1 changes nothing.
+
+    diffusers shifts its noise levels by the same formula, written for sigma.
+    """
+    sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    expected = 1 - shift * sigmas / (1 + (shift - 1) * sigmas)
+    torch.testing.assert_close(time_grid(steps, shift), expected.float(), rtol=0, atol=1e-6)
+    assert torch.equal(time_grid(steps, 1.0), time_grid(steps))
+    assert (time_grid(steps, shift).diff() > 0).all()
+
+
+def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
+    """shift > 1  =>  t_k < k / S inside the grid.
+
+    Small t is where the content is decided, and where the field bends.
+    """
+    assert (time_grid(10, shift=2.0)[1:-1] < time_grid(10)[1:-1]).all()
+
+
+@pytest.mark.parametrize(("steps", "shift"), [(0, 1.0), (-3, 1.0), (5, 0.0), (5, -1.0), (5, float("nan")), (5, float("inf"))])
+def test_a_grid_that_cannot_be_is_one_line(steps, shift):
+    """S >= 1, 0 < shift < inf; else ValueError.
+
+    A grid of NaN would only be noticed as a picture of NaN.
+    """
+    with pytest.raises(ValueError, match="right would be steps >= 1 and shift > 0"):
+        time_grid(steps, shift)
+
+
+@given(steps=STEPS)
+def test_s_steps_ask_the_field_s_times(steps):
+    """asked: t_0 .. t_{S-1}, S times in all.
+
+    Each step starts where it asks; nothing is asked at t = 1, where nothing is left to do.
+    """
+    asked = []
+    integrate(lambda z, t: asked.append(t) or z, torch.zeros(1), time_grid(steps))
+    assert asked == list(time_grid(steps)[:-1])
+
+
+@given(steps=STEPS, seed=SEEDS)
+def test_euler_follows_a_constant_field_exactly(steps, seed):
+    """dz/dt = c  =>  z(1) = z(0) + c.
+
+    A straight line has no curvature to miss, whatever the number of steps.
+    """
+    z, c = normal(seed, 2, 5)
+    torch.testing.assert_close(integrate(lambda z, t: c, z, time_grid(steps)), z + c, rtol=1e-4, atol=1e-5)
+
+
+@given(seed=SEEDS)
+def test_one_step_reaches_the_target_of_a_straight_flow(seed):
+    """v = (z_1 - z) / (1 - t)  =>  z_0 + (1 - 0) v = z_1.
+
+    This is what a straight path is worth: one step is as good as a thousand.
+    """
+    z, target = normal(seed, 2, 5)
+    torch.testing.assert_close(integrate(lambda z, t: (target - z) / (1 - t), z, time_grid(1)), target)
+
+
+@given(steps=st.integers(50, 400))
+def test_twice_the_steps_make_half_the_error(steps):
+    """dz/dt = -z  =>  |z_S - z(0) / e| = O(1 / S).
+
+    Euler's method is of first order: it misses half the curvature on half the step.
+    """
+    z = torch.ones(1, dtype=torch.float64)
+    coarse, fine = (abs(integrate(lambda z, t: -z, z, time_grid(s)).item() - torch.e**-1) for s in (steps, 2 * steps))
+    assert 1.95 < coarse / fine < 2.05
+
+
+@given(steps=st.integers(2, 40), part=TIMES, seed=SEEDS)
+def test_steps_can_be_taken_in_two_goes(steps, part, seed):
+    """N steps = k steps, then N - k steps from z_k.
+
+    The state is z and nothing but z.
+    """
+    z, k, times = normal(seed, 5), round(part * steps), time_grid(steps)
+    there = integrate(lambda z, t: z.sin() + t, z, times[: k + 1])
+    assert torch.equal(
+        integrate(lambda z, t: z.sin() + t, there, times[k:]), integrate(lambda z, t: z.sin() + t, z, times)
+    )
+
+
+@given(weight=WEIGHTS, seed=SEEDS)
+def test_guidance_is_affine_in_its_weight(weight, seed):
+    """guide(w) = v_uncond + w (v_cond - v_uncond).
+
+    The line through the two velocities: beyond w = 1 it goes on past what the prompt asks for.
+    """
+    cond, uncond = normal(seed, 2, 7, dtype=torch.float64)
+    torch.testing.assert_close(guide(cond, uncond, weight), uncond + weight * (cond - uncond))
+
+
+@given(seed=SEEDS)
+def test_guidance_passes_through_both_velocities(seed):
+    """guide(0) = v_uncond, guide(1) = v_cond.
+
+    So w = 1 is no guidance at all; the papers that count from s = w - 1 call that zero.
+    """
+    cond, uncond = normal(seed, 2, 7)
+    assert torch.equal(guide(cond, uncond, 0), uncond)
+    assert torch.equal(guide(cond, uncond, 1), cond)
+
+
+@given(t=st.floats(0, 0.99), seed=SEEDS)
+def test_the_training_target_is_the_derivative_of_the_training_point(t, seed):
+    """d z_t / dt = z_1 - z_0.
+
+    z_t is linear in t, so the difference quotient is the derivative itself.
+    """
+    z_0, z_1 = normal(seed, 2, 3, 4, dtype=torch.float64)
+    here, there = (torch.full((3,), time, dtype=torch.float64) for time in (t, t + 0.01))
+    (z_t, target), (z_later, _) = interpolate(z_0, z_1, here), interpolate(z_0, z_1, there)
+    torch.testing.assert_close((z_later - z_t) / 0.01, target)
+
+
+@given(seed=SEEDS)
+def test_training_points_run_from_noise_to_data(seed):
+    """z_t = z_0 at t = 0 and z_1 at t = 1.
+
+    Each row at a time of its own: a batch is not a moment.
+    """
+    z_0, z_1 = normal(seed, 2, 2, 4, 3, 3)
+    z_t, _ = interpolate(z_0, z_1, torch.tensor([0.0, 1.0]))
+    assert torch.equal(z_t[0], z_0[0])
+    assert torch.equal(z_t[1], z_1[1])

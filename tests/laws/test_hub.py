@@ -1,0 +1,104 @@
+"""Where a checkpoint is: bundled, in a directory, in a repository of the hub."""
+
+import shutil
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from janus_minimal import JanusFlow
+from janus_minimal.errors import CheckpointError
+from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, find_checkpoint
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path):
+    """No network, and a hub cache of its own that holds one repository."""
+    cache = tmp_path / "cache"
+    snapshot = cache / "models--someone--golden" / "snapshots" / COMMIT
+    (cache / "models--someone--golden" / "refs").mkdir(parents=True)
+    (cache / "models--someone--golden" / "refs" / "main").write_text(COMMIT)
+    snapshot.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / name, snapshot)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    return snapshot
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The repositories that the hub is asked for."""
+    names = []
+
+    def snapshot_download(name, **_):
+        names.append(name)
+        raise OSError("nobody answers")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    return names
+
+
+def test_a_bundled_name_is_a_folder_of_the_package(asked):
+    """find("shapes") = checkpoints/shapes.
+
+    It comes with the package, and nobody is asked.
+    """
+    assert find_checkpoint("shapes") == BUNDLED / "shapes"
+    assert asked == []
+
+
+def test_a_directory_is_itself(asked, tmp_path):
+    """find(directory) = directory.
+
+    Even if it has the form of a repository's name.
+    """
+    (tmp_path / "someone" / "golden").mkdir(parents=True)
+    assert find_checkpoint("someone/golden") == Path("someone/golden")
+    assert asked == []
+
+
+def test_a_repository_is_found_in_the_hubs_cache(offline, model):
+    """load(owner/name) = load(its snapshot), without a network.
+
+    What was fetched once is there, and HF_HUB_OFFLINE=1 is obeyed.
+    """
+    assert find_checkpoint("someone/golden") == offline
+    assert find_checkpoint("someone/golden", revision=COMMIT) == offline
+    assert JanusFlow.from_pretrained("someone/golden", revision="main").config == model.config
+
+
+def test_a_repository_that_cannot_be_fetched_is_named():
+    """owner/name that nobody has  =>  CheckpointError.
+
+    One line: the name and the reason.
+    """
+    with pytest.raises(CheckpointError, match=r"^someone/else cannot be fetched from the hub: .+$"):
+        find_checkpoint("someone/else")
+
+
+def test_a_mistyped_path_asks_nobody(asked, tmp_path):
+    """runs/mine where runs exists  =>  CheckpointError, no network.
+
+    A path and a repository's name look alike; a folder that is there decides.
+    """
+    (tmp_path / "runs").mkdir()
+    for name in ("runs/mine", "mine", "./mine", "/nowhere/at/all", "a/b/c"):
+        with pytest.raises(CheckpointError, match="no checkpoint"):
+            find_checkpoint(name)
+    assert asked == []
+
+
+def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path):
+    """files(fetched) = config, weights, tokenizer.
+
+    A repository may hold pictures, pickles and code besides.
+    """
+    wanted = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: wanted.update(options) or tmp_path)
+    find_checkpoint("someone/large", revision="v1")
+    assert wanted == {"revision": "v1", "allow_patterns": list(MODEL_FILES), "local_files_only": True}

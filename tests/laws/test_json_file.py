@@ -1,0 +1,124 @@
+"""JSON files of a checkpoint are untrusted: read once, bounded, and without a request to run code."""
+
+import codecs
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from janus_minimal.errors import CheckpointError
+from janus_minimal.loading.json_file import CODE_KEYS, read_json
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("json") / "config.json"
+
+
+def escaped(text: str) -> str:
+    r"""Every character as \uXXXX, as JSON allows."""
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+@given(content=st.dictionaries(st.text(max_size=9), JSON), mark=st.booleans())
+def test_what_was_written_is_read(path, content, mark):
+    """read(write(x)) = x, with or without a byte order mark.
+
+    Editors on Windows put the mark at the beginning of a UTF-8 file, where json.loads refuses it.
+    """
+    text = json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    path.write_bytes(codecs.BOM_UTF8 * mark + text)
+    assert read_json(path) == content
+
+
+@given(
+    key=st.sampled_from(sorted(CODE_KEYS)),
+    places=st.lists(st.sampled_from(["object", "list", "shadowed"]), max_size=5),
+    hidden=st.booleans(),
+)
+def test_a_request_to_run_code_is_found_however_it_is_written(path, key, places, hidden):
+    r"""auto_map at any depth, with or without escapes  =>  CheckpointError.
+
+    transformers imports the Python class that auto_map names. "\u0061uto_map" is the same key to a
+    parser, and other bytes to a search. A later duplicate of the key around it does not undo it.
+    """
+    text = f'{{"{escaped(key) if hidden else key}": {{"AutoTokenizer": ["evil.Evil", null]}}}}'
+    for place in places:
+        text = {
+            "object": f'{{"a": {text}}}',
+            "list": f'{{"a": [1, {text}]}}',
+            "shadowed": f'{{"a": {text}, "a": 1}}',
+        }[place]
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=rf"asks to run code of its own \({key}\)"):
+        read_json(path)
+
+
+def test_a_value_that_spells_the_key_is_no_request(path):
+    """{"a": "auto_map"} is read.
+
+    Only a key asks for code. A token or a description may hold the same letters.
+    """
+    path.write_text('{"a": "auto_map", "b": ["auto_map"], "\\u0061uto_mapper": 1}')
+    assert read_json(path) == {"a": "auto_map", "b": ["auto_map"], "auto_mapper": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"3", b'"', b"[" * 100_000, b'{"a":' * 100_000, b"\0", b"{}}", b'{"a": "\xff"}'],
+)
+def test_what_is_no_object_is_named(path, content):
+    """invalid JSON, or JSON that is no object  =>  CheckpointError with the file's name.
+
+    However deep it nests: the parser's stack is no reason for a traceback.
+    """
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"config\.json (cannot be read|should hold a JSON object)"):
+        read_json(path)
+
+
+def test_a_file_that_is_too_large_is_not_parsed(path):
+    """bytes > largest  =>  CheckpointError; bytes = largest is read.
+
+    No more than `largest` bytes are ever in memory, whatever size the file claims to have.
+    """
+    path.write_text('{"a": 1}')
+    assert read_json(path, largest=8) == {"a": 1}
+    with pytest.raises(CheckpointError, match="more than 7 bytes"):
+        read_json(path, largest=7)
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "link to a device", "link to nowhere", "link to itself", "folder"])
+def test_only_plain_files_are_opened(tmp_path, kind):
+    """FIFO, device, dangling link, folder  =>  CheckpointError, at once.
+
+    Opening a FIFO waits until somebody writes into it, and /dev/zero never ends.
+    """
+    path = tmp_path / "config.json"
+    {
+        "FIFO": lambda: os.mkfifo(path),
+        "link to a device": lambda: path.symlink_to("/dev/zero"),
+        "link to nowhere": lambda: path.symlink_to("nowhere"),
+        "link to itself": lambda: path.symlink_to(path),
+        "folder": path.mkdir,
+    }[kind]()
+    with pytest.raises(CheckpointError, match="no plain file"):
+        read_json(path)
+
+
+def test_a_link_to_a_plain_file_is_followed(tmp_path):
+    """read(link to file) = read(file).
+
+    The hub's cache consists of links.
+    """
+    (tmp_path / "blob").write_text("{}")
+    (tmp_path / "config.json").symlink_to("blob")
+    assert read_json(tmp_path / "config.json") == {}

@@ -1,0 +1,284 @@
+"""Text in, pictures out."""
+
+import re
+from itertools import pairwise
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
+from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.pipeline import image_noise
+from janus_minimal.solvers import SOLVERS
+
+
+def seeds(*numbers):
+    return [torch.Generator().manual_seed(number) for number in numbers]
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """The package as users run it, without the shape checks of the tests."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def latents(pipe, *arguments, **options):
+    return pipe(*arguments, num_inference_steps=3, output_type="latent", progress=False, **options).images
+
+
+def test_the_same_seed_gives_the_same_picture_in_any_batch(pipe):
+    """picture(batch)[i] = picture(caption_i, seed_i).
+
+    Image i depends neither on its neighbours nor on where it stands.
+    """
+    captions = ["a red circle", "a blue square above a yellow star", "two crosses"]
+    together = latents(pipe, captions, generator=seeds(1, 2, 3))
+    for i, caption in enumerate(captions):
+        alone = latents(pipe, caption, generator=seeds(i + 1))
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-4)
+    backwards = latents(pipe, captions[::-1], generator=seeds(3, 2, 1))
+    torch.testing.assert_close(backwards.flip(0), together, rtol=0, atol=1e-4)
+
+
+def test_noise_of_image_i_does_not_depend_on_the_number_of_images():
+    """noise(B)[i] = noise(B')[i] for i < B, B'; noise_i != noise_j.
+
+    One generator gives each image a seed of its own, in turn.
+    """
+    few, many = (image_noise((4, 12, 12), n, torch.Generator().manual_seed(5)) for n in (2, 5))
+    assert torch.equal(few, many[:2])
+    assert not torch.equal(many[0], many[1])
+
+
+def test_the_pipeline_is_the_loop(pipe):
+    """pipe(prompt, z_0) = z_S of denoise(prompt, z_0).
+
+    The pipeline adds text, noise and pixels to the loop, and no arithmetic.
+    """
+    z = image_noise(pipe.latent_shape, 1, seeds(7))
+    prompt = PromptPair.from_text("a green circle", pipe.tokenizer)
+    *_, last = denoise(pipe.model, prompt, z, time_grid(3), 2.5)
+    assert torch.equal(latents(pipe, "a green circle", latents=z, cfg_weight=2.5), last.z_next)
+
+
+def test_guidance_scale_is_another_name_for_the_weight(pipe):
+    """pipe(guidance_scale = w) = pipe(cfg_weight = w).
+
+    The name that diffusers' users know.
+    """
+    a = latents(pipe, "a star", generator=seeds(1), guidance_scale=3.0)
+    b = latents(pipe, "a star", generator=seeds(1), cfg_weight=3.0)
+    assert torch.equal(a, b)
+
+
+def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
+    """z_{k+1} := callback(pipe, k, t_k, {latents, t_next, denoised})[latents].
+
+    diffusers' convention: what the callback gives back is where the loop goes on.
+    """
+    told = []
+
+    def stop_at_zero(pipe, index, t, tensors):
+        told.append((index, t))
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    result = latents(pipe, "a star", generator=seeds(1), callback_on_step_end=stop_at_zero)
+    assert told == [(i, t.item()) for i, t in enumerate(time_grid(3)[:-1])]
+    assert not result.any()
+
+
+def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
+    """pixels = 127.5 (1 + clamp(vae.decode(z / scaling_factor))).
+
+    Training multiplied the latents by the factor, to unit variance; decoding divides.
+    """
+    z = latents(pipe, "a star", generator=seeds(1))
+    with torch.no_grad():
+        decoded = pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample.clamp(-1, 1)
+    (picture,) = pipe.to_pictures(z)
+    expected = ((decoded[0] + 1) * 127.5).permute(1, 2, 0).numpy()
+    assert picture.size == (48, 48)
+    assert np.abs(np.asarray(picture) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_inference_steps": 0},
+        {"num_inference_steps": 3.5},
+        {"num_inference_steps": "3"},
+        {"num_inference_steps": True},
+        {"num_inference_steps": 10**10},
+        {"cfg_weight": float("nan")},
+        {"cfg_weight": "2"},
+        {"guidance_scale": float("inf")},
+        {"num_images_per_prompt": 0},
+        {"num_images_per_prompt": "2"},
+        {"num_images_per_prompt": 10**10},
+        {"generator": seeds(1, 2)},
+        {"generator": [None]},
+        {"latents": torch.zeros(1, 4, 6, 6)},
+        {"latents": torch.zeros(2, 4, 12, 12)},
+        {"times": torch.tensor([0.5])},
+        {"times": torch.tensor([0.0, float("nan")])},
+        {"times": [0.0, 1.0]},
+        {"output_type": "pill"},
+        {"callback_on_step_end": lambda *_: None},
+        {"callback_on_step_end": lambda *_: "latents"},
+    ],
+)
+def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe, wrong):
+    """S >= 1, |w| < inf, generators: one or B, latents: [B, c, H, W], ...; else InputError.
+
+    Anything else would end in noise, in a picture that nobody asked for, or in a stack trace of another library.
+    """
+    with pytest.raises(InputError) as error:
+        pipe("a star", progress=False, **wrong)
+    message = str(error.value)
+    assert re.search("right would be|should be", message)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("prompt", [None, 3, ["a star", None], [], b"a star"])
+def test_a_prompt_that_is_no_text_is_one_line(unchecked, pipe, prompt):
+    """prompt: a text or texts; else InputError.
+
+    None would be tokenised as a word by some tokenizers.
+    """
+    with pytest.raises(InputError, match="right would be"):
+        pipe(prompt, progress=False)
+
+
+def test_a_prompt_longer_than_the_model_has_positions_is_refused(pipe):
+    """L + 1 + N <= max_position_embeddings, else InputError.
+
+    Positions that training never saw give a picture, and not the one that was asked for.
+    """
+    with pytest.raises(InputError, match=r"right would be at most 475 prompt tokens"):
+        pipe("red " * 600, progress=False)
+
+
+@pytest.mark.parametrize("wrong", [{"cfg_weight": 1e30}, {"latents": torch.full((1, 4, 12, 12), 1e37)}])
+def test_a_latent_that_is_not_finite_stops_the_run(pipe, wrong):
+    """|z_k| = inf or NaN  =>  InputError that names the step.
+
+    A picture of NaN is a plain colour, and the reason cannot be seen in it.
+    """
+    with pytest.raises(InputError, match=r"after step \d+ the latent is not finite"):
+        pipe("a star", 6, progress=False, generator=seeds(1), **wrong)
+
+
+def test_times_replace_the_number_of_steps(pipe):
+    """pipe(times) = the loop over these times, whatever num_inference_steps says.
+
+    A schedule is data: shifted grids, and grids that begin later, need no option of their own.
+    """
+    times, z = time_grid(4, shift=2.0)[1:], image_noise(pipe.latent_shape, 1, seeds(7))
+    prompt = PromptPair.from_text("a star", pipe.tokenizer)
+    *_, last = denoise(pipe.model, prompt, z, times)
+    found = pipe("a star", latents=z, times=times, output_type="latent", progress=False).images
+    assert torch.equal(found, last.z_next)
+
+
+@pytest.mark.parametrize("solver", [denoise, *SOLVERS.values()])
+def test_any_solver_can_draw(pipe, solver):
+    """pipe(solver) = z_S of solver(prompt, z_0, times, w).
+
+    Solvers are siblings: the pipeline does not know which one it calls.
+    """
+    z = image_noise(pipe.latent_shape, 1, seeds(7))
+    prompt = PromptPair.from_text("a star", pipe.tokenizer)
+    *_, last = solver(pipe.model, prompt, z, time_grid(3), 2.5)
+    assert torch.equal(latents(pipe, "a star", latents=z, cfg_weight=2.5, solver=solver), last.z_next)
+
+
+def test_the_callback_is_told_the_time_of_the_latents(pipe):
+    """callback(..., {"t_next"}) = t_{k+1}, the time of "latents"; its t is t_k.
+
+    A callback that mixes known latents in must mix them at t_{k+1}.
+    """
+    told = []
+    latents(pipe, "a star", callback_on_step_end=lambda p, i, t, x: told.append((t, x["t_next"].item())) or {})
+    times = time_grid(3).tolist()
+    assert told == list(pairwise(times))
+
+
+def test_a_callback_may_steer_a_single_step(pipe):
+    """answer({"latents"}) at step 1 alone  =>  step 2 begins there, step 1 began as ever.
+
+    An empty answer changes nothing.
+    """
+    seen = []
+
+    def steer(pipe, index, t, tensors):
+        seen.append(tensors["latents"].clone())
+        return {"latents": torch.zeros_like(tensors["latents"])} if index == 1 else {}
+
+    result = latents(pipe, "a star", generator=seeds(1), callback_on_step_end=steer)
+    plain = latents(pipe, "a star", generator=seeds(1))
+    assert torch.equal(seen[0], latents(pipe, "a star", generator=seeds(1), times=time_grid(3)[:2]))
+    assert not torch.equal(result, plain)
+    assert torch.equal(result, latents(pipe, "a star", latents=torch.zeros(1, 4, 12, 12), times=time_grid(3)[2:]))
+
+
+def test_a_generator_goes_on_where_it_was(pipe):
+    """two calls with one generator = different noise; a new generator of the same seed = the same noise.
+
+    A generator is state: whoever passes it on continues its stream.
+    """
+    own = torch.Generator().manual_seed(3)
+    first, second = (image_noise((4, 12, 12), 1, own) for _ in range(2))
+    again = torch.Generator().manual_seed(3)
+    assert not torch.equal(first, second)
+    assert torch.equal(torch.cat([first, second]), torch.cat([image_noise((4, 12, 12), 1, again) for _ in range(2)]))
+
+
+def test_noise_is_torchs_own_of_the_generator():
+    """noise = randn(c, H, W; generator), in float32 on the CPU.
+
+    The same numbers as torch and diffusers draw from this generator.
+    """
+    noise = image_noise((4, 12, 12), 1, seeds(5))
+    assert torch.equal(noise[0], torch.randn(4, 12, 12, generator=torch.Generator().manual_seed(5)))
+    assert (noise.dtype, noise.device.type) == (torch.float32, "cpu")
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="needs a second device")
+def test_generators_of_another_device_are_taken():
+    """noise(generator on the device) = randn on that device, moved to the CPU.
+
+    Users of diffusers pass generators of their GPU.
+    """
+    device = torch.accelerator.current_accelerator()
+    own = torch.Generator(device).manual_seed(5)
+    again = torch.Generator(device).manual_seed(5)
+    assert torch.equal(image_noise((4, 12, 12), 1, [own])[0], torch.randn(4, 12, 12, generator=again, device=device).cpu())
+    assert image_noise((4, 12, 12), 2, torch.Generator(device).manual_seed(5)).shape == (2, 4, 12, 12)
+
+
+def test_noise_is_drawn_where_the_generator_lives(monkeypatch):
+    """randn_tensor(shape, generator, device = generator.device), for each image.
+
+    Asked for on another device than its generator's, torch raises an error.
+    """
+    asked = []
+
+    def spy(shape, generator, device):
+        asked.append((generator, device))
+        return torch.zeros(shape)
+
+    monkeypatch.setattr("janus_minimal.pipeline.randn_tensor", spy)
+    own = seeds(1, 2)
+    image_noise((4, 2, 2), 2, own)
+    assert asked == [(generator, generator.device) for generator in own]
+
+
+def test_a_vae_that_is_not_there_is_named(tmp_path):
+    """no config.json  =>  CheckpointError.
+
+    The VAE has a directory of its own, and it is named.
+    """
+    with pytest.raises(CheckpointError, match=r"config.json is missing"):
+        JanusFlowPipeline.from_pretrained("shapes", vae=tmp_path)

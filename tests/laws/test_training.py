@@ -1,0 +1,323 @@
+"""Training: recipe, batches, loss, optimisers, and a loop that can be interrupted. No shapes here."""
+
+import ast
+import math
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from tools.drawn import SEEDS, normal
+from torch import nn
+
+import janus_minimal.training
+from janus_minimal import JanusFlow, PromptPair
+from janus_minimal.errors import InputError
+from janus_minimal.training.batch import LOGIT_MEAN, LOGIT_STD, PROMPT_DROPOUT, draw_batch, share
+from janus_minimal.training.flow import train_flow
+from janus_minimal.training.loop import fit
+from janus_minimal.training.loss import flow_loss
+from janus_minimal.training.optimizers import build_optimizers
+from janus_minimal.training.recipe import Recipe
+
+RECIPE = Recipe(steps=6, batch_size=4, learning_rate=0.01, warmup=2, average=0.9, save_every=2)
+IDS = [torch.arange(1, length) for length in (4, 7, 5)]
+LATENTS = normal(0, 3, 4, 4, 4)
+
+
+class Answer(nn.Module):
+    """A network that answers every question with one velocity, and remembers the rows it was given."""
+
+    def __init__(self, velocity):
+        super().__init__()
+        self.velocity = velocity
+
+    def forward(self, z, t, rows):
+        self.rows = rows
+        return self.velocity
+
+
+class InterruptionError(Exception):
+    """Stands for a kill."""
+
+
+def process(index: int, number: int) -> Accelerator:
+    """The accelerator of one of several processes, without the processes."""
+    return Mock(spec=Accelerator, process_index=index, num_processes=number, device=torch.device("cpu"))
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.LayerNorm(5), nn.Linear(5, 2))
+
+
+def train(state: Path, recipe: Recipe = RECIPE, stop_before: int | None = None):
+    """Train a small network on random numbers. Return its average, and all losses of the last report."""
+    reported, weights = [], []
+
+    def loss(network, step):
+        if step == stop_before:
+            raise InterruptionError
+        weights.append([p.detach().clone() for p in network.parameters()])
+        return (network(normal(step, 4, 3)) - normal(step + 1000, 4, 2)).square().mean()
+
+    network = small_network()
+    average = fit(network, loss, recipe, state, Accelerator(cpu=True), lambda _, losses: reported.append(list(losses)))
+    weights.append([p.detach().clone() for p in network.parameters()])
+    return average, reported[-1] if reported else None, weights
+
+
+@given(steps=st.integers(1, 300), warmup=st.integers(1, 50))
+def test_the_learning_rate_falls_once_the_warm_up_is_over(steps, warmup):
+    """0 < rate(k) <= learning_rate, and rate(k + 1) < rate(k) for k >= warmup.
+
+    Half a cosine falls from one to zero over the whole run; the warm-up only makes the first steps smaller.
+    """
+    recipe = replace(RECIPE, steps=steps, warmup=warmup)
+    rates = [recipe.learning_rate_at(step) for step in range(steps)]
+    assert all(0 < rate <= recipe.learning_rate for rate in rates)
+    assert all(later < earlier for earlier, later in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+
+
+def test_the_warm_up_is_linear():
+    """rate(k) warmup / (k + 1) = the rate without a warm-up, for k < warmup.
+
+    Large steps would be badly aimed before the optimisers have seen several gradients.
+    """
+    plain, warm = replace(RECIPE, steps=50, warmup=1), replace(RECIPE, steps=50, warmup=10)
+    for k in range(10):
+        assert warm.learning_rate_at(k) * 10 / (k + 1) == pytest.approx(plain.learning_rate_at(k))
+    assert warm.learning_rate_at(10) == plain.learning_rate_at(10)
+
+
+@given(seed=st.integers(0, 1000), step=st.integers(0, 1000), other=SEEDS)
+def test_a_batch_depends_on_seed_and_step_alone(seed, step, other):
+    """draw_batch(k, seed) = draw_batch(k, seed), whatever was drawn in between.
+
+    A resumed run has not drawn the earlier batches, and must still see the same ones from here on.
+    """
+    first = draw_batch(step, IDS, LATENTS, 5, seed)
+    torch.manual_seed(other)
+    again = draw_batch(step, IDS, LATENTS, 5, seed)
+    assert all(a.equal(b) for a, b in zip(first.ids, again.ids, strict=True))
+    for name in ("z_0", "z_1", "t", "dropped"):
+        assert getattr(first, name).equal(getattr(again, name))
+
+
+@given(seed=st.integers(0, 1000), step=st.integers(0, 1000))
+def test_every_step_draws_noise_of_its_own(seed, step):
+    """z_0(k, seed) != z_0(k + 1, seed), z_0(k, seed + 1).
+
+    With the same noise again and again, the network would learn a few lines by heart.
+    """
+    here, next_step, next_seed = (
+        draw_batch(k, IDS, LATENTS, 5, s).z_0 for k, s in ((step, seed), (step + 1, seed), (step, seed + 1))
+    )
+    assert not here.equal(next_step)
+    assert not here.equal(next_seed)
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(1, 20))
+def test_prompts_stay_with_their_latents(seed, size):
+    """(ids, z_1) of a batch is (ids[i], latents[i]) for one i.
+
+    A model that learns from the captions of other pictures learns to ignore captions.
+    """
+    batch = draw_batch(0, IDS, LATENTS, size, seed)
+    for ids, z_1 in zip(batch.ids, batch.z_1, strict=True):
+        (i,) = (i for i, latent in enumerate(LATENTS) if z_1.equal(latent))
+        assert ids.equal(IDS[i])
+
+
+def test_times_are_logit_normal():
+    """logit(t) ~ N(LOGIT_MEAN, LOGIT_STD^2).
+
+    More steps are spent where the content of a picture is decided.
+    """
+    logits = draw_batch(0, IDS, LATENTS, 20_000, seed=0).t.logit()
+    assert logits.mean().item() == pytest.approx(LOGIT_MEAN, abs=0.03)
+    assert logits.std().item() == pytest.approx(LOGIT_STD, abs=0.03)
+
+
+def test_one_prompt_in_ten_is_dropped():
+    """P(dropped) = PROMPT_DROPOUT.
+
+    Guidance needs the unconditional velocity, so the network must meet rows without a prompt.
+    """
+    dropped = draw_batch(0, IDS, LATENTS, 20_000, seed=0).dropped
+    assert dropped.float().mean().item() == pytest.approx(PROMPT_DROPOUT, abs=0.01)
+
+
+@given(size=st.integers(1, 12), number=st.integers(1, 4))
+def test_the_shares_of_all_processes_are_the_batch(size, number):
+    """The shares of p processes, put together, are the batch: nothing is lost, nothing occurs twice.
+
+    The number of processes changes who computes an example, not which examples a step learns from.
+    """
+    whole = torch.arange(size)
+    shares = [share(whole, process(index, number)) for index in range(number)]
+    assert torch.cat(shares).sort().values.equal(whole)
+
+
+@given(seed=st.integers(0, 1000))
+def test_a_share_is_a_batch_of_its_examples(seed):
+    """batch.share(process)[i] = batch[index + i * processes], in every field.
+
+    Noise, latent, time and prompt of one example go to the same process.
+    """
+    batch = draw_batch(0, IDS, LATENTS, 6, seed)
+    part = batch.share(process(1, 2))
+    assert all(a.equal(b) for a, b in zip(part.ids, batch.ids[1::2], strict=True))
+    for name in ("z_0", "z_1", "t", "dropped"):
+        assert getattr(part, name).equal(getattr(batch, name)[1::2])
+
+
+@given(seed=st.integers(0, 1000))
+def test_the_loss_of_the_lines_own_velocity_is_zero(seed):
+    """flow_loss(z_1 - z_0) = 0.
+
+    The target is the velocity of the straight line from noise to data.
+    """
+    batch = draw_batch(0, IDS, LATENTS, 5, seed)
+    assert flow_loss(Answer(batch.z_1 - batch.z_0), batch, pad_id=0) == 0
+
+
+@given(seed=st.integers(0, 1000), scale=st.floats(-2, 2))
+def test_the_loss_is_a_mean_over_all_numbers(seed, scale):
+    """flow_loss(z_1 - z_0 + a) = a^2.
+
+    A mean and not a sum: the loss of a large latent can be compared with the loss of a small one.
+    """
+    batch = draw_batch(0, IDS, LATENTS, 5, seed)
+    loss = flow_loss(Answer(batch.z_1 - batch.z_0 + scale), batch, pad_id=0)
+    assert loss.item() == pytest.approx(scale**2, abs=1e-5)
+
+
+@given(seed=st.integers(0, 1000))
+def test_a_dropped_prompt_becomes_its_unconditional_row(seed):
+    """rows[i] = uncond[i] where dropped[i], else cond[i].
+
+    The network learns from the very rows that guidance will use.
+    """
+    batch = replace(draw_batch(0, IDS, LATENTS, 6, seed), dropped=torch.arange(6) % 2 == 0)
+    network = Answer(torch.zeros_like(batch.z_0))
+    flow_loss(network, batch, pad_id=0)
+    pair = PromptPair.from_ids(batch.ids, pad_id=0).rows
+    for i in range(6):
+        expected = i + 6 if batch.dropped[i] else i
+        assert network.rows.ids[i].equal(pair.ids[expected])
+        assert network.rows.attention_mask[i].equal(pair.attention_mask[expected])
+
+
+def test_every_parameter_has_one_optimizer(model):
+    """The optimisers' parameters, put together, are the network's, each once; Muon's are the linear layers' weights.
+
+    A parameter in none of them would never learn, and one in two of them would take two steps at once.
+    """
+    optimizers = build_optimizers(model, RECIPE)
+    held = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    assert sorted(held) == sorted(map(id, model.parameters()))
+    assert {id(p) for p in optimizers[1].param_groups[0]["params"]} == linear
+    assert len(build_optimizers(nn.Conv2d(1, 1, 1), RECIPE)) == 1
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+def test_an_interrupted_run_goes_on_with_the_same_losses(tmp_path, stop):
+    """losses(interrupted before step k, resumed) = losses(uninterrupted), to the bit.
+
+    Weights, average and optimiser moments are all in the state; steps after the last save are done again.
+    """
+    whole, losses, _ = train(tmp_path / "whole.safetensors")
+    with pytest.raises(InterruptionError):
+        train(tmp_path / "cut.safetensors", stop_before=stop)
+    resumed, resumed_losses, _ = train(tmp_path / "cut.safetensors")
+    assert resumed_losses == losses
+    assert len(losses) == RECIPE.steps
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert a.equal(b)
+
+
+def test_a_complete_run_takes_no_more_steps(tmp_path):
+    """fit(fit(network)) = fit(network).
+
+    The state says how many losses there are, and so how many steps are left.
+    """
+    whole, _, _ = train(tmp_path / "state.safetensors")
+    again, reported, _ = train(tmp_path / "state.safetensors", stop_before=0)
+    assert reported is None
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        assert a.equal(b)
+
+
+def test_training_returns_the_average_of_the_weights(tmp_path):
+    """average_1 = w_1, average_k = d average_(k-1) + (1 - d) w_k.
+
+    Single steps are noisy, and the moving average of the weights cancels much of the noise.
+    """
+    average, _, weights = train(tmp_path / "state.safetensors")
+    expected = weights[1]
+    for later in weights[2:]:
+        expected = [RECIPE.average * a + (1 - RECIPE.average) * w for a, w in zip(expected, later, strict=True)]
+    for a, b in zip(average.parameters(), expected, strict=True):
+        torch.testing.assert_close(a.detach(), b)
+
+
+@pytest.mark.parametrize(
+    "field", [{"steps": 7}, {"batch_size": 8}, {"learning_rate": 0.02}, {"average": 0.5}, {"seed": 1}]
+)
+def test_a_state_of_another_recipe_is_refused(tmp_path, field):
+    """recipe != recipe of the state  =>  InputError.
+
+    Half of one schedule followed by half of another is neither of them.
+    """
+    train(tmp_path / "state.safetensors")
+    with pytest.raises(InputError, match="train in another directory"):
+        train(tmp_path / "state.safetensors", replace(RECIPE, **field))
+
+
+def test_unequal_shares_are_refused(tmp_path):
+    """batch_size mod processes != 0  =>  InputError.
+
+    Each process takes the mean over its own share, so examples of a smaller share would count more.
+    """
+    recipe = replace(RECIPE, batch_size=3)
+    with pytest.raises(InputError, match="a batch of 3 on 2 processes"):
+        fit(small_network(), Mock(), recipe, tmp_path / "state.safetensors", process(0, 2), Mock())
+
+
+def test_a_janusflow_learns_the_latents_it_is_given(model, tmp_path):
+    """mean(last losses) < 0.9 mean(first losses) < 2.5.
+
+    Sixty steps on three latents, which show nothing: training needs latents and token ids, and knows no shapes.
+    """
+    recipe = replace(RECIPE, steps=60, batch_size=8, learning_rate=5e-3, save_every=60)
+    torch.manual_seed(0)
+    network, losses = JanusFlow(model.config), []
+    latents, state = normal(1, 3, 4, 8, 8), tmp_path / "state.safetensors"
+    trained = train_flow(
+        network, latents, IDS, 0, state, Accelerator(cpu=True), lambda _, values: losses.extend(values), recipe
+    )
+    assert isinstance(trained, JanusFlow)
+    assert len(losses) == 60
+    assert all(map(math.isfinite, losses))
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10]) < 25
+
+
+def test_training_knows_no_shapes():
+    """No module of janus_minimal.training imports from janus_minimal.shapes.
+
+    What trains the small world trains a reader's own pictures as well.
+    """
+    for path in Path(*janus_minimal.training.__path__).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [a.name for a in getattr(node, "names", [])]
+            )
+            assert not [name for name in names if "shapes" in name.split(".")], path.name

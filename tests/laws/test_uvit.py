@@ -1,0 +1,236 @@
+"""Every block of the U-ViT computes what the official one computes, and what its idea says."""
+
+import pytest
+import torch
+from tools.drawn import SEEDS, normal
+from einops import rearrange
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from torch import nn
+from torch.nn import functional as F
+
+from janus_minimal.config import DecoderConfig, EncoderConfig
+from janus_minimal.uvit import ConvNextBlock, GlobalResponseNorm, MidBlock, ShallowUViTDecoder, norm_over_channels, sinusoids
+
+CLOSE = {"rtol": 0, "atol": 1e-5}
+SIDES = st.integers(1, 9)
+CHANNELS = st.integers(1, 12)
+
+
+def random_norm(channels, seed):
+    norm = GlobalResponseNorm(channels)
+    norm.weight.data, norm.bias.data = normal(seed, 2, 1, 1, 1, channels)
+    return norm
+
+
+def test_sinusoids_are_the_official_ones(golden):
+    """e(t) = [cos(1000 t f), sin(1000 t f)], f_i = 10000^(-i / half).
+
+    The official module's own values; it is told 1000 t.
+    """
+    torch.testing.assert_close(sinusoids(golden["enc_t"], 32), golden["time_proj"], **CLOSE)
+
+
+def test_the_response_norm_is_the_official_one(model, golden):
+    """out = bias + (weight n + 1) x, n = g / (mean g + 1e-6), g = |x| over the picture.
+
+    The official module's own values.
+    """
+    norm = model.vision_gen_enc_model.mid_block.res_blocks[0].channelwise_norm
+    torch.testing.assert_close(norm(golden["grn_x"]), golden["grn_out"], **CLOSE)
+
+
+def test_the_convnext_block_is_the_official_one(model, golden):
+    """out = (x + mlp(norm(depthwise x))) (1 + scale) + shift.
+
+    The official module's own values: the time acts after the residual sum.
+    """
+    block = model.vision_gen_enc_model.mid_block.res_blocks[0]
+    torch.testing.assert_close(block(golden["dec_skip"], golden["enc_t_emb"]), golden["block_out"], **CLOSE)
+
+
+def test_the_encoder_is_the_official_one(model, golden):
+    """(x_emb, t_emb, skip) = encoder(z, 1000 t), skip = x_emb.
+
+    The official module's own values; it hands the skip on in a list, we hand on the value.
+    """
+    x_emb, t_emb, skip = model.vision_gen_enc_model(golden["enc_x"], golden["enc_t"])
+    torch.testing.assert_close(x_emb, golden["enc_x_emb"], **CLOSE)
+    torch.testing.assert_close(t_emb, golden["enc_t_emb"], **CLOSE)
+    assert torch.equal(skip, x_emb)
+
+
+def test_the_decoder_is_the_official_one(model, golden):
+    """v = unpatch(blocks([norm(back) ; skip], t_emb)).
+
+    The official module's own values.
+    """
+    out = model.vision_gen_dec_model(golden["dec_x"], golden["enc_t_emb"], golden["dec_skip"])
+    torch.testing.assert_close(out, golden["dec_out"], **CLOSE)
+
+
+@pytest.mark.parametrize("upsamples", [1, 2, 3])
+def test_each_upsample_doubles_the_side_and_the_last_gives_the_latent(upsamples):
+    """[2C, h, w] -> [C, 2h, 2w] -> ... -> [c, H, W].
+
+    The released decoder has one; a config may ask for more.
+    """
+    decoder = ShallowUViTDecoder(DecoderConfig((4,), 8, in_channels=4, out_channels=3, upsamples=upsamples))
+    shapes, x = [], torch.zeros(1, 8, 5, 6)
+    for unpatch in decoder.out_convs:
+        x = unpatch(x)
+        shapes.append(tuple(x.shape[1:]))
+    *between, last = [(4, 5 * 2**i, 6 * 2**i) for i in range(1, upsamples + 1)]
+    assert shapes == [*between, (3, *last[1:])]
+
+
+@given(channels=CHANNELS, seed=SEEDS)
+def test_without_a_middle_block_nothing_happens_in_the_middle(channels, seed):
+    """use_mid_block = False  =>  mid_block(x, t_emb) = x.
+
+    However many layers the config names besides.
+    """
+    block = MidBlock(channels, EncoderConfig(hidden_size=8, use_mid_block=False))
+    x = normal(seed, 2, channels, 3, 4)
+    assert torch.equal(block(x, normal(seed, 2, 8)), x)
+
+
+@given(half=st.integers(1, 64), seed=SEEDS)
+def test_sinusoids_have_a_known_length(half, seed):
+    """|e(t)|^2 = C / 2.
+
+    Every frequency contributes cos^2 + sin^2 = 1.
+    """
+    e = sinusoids(1000 * normal(seed, 5).sigmoid(), 2 * half)
+    torch.testing.assert_close(e.square().sum(dim=1), torch.full((5,), float(half)))
+
+
+@given(s=st.floats(0, 999), apart=st.floats(0.1, 1000))
+def test_sinusoids_tell_times_apart(s, apart):
+    """s != s'  =>  e(s) != e(s').
+
+    The slowest frequency turns by less than half a circle over the whole range.
+    """
+    here, there = sinusoids(torch.tensor([s, s + apart]), 64)
+    assert (here - there).norm() > 0.05
+
+
+@given(rows=st.integers(1, 3), side=SIDES, channels=CHANNELS, seed=SEEDS)
+def test_the_response_norm_starts_as_the_identity(rows, side, channels, seed):
+    """weight = bias = 0  =>  out = x.
+
+    The 1 in (weight n + 1) is a residual connection.
+    """
+    x = normal(seed, rows, side, side, channels)
+    assert torch.equal(GlobalResponseNorm(channels)(x), x)
+
+
+@pytest.mark.parametrize("g", [0.0, 1e-7, 1e-6, 1e-5])
+def test_the_response_norm_calms_what_hardly_speaks(g):
+    """all channels of norm g  =>  n = g / (g + 1e-6).
+
+    Where no channel answers none has won, and nothing is divided by zero.
+    """
+    norm = GlobalResponseNorm(3)
+    norm.weight.data.fill_(1)
+    x = torch.full((1, 1, 1, 3), g)
+    torch.testing.assert_close(norm(x), (1 + g / (g + 1e-6)) * x, rtol=1e-4, atol=0)
+
+
+@given(side=SIDES, channels=CHANNELS, seed=SEEDS)
+def test_the_response_norm_knows_no_order_of_channels(side, channels, seed):
+    """norm_p(x[p]) = norm(x)[p] for every permutation p, its parameters permuted too.
+
+    The mean over channels is symmetric.
+    """
+    x, norm = normal(seed, 2, side, side, channels), random_norm(channels, seed)
+    order = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))
+    permuted = GlobalResponseNorm(channels)
+    permuted.weight.data, permuted.bias.data = norm.weight.data[..., order], norm.bias.data[..., order]
+    torch.testing.assert_close(permuted(x[..., order]), norm(x)[..., order])
+
+
+@given(side=SIDES, channels=CHANNELS, seed=SEEDS)
+def test_the_response_norm_knows_no_order_of_places(side, channels, seed):
+    """norm(x[q]) = norm(x)[q] for every permutation q of the picture's places.
+
+    A channel answers with its norm over the whole picture, rows and columns alike.
+    """
+    x, norm = normal(seed, 2, side, side, channels), random_norm(channels, seed)
+    order = torch.randperm(side * side, generator=torch.Generator().manual_seed(seed))
+
+    def shuffled(y):
+        return rearrange(rearrange(y, "b h w K -> b (h w) K")[:, order], "b (h w) K -> b h w K", h=side)
+
+    torch.testing.assert_close(norm(shuffled(x)), shuffled(norm(x)))
+
+
+@given(side=SIDES, channels=CHANNELS, seed=SEEDS)
+def test_a_block_that_hears_no_time_is_a_plain_residual_block(side, channels, seed):
+    """scale = shift = 0  =>  out = x + mlp(norm(depthwise x)), whatever t_emb says.
+
+    FiLM multiplies by 1 + scale, so that a mapper of zeros does nothing.
+    """
+    block, x = ConvNextBlock(channels, 16, 1e-6, 0.0), normal(seed, 2, channels, side, side)
+    nn.init.zeros_(block.cond_embeds_mapper.weight)
+    nn.init.zeros_(block.cond_embeds_mapper.bias)
+    y = block.channelwise_linear_1(block.norm(rearrange(block.depthwise(x), "b K h w -> b h w K")))
+    y = block.channelwise_linear_2(block.channelwise_norm(F.gelu(y)))
+    torch.testing.assert_close(block(x, normal(seed, 2, 16)), x + rearrange(y, "b h w K -> b K h w"))
+
+
+@given(channels=CHANNELS, dy=st.integers(-3, 3), dx=st.integers(-3, 3), seed=SEEDS)
+def test_the_depthwise_stage_commutes_with_translation(channels, dy, dx, seed):
+    """depthwise(shift x) = shift(depthwise x), away from the border.
+
+    A convolution treats all places alike; padding makes the border different.
+    """
+    depthwise, x = ConvNextBlock(channels, 16, 1e-6, 0.0).depthwise, normal(seed, 1, channels, 16, 16)
+    moved = depthwise(x.roll((dy, dx), (2, 3)))
+    inside = slice(6, 10)
+    there = depthwise(x).roll((dy, dx), (2, 3))
+    torch.testing.assert_close(moved[..., inside, inside], there[..., inside, inside])
+
+
+@given(channels=CHANNELS, h=SIDES, w=SIDES, seed=SEEDS)
+def test_pixel_shuffle_undoes_patchify(channels, h, w, seed):
+    """shuffle("b c (h p) (w q) -> b (c p q) h w") = identity.
+
+    The decoder's last step deals channels out to the places that the encoder's patches came from.
+    """
+    x = normal(seed, 2, channels, 2 * h, 2 * w)
+    patches = rearrange(x, "b c (h p) (w q) -> b (c p q) h w", p=2, q=2)
+    assert torch.equal(F.pixel_shuffle(patches, 2), x)
+
+
+@given(channels=CHANNELS, h=SIDES, w=SIDES, seed=SEEDS)
+def test_a_norm_over_channels_leaves_places_alone(channels, h, w, seed):
+    """norm_over_channels(norm, x)[:, :, i, j] = norm(x[:, :, i, j]).
+
+    Channels-first storage is a matter of layout, not of arithmetic.
+    """
+    norm, x = nn.RMSNorm(channels, eps=1e-6), normal(seed, 2, channels, h, w)
+    torch.testing.assert_close(norm_over_channels(norm, x)[:, :, h - 1, 0], norm(x[:, :, h - 1, 0]))
+
+
+@given(seed=SEEDS)
+def test_rows_of_a_batch_never_mix(model, seed):
+    """encoder(x)[i] = encoder(x[i]).
+
+    No norm runs over the batch.
+    """
+    z, timestep = normal(seed, 3, 4, 12, 12), 1000 * normal(seed, 3).sigmoid()
+    whole = model.vision_gen_enc_model(z, timestep)
+    alone = model.vision_gen_enc_model(z[1:2], timestep[1:2])
+    for part, of_one in zip(whole, alone, strict=True):
+        torch.testing.assert_close(part[1:2], of_one, **CLOSE)
+
+
+def test_shapes_are_checked_while_testing():
+    """sinusoids: [b] -> [b, C], and [2, 3] is no [b].
+
+    The annotations are enforced while testing, or every other law would mean less.
+    """
+    with pytest.raises(TypeCheckError):
+        sinusoids(torch.zeros(2, 3), 8)

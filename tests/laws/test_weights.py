@@ -1,0 +1,212 @@
+"""Strict loading: each key of the generation path exactly once, everything else named."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
+
+from janus_minimal import JanusFlow, JanusFlowPipeline
+from janus_minimal.errors import CheckpointError
+from janus_minimal.loading.hub import BUNDLED
+
+
+def test_save_then_load_is_the_identity(model, tmp_path):
+    """load(save(model)) = model.
+
+    And nothing but the two files is left behind.
+    """
+    model.save_pretrained(tmp_path)
+    again = JanusFlow.from_pretrained(tmp_path)
+    assert again.config == model.config
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], tensor), key
+
+
+def test_shards_are_one_checkpoint(model, directory):
+    """load(shards, index) = load(one file).
+
+    The index maps each key to one of several files.
+    """
+    shard(directory)
+    for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[key]), key
+
+
+def test_weights_take_the_dtype_that_is_asked_for():
+    """dtype(p) = the dtype asked for, for every parameter p.
+
+    Whatever the file holds.
+    """
+    half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+
+
+def test_the_understanding_path_is_left_out(directory):
+    """load(all keys) = load(generation keys).
+
+    Understanding has a path of its own; its keys are known, and left out.
+    """
+    rewrite(directory, lambda w: [w.pop(key) for key in list(w) if "_und_" in key or "lm_head" in key])
+    JanusFlow.from_pretrained(directory)
+
+
+def test_attention_is_torchs_own_whatever_the_config_says():
+    """attention = sdpa.
+
+    The official config asks for flash_attention_2, which few machines have; torch chooses the kernel itself.
+    """
+    config = json.loads((GOLDEN / "config.json").read_text())
+    assert config["language_config"]["_attn_implementation"] == "flash_attention_2"
+    assert JanusFlow.from_pretrained(GOLDEN).llama.config._attn_implementation == "sdpa"
+
+
+@given(key=st.sampled_from(KEYS))
+def test_a_missing_key_is_named(key):
+    """keys(file) >= keys(model), else CheckpointError.
+
+    Any one that is dropped is named: a parameter without a weight would be noise.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.pop(key))
+        refused(directory, "lacks", key)
+
+
+@given(key=st.sampled_from(KEYS), ending=st.text("abc_.", min_size=1, max_size=8))
+def test_an_unknown_key_is_named(key, ending):
+    """keys(file) <= keys(model) and the understanding path's, else CheckpointError.
+
+    A weight that nobody asked for belongs to another model.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key + ending: torch.ones(1)}))
+        refused(directory, "unknown key", key + ending)
+
+
+@given(key=st.sampled_from(KEYS))
+def test_a_wrong_shape_is_named(key):
+    """shape(file, key) = shape(model, key), else CheckpointError.
+
+    Any one that has another shape is named, with both shapes.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key: torch.cat([weights[key], weights[key]])}))
+        refused(directory, f"{key} has shape", "but config.json makes it")
+
+
+@given(key=st.sampled_from(KEYS))
+def test_each_key_is_used(key):
+    """model[key] = file[key], for every key.
+
+    A key that is accepted but not used would be a silent default.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights.update({key: weights[key] + 1}))
+        changed, plain = (JanusFlow.from_pretrained(d).state_dict() for d in (directory, GOLDEN))
+    assert [k for k in plain if not torch.equal(plain[k], changed[k])] == [key]
+
+
+def test_a_truncated_file_is_named(directory):
+    """half a file  =>  CheckpointError.
+
+    A download that broke off is not half a model.
+    """
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(directory, "model.safetensors", "not a whole safetensors file")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl"])
+def test_pickles_are_refused_with_the_reason(directory, name):
+    """*.bin, *.pt, *.pkl  =>  CheckpointError.
+
+    Loading a pickle can run any code.
+    """
+    (directory / "model.safetensors").rename(directory / name)
+    refused(directory, name, "refused", "can run any code")
+
+
+def test_no_weights_at_all_says_what_would_be_right(directory):
+    """no weights  =>  CheckpointError.
+
+    Right would be one file, or shards with their index.
+    """
+    (directory / "model.safetensors").unlink()
+    refused(directory, "holds no weights", "model.safetensors.index.json")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vae/diffusion_pytorch_model.safetensors"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    """a file that is none  =>  CheckpointError, at once.
+
+    Opening a pipe that nobody fills would wait for ever.
+    """
+    shutil.copytree(BUNDLED / "shapes", tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"no plain file|holds no weights"):
+        JanusFlowPipeline.from_pretrained(tmp_path)
+
+
+def test_a_missing_directory_says_what_would_be_right(tmp_path):
+    """no directory  =>  CheckpointError.
+
+    Right would be a bundled name, or a directory.
+    """
+    refused(tmp_path / "nowhere", "no checkpoint", "shapes")
+
+
+@given(key=st.sampled_from(KEYS), wrong=st.sampled_from([float("nan"), float("inf"), -float("inf")]))
+def test_a_weight_that_is_not_finite_is_named(key, wrong):
+    """|w| < inf for every weight, else CheckpointError.
+
+    One of them makes every picture nothing, and the reason is hard to find from there.
+    """
+    with spoiled() as directory:
+        rewrite(directory, lambda weights: weights[key].view(-1)[-1:].fill_(wrong))
+        refused(directory, key, "not finite")
+
+
+def test_weights_that_are_no_floats_are_named(directory):
+    """dtype(file, key) in {F64, F32, F16, BF16}, else CheckpointError.
+
+    Whole numbers would be cast without a word.
+    """
+    rewrite(directory, lambda weights: weights.update({KEYS[0]: weights[KEYS[0]].long()}))
+    refused(directory, KEYS[0], "I64")
+
+
+def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
+    """load in blocks = load at once.
+
+    No more of the file than a block is in memory beside the weights.
+    """
+    monkeypatch.setattr("janus_minimal.loading.weights.BLOCK", 1000)
+    for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "elsewhere/model.safetensors", "none", 3])
+def test_an_index_that_leaves_the_directory_is_refused(directory, name):
+    """shard in directory, else CheckpointError.
+
+    An index comes from whoever wrote the checkpoint; it opens no other file.
+    """
+    shard(directory, lambda names: names.update({KEYS[0]: name}))
+    refused(directory, "index.json")
+
+
+@pytest.mark.parametrize("change", [dict.pop, lambda names, key: names.update({key: "model-1-of-2.safetensors"})])
+def test_shards_that_disagree_with_their_index_are_named(directory, change):
+    """keys(shard) = keys that the index puts there, else CheckpointError.
+
+    A key in two shards has two values, of which one would be taken without a word.
+    """
+    shard(directory, lambda names: change(names, sorted(names)[1]))
+    refused(directory, sorted(load_file(GOLDEN / "model.safetensors"))[1])

@@ -1,0 +1,132 @@
+"""Change the package a little in every possible place: does some law notice?
+
+    pip install cosmic-ray && python tests/tools/mutants.py [MODULE ...]     half an hour; writes docs/mutants.json
+
+Cosmic Ray makes the mutants, because mutmut leaves out decorated functions, which the loop is. Each is put in the
+module's place in a process of its own, and the laws run until one fails. What changes annotations alone is no mutant.
+"""
+
+import ast
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from difflib import unified_diff
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from tools.tour import ROOMS, TESTS, in_fresh_processes, room, run_laws
+
+PACKAGE = TESTS.parent / "janus_minimal"
+RECORD = TESTS.parent / "docs" / "mutants.json"
+MODULES = ("flow", "prompt", "cache", "denoise", "uvit")
+PATIENCE = 300  # seconds: a mutant that makes a law run on for ever has been noticed
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one change."""
+
+    module: str
+    operator: str
+    source: str
+
+    def diff(self) -> str:
+        """The lines that differ."""
+        lines = unified_diff(source_of(self.module).splitlines(), self.source.splitlines(), n=0, lineterm="")
+        return "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
+
+
+def source_of(module: str) -> str:
+    """The module as it is."""
+    return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+
+
+def mutants(module: str) -> list[Mutant]:
+    """Every change that Cosmic Ray knows, but to annotations."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    source, found = source_of(module), []
+    for name in operator_names():
+        operator, occurrence = get_operator(name), 0
+        if operator.arguments():
+            continue
+        while (mutated := mutate_code(source, operator(), occurrence)) is not None:
+            occurrence += 1
+            if meaning(mutated) != meaning(source):
+                found.append(Mutant(module, name.removeprefix("core/"), mutated))
+    return found
+
+
+def meaning(source: str) -> str:
+    """The code without annotations and documentation."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return ast.dump(tree)
+
+
+def notice(mutant: Mutant) -> str | None:
+    """The first law that fails with the mutant in the module's place."""
+    plant(mutant)
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE)
+    own = [name for name in ROOMS if name == mutant.module]
+    order = [*own, *(name for name in ROOMS if name not in own and "/" not in name)]
+    try:
+        outcome = run_laws(["-x", "-m", "not slow and not released", *map(room, order)])
+    except (TimeoutError, ImportError, SyntaxError):
+        return "it does not run"
+    return min(outcome.failed, default=None if outcome.passed else "it does not run")
+
+
+def give_up(signal_number: int, frame: FrameType | None) -> None:
+    raise TimeoutError
+
+
+def plant(mutant: Mutant) -> None:
+    """Have Python read the mutant where it would read the module; this process is used up afterwards."""
+    path, read = str(PACKAGE / f"{mutant.module}.py"), SourceFileLoader.get_data
+    sys.dont_write_bytecode = True
+
+    def get_data(self: Any, asked: str) -> bytes:
+        if asked == path:
+            return mutant.source.encode()
+        if Path(asked).name.startswith(f"{mutant.module}."):
+            raise OSError("compiled before the mutant")
+        return read(self, asked)
+
+    SourceFileLoader.get_data = get_data  # type: ignore[method-assign]
+
+
+def survivors(tried: list[Mutant]) -> list[dict[str, str]]:
+    """Those that no law notices."""
+    noticed = in_fresh_processes(notice, tried)
+    return [{"operator": m.operator, "change": m.diff()} for m, law in zip(tried, noticed, strict=True) if law is None]
+
+
+def main(
+    modules: Annotated[list[str] | None, typer.Argument()] = None, record: Path = RECORD, again: bool = False
+) -> None:
+    """Try every mutant of the modules, or --again those that survived the last time; write down those that survive."""
+    report = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    for module in modules or MODULES:
+        every = mutants(module)
+        before = [found["change"] for found in report[module]["survivors"]] if again else []
+        left = survivors([m for m in every if m.diff() in before] if again else every)
+        report[module] = {"mutants": len(every), "noticed": len(every) - len(left), "survivors": left}
+        record.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        typer.echo(f"{module}: {report[module]['noticed']} of {len(every)} noticed")
+
+
+if __name__ == "__main__":
+    typer.run(main)

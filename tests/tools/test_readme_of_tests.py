@@ -1,0 +1,50 @@
+"""The examples of tests/README.md work when they are pasted."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = dict(re.findall(r"```python (\w+)\n(.*?)```", (ROOT / "tests" / "README.md").read_text("utf-8"), re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """The tests, with each example pasted where the README says."""
+    root = tmp_path_factory.mktemp("copy")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    flow = root / "tests" / "test_flow.py"
+    flow.write_text(flow.read_text(encoding="utf-8") + "\n\n" + EXAMPLES["law"], encoding="utf-8")
+    (root / "tests" / "museum" / "exhibits" / "pasted.py").write_text(EXAMPLES["exhibit"], encoding="utf-8")
+    (root / "tests" / "exercises" / "test_13_pasted.py").write_text(EXAMPLES["exercise"], encoding="utf-8")
+    return root
+
+
+def run(copy, *arguments):
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    return subprocess.run(command, cwd=copy, capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_the_law_holds_and_catches_a_bug(copy):
+    """It passes, and fails with the sign of guidance wrong; the exercise beside it awaits its student."""
+    law = "tests/laws/test_flow.py::test_swapping_the_velocities_mirrors_the_weight"
+    assert "1 passed, 1 skipped" in run(copy, law, "tests/exercises/test_13_pasted.py")
+    assert "1 failed" in run(copy, law, "--exhibit", "guidance_sign")
+
+
+@pytest.mark.slow
+def test_the_exhibit_is_caught(copy):
+    """Laws of guidance fail."""
+    assert "FAILED tests/laws/test_flow.py::test_guidance" in run(copy, "tests/laws/test_flow.py", "--exhibit", "pasted")
+
+
+def test_every_example_is_about_ten_lines():
+    """Three examples, none longer than fourteen lines."""
+    assert list(EXAMPLES) == ["law", "exhibit", "exercise"]
+    assert all(len(text.splitlines()) <= 14 for text in EXAMPLES.values())
