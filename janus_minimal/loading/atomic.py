@@ -123,7 +123,7 @@ def _final_place(path: Path) -> Path:
     target = Path(os.path.realpath(path)) if os.path.islink(path) else path
     if os.path.isdir(path):
         raise InputError(f"{path} is a directory: right would be the name of a file in it")
-    if False:
+    if os.path.lexists(target) and not os.path.isfile(target):
         raise InputError(f"{path} is no plain file, and is not replaced: right would be another name")
     if target != path and not os.path.isdir(target.parent):
         raise InputError(f"{path} links to {target}, in a directory that does not exist")

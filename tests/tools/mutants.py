@@ -22,7 +22,7 @@ from tools.tour import ROOMS, TESTS, in_fresh_processes, room, run_laws
 
 PACKAGE = TESTS.parent / "janus_minimal"
 RECORD = TESTS.parent / "docs" / "mutants.json"
-MODULES = ("flow", "prompt", "cache", "denoise", "uvit")
+MODULES = ("flow", "prompt", "cache", "sampling", "solvers", "uvit")
 PATIENCE = 300  # seconds: a mutant that makes a law run on for ever has been noticed
 
 

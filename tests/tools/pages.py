@@ -10,24 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
+LAWS = TESTS / "laws"
 DOCS = TESTS.parent / "docs"
 ROOMS = (
-    "flow",
-    "uvit",
-    "prompt",
-    "cache",
-    "model",
-    "denoise",
-    "pipeline",
-    "checkpoint",
-    "training",
-    "hub",
-    "album",
-    "bench",
-    "compiled",
+    *("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "package"),
+    *("weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
+    *("training", "album", "device", "compile", "figures", "bench"),
 )
 SHAPES = ("caption", "score", "run")
-SURVIVORS: dict[str, str] = json.loads((TESTS / "survivors.json").read_text(encoding="utf-8"))  # why each survives
+SURVIVORS: dict[str, str] = json.loads((TESTS / "tools" / "survivors.json").read_text(encoding="utf-8"))  # why each survives
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ def _law(path: Path, test: ast.FunctionDef) -> Law:
 
 def files() -> list[Path]:
     """Every file of laws, one for each room of the package."""
-    return [TESTS / f"test_{room}.py" for room in ROOMS] + [TESTS / "shapes" / f"test_{room}.py" for room in SHAPES]
+    return [LAWS / f"test_{room}.py" for room in ROOMS] + [LAWS / "shapes" / f"test_{room}.py" for room in SHAPES]
 
 
 def laws_page() -> str:
@@ -189,7 +180,7 @@ def _linked(text: str) -> str:
 
 
 def _named(path: Path) -> str:
-    return str(path.relative_to(TESTS).with_suffix("")).replace("test_", "") + ".py"
+    return str(path.relative_to(LAWS).with_suffix("")).replace("test_", "") + ".py"
 
 
 def _anchored(law: Law) -> str:

@@ -2,7 +2,12 @@
 
 import json
 import re
+import tomllib
+from itertools import chain
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,12 +19,13 @@ def test_the_readme_has_two_commands_of_one_line_each():
     assert [block.count("\n") for block in blocks] == [1, 1]
     assert "janus-minimal generate" in blocks[0]
     assert blocks[1].endswith("&& .venv/bin/pytest -n auto --dist loadfile\n")
+    assert all("pip install --quiet -c constraints.txt " in block for block in blocks)
 
 
 def test_the_readmes_loop_is_the_source():
-    """The loop is shown as it stands in denoise.py."""
+    """The loop is shown as it stands in sampling.py."""
     (shown,) = re.findall(r"```python\n(for index.*?)```", README, re.DOTALL)
-    source = (ROOT / "janus_minimal" / "denoise.py").read_text(encoding="utf-8")
+    source = (ROOT / "janus_minimal" / "sampling.py").read_text(encoding="utf-8")
     assert "".join(f"    {line}\n" for line in shown.splitlines()) in source
 
 
@@ -42,3 +48,23 @@ def test_nothing_is_loaded_that_can_run_code():
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "janus_minimal").rglob("*.py")]
     for word in ("trust_remote_" + "code", "import pick" + "le", "torch.load"):
         assert not [source for source in sources if word in source]
+
+
+def test_the_constraints_are_versions_that_the_package_allows():
+    """constraints.txt pins every direct dependency, inside the range that pyproject.toml opens."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
+        requirement = Requirement(text)
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, text
+
+
+def test_every_dependency_is_used():
+    """Each dependency of the package is imported somewhere in it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "janus_minimal").rglob("*.py"))
+    for text in project["dependencies"]:
+        name = Requirement(text).name
+        assert re.search(rf"^ *(from|import) {names.get(name, name)}\b", source, re.MULTILINE), name

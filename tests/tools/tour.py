@@ -27,9 +27,12 @@ ROOMS = [
     "prompt",
     "cache",
     "model",
-    "denoise",
+    "sampling",
+    "solvers",
     "pipeline",
-    "checkpoint",
+    "weights",
+    "config",
+    "vae",
     "shapes/caption",
     "shapes/score",
 ]
@@ -78,7 +81,7 @@ def _law(report: pytest.TestReport) -> str:
 def room(name: str) -> str:
     """The file of laws of one room of the package."""
     *folder, file = name.split("/")
-    return str(TESTS.joinpath(*folder, f"test_{file}.py"))
+    return str(TESTS.joinpath("laws", *folder, f"test_{file}.py"))
 
 
 def _run(run: Run) -> tuple[set[str], set[str]]:

@@ -9,6 +9,7 @@ from museum.plant import instead_of
 
 
 @instead_of("flow:time_grid")
-def time_grid(steps):
+def time_grid(steps, shift=1.0):
     dt = torch.tensor(1 / steps, dtype=torch.bfloat16)
-    return torch.cat([torch.zeros(1), dt.expand(steps).float().cumsum(0)])
+    u = torch.cat([torch.zeros(1), dt.expand(steps).float().cumsum(0)])
+    return u / (u + shift * (1 - u))

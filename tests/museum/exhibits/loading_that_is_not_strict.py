@@ -7,6 +7,6 @@ https://github.com/pytorch/examples/issues/1029.
 from museum.plant import instead_of
 
 
-@instead_of("checkpoint:_complain")
+@instead_of("loading.weights:_complain")
 def complain(directory, fault, keys, rule):
     pass

@@ -10,5 +10,5 @@ from janus_minimal.flow import time_grid as rising
 
 
 @instead_of("flow:time_grid")
-def time_grid(steps):
-    return rising(steps).flip(0)
+def time_grid(steps, shift=1.0):
+    return rising(steps, shift).flip(0)

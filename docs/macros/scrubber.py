@@ -1,8 +1,7 @@
-"""{{ scrubber }}: the controls and the five frames of the loop page; assets/scrubber.js moves them."""
+"""{{ scrubber() }}: the controls and the five frames of the loop page; assets/scrubber.js moves them."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "scrubber"
 SAID = {
@@ -14,12 +13,7 @@ SAID = {
 }
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the scrubber where a page asks for it."""
-    return markdown.replace("{{ scrubber }}", widget()) if "{{ scrubber }}" in markdown else markdown
-
-
-def widget() -> str:
+def scrubber() -> str:
     """Three choices, a slider, five frames. The sheet of the first choice shows at once, without a script too."""
     choices = json.loads((FOLDER / "choices.json").read_text(encoding="utf-8"))
     steps, rows = choices["steps"], choices["rows"]

@@ -1,15 +1,13 @@
 """The whole system as an inline SVG in the theme's own colours, its boxes linked, its tensors sized.
 
-{{ map }}                    the drawing
-{{ size released c H W }}    dimensions of the released or of the small model
+{{ shape_map() }}                      the drawing
+{{ size("released", "c H W") }}        dimensions of the released or of the small model
 
 The letters' values come from the configurations of the released and of the bundled model.
 """
 
 import json
-import re
 from dataclasses import dataclass
-from typing import Any
 
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.config import JanusConfig
@@ -71,8 +69,8 @@ TENSORS = (
     Named(LEFT, below(0), "ids", "2B L"),
     Named(LEFT, below(1), "keys, values", "layers 2B heads L head"),
     Named(MAIN, below(0), "x_emb", "B C h w"),
-    Named(TIME, below(0), "t_emb", "2B D"),
-    Named(SKIP, below(2), "skip", "2B C h w"),
+    Named(TIME, below(0), "t_emb", "B D"),
+    Named(SKIP, below(2), "skip", "B C h w"),
     Named(MAIN, below(1), "tokens", "2B 1+N D"),
     Named(MAIN, below(2), "hidden", "2B 1+N D"),
     Named(MAIN, below(3), "back", "2B C h w"),
@@ -83,14 +81,13 @@ TENSORS = (
 )
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the map and the sizes where a page asks for them."""
-    sized = re.sub(r"\{\{ size (\w+) (.+?) \}\}", lambda m: numbers(m[2], SIZES[m[1]]()), markdown)
-    return sized.replace("{{ map }}", draw()) if "{{ map }}" in sized else sized
+def size(model: str, dims: str) -> str:
+    """Return dimensions with the numbers of one model, "released" or "small"."""
+    return numbers(dims, SIZES[model]())
 
 
-def draw() -> str:
-    """The SVG."""
+def shape_map() -> str:
+    """Return the SVG."""
     sizes = {name: letters() for name, letters in SIZES.items()}
     parts = [*map(_path, ways()), *map(_box, BOXES), *(_tensor(tensor, sizes) for tensor in TENSORS)]
     head = f'<svg class="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="The whole system, with shapes">'
@@ -130,9 +127,13 @@ def _box(box: Box) -> str:
     return (
         f'<g class="box"><rect x="{x}" y="{y}" width="{2 * HALF}" height="{TALL}" rx="3"/>'
         f'<a href="{box.page}"><text x="{box.x}" y="{y + 15}" text-anchor="middle">{box.label}</text></a>'
-        f'<a href="api.html#janus_minimal.{box.entry}">'
+        f'<a href="{_entry(box.entry)}">'
         f'<text class="small" x="{box.x}" y="{y + 28}" text-anchor="middle">source</text></a></g>'
     )
+
+
+def _entry(entry: str) -> str:
+    return f"api/{entry.split('.')[0]}.html#janus_minimal.{entry}"
 
 
 def _tensor(tensor: Named, sizes: dict[str, dict[str, int]]) -> str:

@@ -1,47 +1,53 @@
 """What pages pull from the project when they are built, so that nothing is typed twice.
 
-{{ code flow guide }}                         the source of janus_minimal/flow.py's guide
-{{ law test_flow test_guidance_is_affine }}   a link to the law that holds the equation above
-{{ number evaluation.json overall }}          a number from a file that a command wrote
-{{ gigabytes released.json one_file float32 peak }}   the same of bytes, in GB
-{{ value .2f (20 + 577) / 577 }}              what an expression of Python's and torch's comes to
-{{ table evaluation.json }}                   its categories as a table
-{{ speeds }}                                  what the benches in docs/bench found, a row for each
-{{ spared small-20.json }}                    what the parts that a step is spared, or could be, would cost
-{{ throughput }}                              pictures in a second, by the number of processes
-{{ readme }}                                  the README, from its first heading on
-{{ exercises }}                               the exercises, from their own files
+{{ code("flow", "guide") }}                     the source of janus_minimal/flow.py's guide, its docstring left out
+{{ stage(1) }}                                  the line of the loop with this number
+{{ snippet("tests/x.py", "# begin", "# end") }} the lines of a file between two lines that hold these words
+{{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above
+{{ exhibit("guidance_sign") }}                  a link to a bug of the museum
+{{ term("NFE") }}                               a link to the glossary
+{{ figure("two_points") }}                      a drawing of docs/figures with its caption
+{{ number("evaluation.json", "overall") }}      a number from a file that a command wrote
+{{ gigabytes("released.json", "peak") }}        the same of bytes, in GB
+{{ value("(20 + 577) / 577", ".2f") }}          what an expression of Python's and torch's comes to
+{{ table("evaluation.json") }}                  its categories as a table
+{{ speeds() }}, {{ spared("small-20.json") }}, {{ throughput() }}     what the benches found
+{{ exercises() }}                               the exercises, from their own files
 """
 
 import ast
+import html
 import json
 import re
-from collections.abc import Callable
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import torch
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace every request by what it asks for; an unknown one is an error."""
-    return re.sub(r"\{\{ (\w+)(.*?) \}\}", lambda m: COMMANDS[m[1]](*m[2].split()), markdown)
+LAWS = ROOT / "tests" / "laws"
 
 
 def code(module: str, name: str) -> str:
-    """The source of one function, class or method ("Step.denoised"), as it stands."""
+    """The source of one function, class or method ("Step.denoised"), without docstrings."""
     path = ROOT / "janus_minimal" / f"{module.replace('.', '/')}.py"
     source = path.read_text(encoding="utf-8")
     node: Any = ast.parse(source)
     for part in name.split("."):
         node = next(child for child in node.body if part in _names(child))
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
-    lines = source.splitlines()[first - 1 : node.end_lineno]
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    text = "\n".join(line[indent:] for line in lines)
+    told = _docstring_lines(node)
+    lines = [line for n, line in enumerate(source.splitlines(), 1) if first <= n <= node.end_lineno and n not in told]
+    text = textwrap.dedent("\n".join(lines)).replace(":\n\n", ":\n")
     return f'```python title="janus_minimal/{path.relative_to(ROOT / "janus_minimal")}"\n{text}\n```'
+
+
+def _docstring_lines(node: ast.AST) -> set[int]:
+    """The lines of every docstring inside, where something else is left of the body."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    inner = [child for child in ast.walk(node) if isinstance(child, kinds) and ast.get_docstring(child)]
+    return {n for child in inner if child.body[1:] for n in range(child.body[0].lineno, child.body[0].end_lineno + 1)}
 
 
 def _names(node: ast.AST) -> list[str]:
@@ -51,7 +57,16 @@ def _names(node: ast.AST) -> list[str]:
     return [getattr(node, "name", "")]
 
 
-def stage(index: str) -> str:
+def snippet(file: str, start: str, end: str) -> str:
+    """The lines of a file between the first line that holds `start` and the next one that holds `end`."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if start in line)
+    last = next(i for i, line in enumerate(lines) if end in line and i > first)
+    text = textwrap.dedent("\n".join(lines[first + 1 : last])).strip("\n")
+    return f'```python title="{file}"\n{text}\n```'
+
+
+def stage(index: int) -> str:
     """The line of the loop that carries this number, without its comment."""
     source = (ROOT / "janus_minimal" / "denoise.py").read_text(encoding="utf-8")
     (line,) = re.findall(rf"^ +(.+?)  # {index} \w+", source, re.MULTILINE)
@@ -60,11 +75,37 @@ def stage(index: str) -> str:
 
 def law(file: str, name: str) -> str:
     """A line that links to the law; the law must exist."""
-    folder = ROOT / "tests" / "shapes" if (ROOT / "tests" / "shapes" / f"{file}.py").exists() else ROOT / "tests"
-    if f"def {name}(" not in (folder / f"{file}.py").read_text(encoding="utf-8"):
+    path = next((LAWS).rglob(f"{file}.py"), None)
+    if path is None or f"def {name}(" not in path.read_text(encoding="utf-8"):
         raise KeyError(f"no law {name} in {file}.py")
     sentence = name.removeprefix("test_").replace("_", " ")
     return f"Held by: [{sentence}](laws.md#{name})\n{{ .held }}"
+
+
+def exhibit(name: str) -> str:
+    """A link to a bug of the museum, by its title; the exhibit must exist."""
+    source = (ROOT / "tests" / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8")
+    title = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].rstrip(".")
+    return f"[{title}](museum.md#{name})"
+
+
+def term(word: str) -> str:
+    """A link to the glossary."""
+    return f"[{word}](glossary.md#{slug(word)})"
+
+
+def slug(word: str) -> str:
+    """The anchor of a glossary term."""
+    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")
+
+
+def figure(name: str) -> str:
+    """A drawing of docs/figures, inline, so that it takes the page's colours."""
+    folder = ROOT / "docs" / "figures" / "out"
+    told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    svg = (folder / f"{name}.svg").read_text(encoding="utf-8").strip()
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(told["alt"])}"', 1).replace("\n", " ")
+    return f'<figure class="drawing" markdown="0">{svg}<figcaption>{html.escape(told["caption"])}</figcaption></figure>'
 
 
 def number(file: str, *keys: str) -> str:
@@ -81,13 +122,13 @@ def gigabytes(file: str, *keys: str) -> str:
 def _find(file: str, keys: tuple[str, ...]) -> Any:
     found = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
     for key in keys:
-        found = found[key.replace("_", " ")]
+        found = found[key]
     return found
 
 
-def value(form: str, *expression: str) -> str:
+def value(expression: str, form: str) -> str:
     """What an expression comes to."""
-    return format(eval(" ".join(expression), {"torch": torch}), form)
+    return format(eval(expression, {"torch": torch}), form)
 
 
 def table(file: str) -> str:
@@ -140,16 +181,6 @@ def throughput() -> str:
     return "\n".join(["| processes | threads each | pictures in a second | ratio |", "|" + " ---: |" * 4, *rows])
 
 
-def readme() -> str:
-    """The README: pictures and links lead to the site's own."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
-    text = re.sub(r"\]\(janus_minimal/(\w+)\.py\)", r"](api.md#janus_minimal.\1)", text)
-    text = text.replace("](notebooks)", "](notebooks/00_from_caption_to_picture.md)").replace(
-        "](tests/README.md)", "](laws.md)"
-    )
-    return re.sub(r"\[([\w.]+)\]\((LICENSE|CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", text)
-
-
 def exercises() -> str:
     """A section for each exercise: its law, its hint, what it must catch, and where it is."""
     return "\n\n".join(_exercise(path) for path in sorted((ROOT / "tests" / "exercises").glob("test_*.py")))
@@ -163,19 +194,3 @@ def _exercise(path: Path) -> str:
     heading = f"## {title.rstrip('.')} {{ #exercise-{anchor} }}"
     where = f"Must catch {catches}. In `tests/exercises/{path.name}`."
     return "\n\n".join([heading, fields["Law"], f"*Hint.* {fields['Hint']}", where])
-
-
-COMMANDS: dict[str, Callable[..., str]] = {
-    "code": code,
-    "stage": stage,
-    "law": law,
-    "number": number,
-    "gigabytes": gigabytes,
-    "value": value,
-    "table": table,
-    "speeds": speeds,
-    "spared": spared,
-    "throughput": throughput,
-    "readme": readme,
-    "exercises": exercises,
-}

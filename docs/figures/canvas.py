@@ -1,0 +1,93 @@
+"""How the figures of the course are drawn: as SVG that follows light and dark mode, with computed captions.
+
+A module of this folder defines functions with `@figure("name")` that return a `Drawing`, and ends with `main()`.
+Running it writes out/name.svg and out/name.json; pages show them by the macro `figure("name")`.
+"""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402  # the backend is chosen first
+from matplotlib.figure import Figure  # noqa: E402
+
+OUT = Path(__file__).parent / "out"
+DATA = Path(__file__).parent / "data"
+BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+INK = "#010203"  # stands for the page's own text colour, whatever it is
+
+plt.rcParams.update(
+    {
+        "svg.fonttype": "none",  # text stays text: searchable, and in the reader's own font
+        "svg.hashsalt": "janus_minimal",  # the same drawing gives the same file
+        "font.size": 11,
+        "font.family": "sans-serif",
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, what is seen in it for those who cannot see it, and a caption that can be read alone."""
+
+    picture: Figure | str  # of matplotlib, or an SVG text
+    alt: str
+    caption: str
+
+
+DRAWINGS: dict[str, Callable[[], Drawing]] = {}
+
+
+def figure(name: str) -> Callable[[Callable[[], Drawing]], Callable[[], Drawing]]:
+    """Register a drawing under this name."""
+
+    def register(draw: Callable[[], Drawing]) -> Callable[[], Drawing]:
+        DRAWINGS[name] = draw
+        return draw
+
+    return register
+
+
+def svg_of(picture: Figure | str) -> str:
+    """Return the SVG text, without a fixed size and date, in the page's own colours."""
+    if isinstance(picture, str):
+        return finish(picture)
+    buffer = io.StringIO()
+    picture.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(picture)
+    return finish(buffer.getvalue())
+
+
+def finish(svg: str) -> str:
+    """Make ink the current colour, leave out the XML head, and let the page decide the size."""
+    svg = svg[svg.index("<svg") :]
+    head, rest = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return re.sub(rf"{INK}|#000000|\bblack\b", "currentColor", f"{head}>{rest}").strip() + "\n"
+
+
+def main() -> None:
+    """Draw all figures of the module that is run, or those whose names are given."""
+    OUT.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or DRAWINGS:
+        drawing = DRAWINGS[name]()
+        svg = svg_of(drawing.picture)
+        # Identifiers are made unique, as several drawings may stand on one page.
+        svg = re.sub(r'\b(id="|href="#|url\(#)', lambda m: f"{m[1]}{name}-", svg)
+        (OUT / f"{name}.svg").write_text(svg, encoding="utf-8")
+        told = {"alt": " ".join(drawing.alt.split()), "caption": " ".join(drawing.caption.split())}
+        (OUT / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        print(f"{name}: {told['caption']}")

@@ -1,0 +1,32 @@
+"""The macros of the pages, for mkdocs-macros: excerpts.py says what each gives."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from macros import excerpts
+from macros.scrubber import scrubber
+from macros.shape_map import shape_map, size
+
+NAMES = (
+    *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
+    *("table", "speeds", "spared", "throughput", "exercises"),
+)
+
+
+def define_env(env: Any) -> None:
+    """Tell mkdocs-macros what a page may ask for."""
+    for function in (*(getattr(excerpts, name) for name in NAMES), scrubber, shape_map, size):
+        env.macro(_from_any_folder(function, env), function.__name__)
+
+
+def _from_any_folder(function: Callable[..., str], env: Any) -> Callable[..., str]:
+    """Links in what a macro gives start at the root of the docs: make them fit a page in a folder."""
+
+    @wraps(function)
+    def run(*arguments: Any) -> str:
+        up = "../" * env.page.file.src_uri.count("/")
+        return re.sub(r"(?<=\]\()(?=[\w-]+\.md)", up, function(*arguments))
+
+    return run

@@ -1,0 +1,109 @@
+"""Write the pages that are made from other files: python docs/prepare.py, before every build of the site.
+
+    docs/notebooks/    a page for each executed notebook, its figures, and the notebook itself to download
+    docs/api/          a page for each module of the package
+    docs/laws.md, docs/museum.md, docs/mutants.md are written by tests/tools/pages.py and kept in the repository
+
+Both folders are made anew each time and are not kept in the repository.
+"""
+
+import base64
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "errors")
+
+
+def main() -> None:
+    """Make both folders anew."""
+    for name, write in (("notebooks", write_notebooks), ("api", write_api)):
+        folder = DOCS / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write(folder)
+
+
+def write_notebooks(folder: Path) -> None:
+    """Write each notebook as a page, with its figures and a copy to download."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        text, figures = notebook_page(path)
+        (folder / f"{path.stem}.md").write_text(text, encoding="utf-8")
+        shutil.copy(path, folder)
+        for name, png in figures.items():
+            (folder / name).write_bytes(png)
+
+
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return the Markdown of one notebook, and its figures by file name."""
+    head, *cells = nbformat.read(path, as_version=4).cells
+    parts = ["---\nrender_macros: false\n---", _markdown(head.source)]
+    parts.append(f"[Download this notebook]({path.name}){{ .md-button download }}")
+    figures: dict[str, bytes] = {}
+    sentence = ""
+    for index, cell in enumerate(cells, 1):
+        if cell.cell_type == "markdown":
+            sentence = _last_sentence(cell.source) or sentence
+            parts.append(_markdown(cell.source))
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        parts += [_output(output, f"{path.stem}-{index:02}.png", sentence, figures) for output in cell.outputs]
+    return "\n\n".join(parts) + "\n", figures
+
+
+def _output(output: Any, name: str, sentence: str, figures: dict[str, bytes]) -> str:
+    """Return what a cell gave: a figure, told by the sentence before it, or text."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        figures[name] = base64.b64decode(data["image/png"])
+        shown = f"![{sentence}]({name})"
+    else:
+        text = output.get("text") or data.get("text/plain", "")
+        shown = f"```text\n{text.rstrip()}\n```"
+    return f'<div class="output" markdown="1">\n\n{shown}\n\n</div>'
+
+
+def _last_sentence(text: str) -> str:
+    """Return the last sentence of the text, without its marks."""
+    plain = re.sub(r"<[^>]+>|[*`\[\]]|\(https?[^)]*\)", "", text.strip().splitlines()[-1])
+    return re.split(r"(?<=[.:?!])\s+(?=[A-Z])", plain.strip())[-1].strip("# ").replace("\\", "")
+
+
+def _markdown(text: str) -> str:
+    """Return a cell's text with links that lead to the site's own pages, and folds that hold Markdown."""
+    text = re.sub(r"\.\./tests/exercises/test_(\d\d)\w+\.py", r"../exercises.md#exercise-\1", text)
+    text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.md)", text)
+    return text.replace("<details>", '<details markdown="1">')
+
+
+def write_api(folder: Path) -> None:
+    """Write a page for each module, and a list of them all."""
+    names = [*CORE, *(name for name in modules() if name not in CORE)]
+    for name in names:
+        (folder / f"{name}.md").write_text(f"# {name}\n\n::: janus_minimal.{name}\n", encoding="utf-8")
+    listed = "\n".join(f"- [`janus_minimal.{name}`]({name}.md): {summary(name)}" for name in names)
+    head = "# API\n\nA page for each module. The first eight are the core, in reading order.\n\n"
+    (folder / "index.md").write_text(f"{head}{listed}\n", encoding="utf-8")
+
+
+def modules() -> list[str]:
+    """Return every module that defines something, folders last."""
+    package = ROOT / "janus_minimal"
+    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py") if not path.stem.startswith("__"))
+    names = [".".join(path.parts) for path in paths]
+    return sorted(names, key=lambda name: (name.count("."), name))
+
+
+def summary(name: str) -> str:
+    """Return the first sentence of a module's docstring."""
+    text = (ROOT / "janus_minimal" / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+    return text.removeprefix('"""').split('"""')[0].strip().splitlines()[0]
+
+
+if __name__ == "__main__":
+    main()
