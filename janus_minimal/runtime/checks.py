@@ -15,7 +15,7 @@ MOST_STEPS, MOST_IMAGES = 10**6, 10**5  # no machine draws more in one call
 
 def whole_number(name: str, value: Any, most: int) -> int:
     """Return the value if it is a whole number from 1 to `most`. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
         raise InputError(f"{name} is {value!r}: right would be a whole number from 1 to {most:,}")
     return int(value)
 

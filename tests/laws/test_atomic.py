@@ -273,6 +273,8 @@ def test_a_place_that_takes_no_files_is_one_line(path):
             ask(path)
     with pytest.raises(InputError, match=r"^/proc\S* cannot be written: "), atomic_write(path):
         pass
+    with pytest.raises(InputError, match="^/proc cannot be written: "):
+        make_directory(Path("/proc"))  # it exists, but takes no files
 
 
 def test_asking_leaves_nothing(tmp_path):

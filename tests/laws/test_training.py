@@ -3,6 +3,7 @@
 import ast
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -80,7 +81,7 @@ def test_the_learning_rate_falls_once_the_warm_up_is_over(steps, warmup):
     recipe = replace(RECIPE, steps=steps, warmup=warmup)
     rates = [recipe.learning_rate_at(step) for step in range(steps)]
     assert all(0 < rate <= recipe.learning_rate for rate in rates)
-    assert all(later < earlier for earlier, later in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[warmup:]))
 
 
 def test_the_warm_up_is_linear():
@@ -252,6 +253,24 @@ def test_a_complete_run_takes_no_more_steps(tmp_path):
     assert reported is None
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         assert a.equal(b)
+
+
+def test_every_step_is_taken_at_its_learning_rate(tmp_path):
+    """w_k - w_(k + 1) = rate(k), for a constant gradient and no weight decay.
+
+    AdamW divides the gradient by its own size, so a constant gradient shows the learning rate alone.
+    """
+    recipe, weights = replace(RECIPE, weight_decay=0.0), []
+
+    def loss(network, step):
+        weights.append(network.bias.item())
+        return network.bias.sum()
+
+    network = nn.LayerNorm(1)
+    fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
+    weights.append(network.bias.item())
+    for k, (before, after) in enumerate(pairwise(weights)):
+        assert before - after == pytest.approx(recipe.learning_rate_at(k), rel=1e-3)
 
 
 def test_training_returns_the_average_of_the_weights(tmp_path):

@@ -1,0 +1,317 @@
+"""The VAE: two files, read strictly, and a decoder and an encoder that undo each other."""
+
+import json
+import os
+import pickle
+import shutil
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from safetensors.torch import load_file, save_file
+from tools.drawn import SEEDS
+
+from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures
+from janus_minimal.shapes.render import render
+from janus_minimal.shapes.vae import draw_scenes, encode_scenes
+
+VAE = BUNDLED / "shapes" / "vae"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+SIDE = 48
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return load_vae(VAE)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return Path(shutil.copytree(VAE, tmp_path / "vae"))
+
+
+def edit(directory, **settings):
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | settings))
+
+
+def rewrite(directory, change):
+    weights = load_file(directory / WEIGHTS)
+    change(weights)
+    save_file(weights, directory / WEIGHTS)
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def drawn(seed):
+    """A picture of the small world."""
+    (scene,) = draw_scenes(1, (seed,))
+    return scene, Image.fromarray(render(scene))
+
+
+def test_the_network_is_diffusers_own(vae):
+    """load_vae(directory) = AutoencoderKL.from_pretrained(directory), in float32 and for evaluation.
+
+    We build and fill it ourselves, and change nothing about it.
+    """
+    theirs = AutoencoderKL.from_pretrained(VAE)
+    assert same_weights(vae, theirs)
+    assert vae.config.scaling_factor == theirs.config.scaling_factor
+    assert vae.dtype == torch.float32
+    assert not vae.training
+
+
+class Executed:
+    """Its pickle makes a folder when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_other_files_in_the_folder_are_not_looked_at(directory, vae):
+    """load_vae(directory + index, pickle, FIFO, device) = load_vae(directory), at once.
+
+    diffusers prefers an index, and loads the shards that it names: a pickle ran code, a shard of
+    integers gave a black picture, a FIFO was waited for, and /dev/zero filled the memory.
+    """
+    shard = "diffusion_pytorch_model-00001-of-00002.bin"
+    names = {key: shard for key in vae.state_dict()}
+    index = {"metadata": {"total_size": 1}, "weight_map": names}
+    (directory / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+    (directory / shard).write_bytes(pickle.dumps(Executed(directory / "executed")))
+    (directory / "diffusion_pytorch_model.bin").symlink_to(shard)
+    os.mkfifo(directory / "diffusion_pytorch_model.fp16.safetensors")
+    (directory / "model.safetensors").symlink_to("/dev/zero")
+    assert same_weights(load_vae(directory), vae)
+    assert not (directory / "executed").exists()
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device", "pickle", "nothing", "half a file"])
+@pytest.mark.parametrize("name", ["config.json", WEIGHTS])
+def test_a_file_that_is_none_is_refused(directory, name, kind):
+    """FIFO, device, pickle, half a file in place of one of the two files  =>  CheckpointError, at once.
+
+    The index beside it, which names the same weights in a pickle, is no way around.
+    """
+    path = directory / name
+    content = path.read_bytes()
+    path.unlink()
+    {
+        "FIFO": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "pickle": lambda: path.write_bytes(pickle.dumps(Executed(directory / "executed"))),
+        "nothing": lambda: None,
+        "half a file": lambda: path.write_bytes(content[: len(content) // 2]),
+    }[kind]()
+    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+        load_vae(directory)
+    assert not (directory / "executed").exists()
+
+
+@given(data=st.data())
+def test_a_wrong_weight_is_named(vae, data, tmp_path_factory):
+    """a key that is missing, unknown, of another shape, no float or not finite  =>  CheckpointError.
+
+    diffusers would go on with random weights in its place, or with NaN.
+    """
+    directory = Path(shutil.copytree(VAE, tmp_path_factory.mktemp("wrong") / "vae"))
+    key = data.draw(st.sampled_from(sorted(vae.state_dict())))
+    change, word = data.draw(
+        st.sampled_from(
+            [
+                (lambda w: w.pop(key), "lacks"),
+                (lambda w: w.update({f"{key}.more": torch.ones(1)}), "unknown"),
+                (lambda w: w.update({key: torch.cat([w[key], w[key]])}), "shape"),
+                (lambda w: w.update({key: w[key].long()}), "I64"),
+                (lambda w: w[key].view(-1)[-1:].fill_(torch.nan), "not finite"),
+            ]
+        )
+    )
+    rewrite(directory, change)
+    with pytest.raises(CheckpointError, match=word) as error:
+        load_vae(directory)
+    assert key in str(error.value)
+
+
+def test_the_older_names_of_the_attention_layers_are_read(tmp_path):
+    """load_vae(query, key, value, proj_attn) = load_vae(to_q, to_k, to_v, to_out.0).
+
+    Stable Diffusion's first VAEs are stored so, and diffusers renames them without a word.
+    """
+    torch.manual_seed(0)
+    plain = AutoencoderKL(block_out_channels=(32,), sample_size=8)  # with attention in the middle
+    plain.save_pretrained(tmp_path)
+
+    def rename(weights):
+        for key in list(weights):
+            old = key
+            for before, since in RENAMED.items():
+                old = old.replace(since, before)
+            weights[old] = weights.pop(key)
+
+    rewrite(tmp_path, rename)
+    assert any(".proj_attn." in key for key in load_file(tmp_path / WEIGHTS))
+    assert same_weights(load_vae(tmp_path), plain)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, value) for name in ("latent_channels", "layers_per_block") for value in (0, -1, 10**9, "wide", [])),
+        *(("scaling_factor", value) for value in (0, -1, float("nan"), float("inf"), "large", None)),
+        *(("block_out_channels", value) for value in ([], [10**9], [16] * 9, [16, 32], 16, "wide", [16, -32, 64])),
+        *(("norm_num_groups", value) for value in (0, 7, 10**30)),
+        *(("in_channels", value) for value in (1, 10**9)),
+        *(("down_block_types", value) for value in (["DownEncoderBlock2D"], ["os.system"] * 3, 3)),
+        *(("act_fn", value) for value in ("none", 3)),
+        ("_class_name", "VQModel"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_at_once(directory, field, value):
+    """a setting that no VAE of ours has  =>  CheckpointError in one line, before any weight is read.
+
+    The network is built from these numbers before the weights are looked at.
+    """
+    edit(directory, **{field: value})
+    (directory / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=r"config\.json") as error:
+        load_vae(directory)
+    assert WEIGHTS not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("shift_factor", 0.1159), ("latents_mean", [0.1] * 4), ("latents_std", [2.0] * 4)]
+)
+def test_a_vae_that_shifts_its_latents_is_refused(directory, name, value):
+    """shift != 0  =>  CheckpointError.
+
+    The VAEs of Stable Diffusion 3 and Flux have one. Decoding without it would give wrong colours.
+    """
+    edit(directory, **{name: value})
+    with pytest.raises(CheckpointError, match=f"{name} is .*: such a VAE shifts its latents"):
+        load_vae(directory)
+
+
+def test_an_unknown_setting_is_warned_of(directory, vae):
+    """load_vae(config + unknown) = load_vae(config), with a warning.
+
+    A later version of diffusers may add settings. Most change nothing, and the user should know.
+    """
+    edit(directory, sparkle=3, _diffusers_version="99")
+    with pytest.warns(UserWarning, match="sparkle is not known"):
+        assert same_weights(load_vae(directory), vae)
+
+
+@given(seed=SEEDS)
+def test_decoding_an_encoded_picture_gives_the_picture(vae, seed):
+    """|to_pictures(encode_picture(x)) - x| < 0.02 on average, in colours of 0..1.
+
+    The bundled VAE loses a little at the edges: 0.003 on average, and 0.006 in the worst of 64 scenes.
+    """
+    _, picture = drawn(seed)
+    (back,) = to_pictures(vae, encode_picture(vae, picture, SIDE), "np")
+    assert np.abs(back - np.asarray(picture) / 255).mean() < 0.02
+
+
+@given(seed=SEEDS)
+def test_a_latent_is_the_scaled_mean_of_the_posterior(vae, seed):
+    """encode_picture(x) = scaling_factor E[z | x]: float32, on the CPU, the same every time.
+
+    The flow was trained on such latents, whose variance is one. A sample would add noise.
+    """
+    scene, picture = drawn(seed)
+    latent = encode_picture(vae, picture, SIDE)
+    torch.testing.assert_close(latent, encode_scenes(vae, [scene]))
+    assert latent.dtype == torch.float32
+    assert latent.shape == (1, 4, SIDE // pixels_per_latent(vae), SIDE // pixels_per_latent(vae))
+    assert torch.equal(latent, encode_picture(vae, picture, SIDE))
+
+
+@given(factor=st.floats(0.25, 4))
+def test_the_scaling_factor_cancels(vae, factor):
+    """to_pictures(encode_picture(x)) is the same for every scaling factor.
+
+    One multiplies by it, the other divides. If both multiplied, colours would be wrong twice.
+    """
+    _, picture = drawn(0)
+    vae = deepcopy(vae)
+    plain = encode_picture(vae, picture, SIDE)
+    decoded = to_pictures(vae, plain, "pt")
+    vae.register_to_config(scaling_factor=vae.config.scaling_factor * factor)
+    scaled = encode_picture(vae, picture, SIDE)
+    torch.testing.assert_close(scaled, plain * factor)
+    torch.testing.assert_close(to_pictures(vae, scaled, "pt"), decoded)
+
+
+@given(seed=SEEDS, left=st.integers(0, 30), top=st.integers(0, 30), wide=st.booleans())
+def test_the_centre_of_a_long_picture_is_encoded(vae, seed, left, top, wide):
+    """encode(picture with equal borders on its long side) = encode(picture).
+
+    A model of square pictures can take a photo only if something is cut off, equally on both sides.
+    """
+    _, picture = drawn(seed)
+    border = (left, 0) if wide else (0, top)
+    framed = ImageOps.expand(picture, border=(*border, *border), fill="purple")
+    assert torch.equal(encode_picture(vae, framed, SIDE), encode_picture(vae, picture, SIDE))
+
+
+@given(seed=SEEDS, times=st.integers(2, 4))
+def test_a_large_picture_is_made_small(vae, seed, times):
+    """encode(picture with every pixel n x n times) is near encode(picture).
+
+    The short side becomes image_size, whatever it was.
+    """
+    _, picture = drawn(seed)
+    large = picture.resize((SIDE * times, SIDE * times), Image.Resampling.NEAREST)
+    a, b = (to_pictures(vae, encode_picture(vae, each, SIDE), "np") for each in (picture, large))
+    assert np.abs(a - b).mean() < 0.02
+
+
+@given(seed=SEEDS)
+def test_every_common_mode_is_read(vae, seed):
+    """encode(grey) = encode(grey as RGB); encode(RGBA) = encode(RGBA over white).
+
+    Without an explicit background, transparent parts get whatever colour the file holds there.
+    """
+    _, picture = drawn(seed)
+    grey = picture.convert("L")
+    assert torch.equal(encode_picture(vae, grey, SIDE), encode_picture(vae, grey.convert("RGB"), SIDE))
+    assert torch.equal(
+        encode_picture(vae, picture.convert("RGBA"), SIDE), encode_picture(vae, picture, SIDE)
+    )
+    clear, white = Image.new("RGBA", (9, 9), (255, 0, 0, 0)), Image.new("RGB", (9, 9), "white")
+    assert torch.equal(encode_picture(vae, clear, SIDE), encode_picture(vae, white, SIDE))
+
+
+def test_a_picture_is_turned_upright(vae):
+    """encode(picture that is stored turned, with a note) = encode(picture).
+
+    Phones store photos as the sensor saw them, and note in EXIF how they were held.
+    """
+    _, picture = drawn(0)
+    turned = picture.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    assert torch.equal(encode_picture(vae, turned, SIDE), encode_picture(vae, picture, SIDE))
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+def test_more_than_eight_bits_are_refused(vae, mode):
+    """mode I, F  =>  InputError.
+
+    Pillow would clip 40,000 of 65,535 to 255, and the whole picture would be white.
+    """
+    with pytest.raises(InputError, match="right would be 8 bits a channel"):
+        encode_picture(vae, Image.new(mode, (9, 9)), SIDE)
