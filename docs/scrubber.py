@@ -54,7 +54,7 @@ def run(pipe: JanusFlowPipeline, weight: float) -> list[Step]:
 
 
 def sheet(pipe: JanusFlowPipeline, steps: list[Step], image: int) -> Image.Image:
-    """One image's way: latent and guess decoded, velocities as their four channels."""
+    """One image's way: latent and denoised prediction decoded, velocities as their four channels."""
     rows = {name: torch.stack([getattr(step, name)[image] for step in steps]) for name in ROWS}
     frames = [decoded(pipe, z) if name in ("z", "denoised") else coloured(z) for name, z in rows.items()]
     return Image.fromarray(rearrange(np.stack(frames), "row step h w rgb -> (row h) (step w) rgb"))

@@ -1,5 +1,6 @@
-"""Every notebook runs from top to bottom, and what it stores is what it makes."""
+"""Every notebook runs from top to bottom on any device, and what it stores is what it makes."""
 
+import ast
 import asyncio
 import os
 import re
@@ -12,14 +13,25 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from janus_minimal.config import JanusConfig
+from janus_minimal.loading.config_file import read_config
+from janus_minimal.loading.hub import find_checkpoint
+
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
+PACKAGE = Path(__file__).parent.parent / "janus_minimal"
 CELL_LINES = 10
 LARGEST = 1_000_000  # bytes
+PIXELS_PER_LATENT = {"shapes": 4, "released": 8}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def path(request) -> Path:
     return request.param
+
+
+@pytest.fixture
+def cells(path) -> list[nbformat.NotebookNode]:
+    return nbformat.read(path, as_version=4).cells
 
 
 @pytest.fixture(scope="session")
@@ -30,47 +42,116 @@ def runs() -> Iterator[dict[Path, Future]]:
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """In an event loop that ends with it; one thread for each kernel, since two kernels share the cores."""
+    """Run a notebook in an event loop that ends with it.
+
+    Two kernels share the cores, so each has one thread. Progress bars are off, because they show
+    times, and a stored time differs from every fresh one.
+    """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}})
-    return asyncio.run(client.async_execute(env=os.environ | {"OMP_NUM_THREADS": "1"}))
+    return asyncio.run(client.async_execute(env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}))
 
 
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+def code_cells(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
 
 
-def kinds(notebook):
-    """Of each cell, what kinds of output it has: figures, values, printed lines."""
-    return [sorted({kind for output in cell.outputs for kind in _kinds(output)}) for cell in code_cells(notebook)]
+def code(cells):
+    """Return the code of all cells as syntax trees. IPython's magic commands are no Python."""
+    return [ast.parse(re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE)) for cell in code_cells(cells)]
+
+
+def kinds(cells):
+    """Return the kinds of output of each cell: figures, values, printed lines."""
+    return [sorted({kind for output in cell.outputs for kind in _kinds(output)}) for cell in code_cells(cells)]
 
 
 def _kinds(output):
     return list(output.get("data", {})) or [output.get("name", output.output_type)]
 
 
+def texts(cells):
+    """Return every text that the outputs store."""
+    for output in (output for cell in code_cells(cells) for output in cell.outputs):
+        yield from (output.get("text", ""), output.get("data", {}).get("text/plain", ""))
+
+
+def definitions(trees):
+    """Return the names of all functions and classes, methods included."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def sizes(config: JanusConfig, pixels: int) -> set[int]:
+    """Return the numbers of tokens and the widths of a model."""
+    tokens = (config.image_size // pixels // config.encoder.stride) ** 2
+    return {tokens, 1 + tokens, config.encoder.channels, config.language.hidden_size}
+
+
 @pytest.mark.slow
-def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path, runs):
+def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path, cells, runs):
     """No error, no warning, and each cell shows outputs of the kinds that are stored."""
-    stored, fresh = nbformat.read(path, as_version=4), runs[path].result()
-    printed = [output for cell in code_cells(fresh) for output in cell.outputs if output.get("name") == "stderr"]
-    assert printed == []
-    assert kinds(fresh) == kinds(stored)
+    fresh = runs[path].result().cells
+    assert "stderr" not in {output.get("name") for cell in code_cells(fresh) for output in cell.outputs}
+    assert kinds(fresh) == kinds(cells)
 
 
-def test_it_is_made_of_short_cells_each_with_a_sentence_before(path):
+def test_its_outputs_hold_no_warning_and_no_path_of_a_machine(cells):
+    """What is stored is the same on every machine, but for the times of notebook 04."""
+    assert "stderr" not in {output.get("name") for cell in code_cells(cells) for output in cell.outputs}
+    assert all(cell.metadata == {} for cell in cells)
+    assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|usr|Users)/|site-packages", "\n".join(texts(cells)))
+
+
+def test_it_picks_the_device_in_its_first_cell(cells):
+    """The first code cell picks the device and shows it, so that everything after it can use it."""
+    first = code_cells(cells)[0].source
+    assert re.search(r"^device = pick_device\(\)$", first, re.MULTILINE)
+    assert "print(device" in first
+
+
+def test_it_names_no_device_and_switches_no_gradients(path):
+    """A notebook that names a kind of device runs on that kind only; a global switch outlives its cell."""
+    assert not re.search("cuda|set_grad_enabled", path.read_text(encoding="utf-8"), re.IGNORECASE)
+
+
+def test_it_holds_no_size_of_a_model(cells):
+    """Token counts and widths come from the model, so a notebook runs with another model too."""
+    small, released = read_config(find_checkpoint("shapes")), JanusConfig()
+    banned = sizes(small, PIXELS_PER_LATENT["shapes"]) | sizes(released, PIXELS_PER_LATENT["released"])
+    numbers = {node.value for tree in code(cells) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not {number for number in numbers if type(number) is int} & banned
+
+
+def test_it_defines_nothing_that_the_package_has(cells):
+    """A copy in a notebook could differ from what the reader is told about."""
+    package = definitions(ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
+    assert not definitions(code(cells)) & package
+
+
+def test_it_is_made_of_short_cells_each_with_a_sentence_before(cells):
     """One idea a cell: at most ten lines of code, text before each."""
-    cells = nbformat.read(path, as_version=4).cells
     for before, cell in pairwise(cells):
         if cell.cell_type == "code":
             assert before.cell_type == "markdown"
+            assert re.search(r"[.:?]$", before.source)
             assert sum(bool(line.strip()) for line in cell.source.splitlines()) <= CELL_LINES
 
 
-def test_it_ends_with_two_questions_and_an_exercise(path):
+def test_the_line_before_a_figure_says_what_it_shows(cells):
+    """The site takes the last sentence before a figure as its alternative text."""
+    for before, cell in pairwise(cells):
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+            line = before.source.splitlines()[-1]
+            assert len(re.split(r"(?<=[.:?!])\s+(?=[A-Z])", line)) == 1
+            assert line.endswith(".")
+
+
+def test_it_ends_with_two_questions_with_folded_answers_and_an_exercise(path, cells):
     """The exercise that follows from it exists."""
-    end = nbformat.read(path, as_version=4).cells[-1].source
+    end = cells[-1].source
     assert re.findall(r"^\d\. ", end, re.MULTILINE) == ["1. ", "2. "]
+    assert len(re.findall(r"^ {4}<details><summary>Answer</summary>.+</details>$", end, re.MULTILINE)) == 2
     links = re.findall(r"\]\((\.\./tests/exercises/.*?)\)", end)
     assert links
     assert all((path.parent / link).is_file() for link in links)

@@ -4,7 +4,6 @@ What takes long is measured once and kept in data/: delete a file there to measu
 one thread).
 """
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,26 +12,18 @@ import numpy as np
 import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.figure import Figure
-from recipes import run_page
+from recipes import measured, run_page
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import fresh_captions
-from janus_minimal.shapes.score import satisfies
+from janus_minimal.shapes.score import detect, satisfies
 from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.solvers import midpoint
 
 EACH, SEED, STEPS = 10, 11, 20  # captions of each of the seven categories
-
-
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 class Sample:
@@ -59,7 +50,7 @@ class Sample:
 
 
 RULES = ("plain", "interval", "rescaled", "projected", "zero star")
-STRENGTHS = (2.0, 6.0)
+STRENGTHS = (2.0, 6.0, 10.0)
 
 
 def rules() -> dict[str, Callable]:
@@ -74,17 +65,102 @@ def rules() -> dict[str, Callable]:
     }
 
 
+def counted(hits: str) -> dict[str, Any]:
+    return {"captions": len(hits), "right": hits.count("1"), "hits": hits}
+
+
 def measure_rule(name: str, weight: float) -> dict[str, Any]:
     sample = Sample()
     z = sample.solve(weight, rules()[name])
-    return {"captions": len(sample.captions), "steps": STEPS, "hits": sample.hits(z), "spread": z.std().item()}
+    return {**counted(sample.hits(z)), "steps": STEPS, "spread": z.std().item()}
+
+
+def apart(z: Tensor, reference: Tensor) -> float:
+    """Return the median over the images of |z - reference| / |reference|."""
+    return ((z - reference).flatten(1).norm(dim=1) / reference.flatten(1).norm(dim=1)).median().item()
+
+
+def measure_grids() -> dict[str, Any]:
+    """Compare grids of few Euler steps, and solvers of the same cost, with an accurate solution."""
+    sample, page = Sample(each=3), run_page("extending.md")
+    reference = sample.solve(2.0, midpoint, time_grid(50))
+    found: dict[str, Any] = {"captions": len(sample.captions), "steps": 8, "error": {}}
+    for name, times in page["grids"].items():
+        found["error"][name] = apart(sample.solve(2.0, denoise, times), reference)
+    for name, solver, steps in (("Euler", denoise, 16), ("midpoint", midpoint, 8), ("Runge-Kutta 4", page["runge_kutta_4"], 4)):
+        found["error"][f"{name}, 16 evaluations"] = apart(sample.solve(2.0, solver, time_grid(steps)), reference)
+    return found
+
+
+def measure_adaptive() -> dict[str, Any]:
+    """Let scipy choose the steps, at several tolerances, for one caption of each of six categories."""
+    sample, page = Sample(each=1), run_page("extending.md")
+    model, found = sample.pipe.model, {"captions": len(sample.captions)}
+    truth = sample.solve(2.0, midpoint, time_grid(100))
+    for tolerance in (3e-2, 1e-2, 1e-3):
+        evaluations, errors, times = [], [], []
+        for i, caption in enumerate(sample.captions):
+            pair = PromptPair.from_text(str(caption), sample.pipe.tokenizer)
+            solution = page["adaptive"](model, pair, sample.z[i : i + 1], 2.0, tolerance)
+            end = torch.from_numpy(solution.y[:, -1]).float().view_as(truth[i])
+            evaluations.append(solution.nfev)
+            errors.append(((end - truth[i]).norm() / truth[i].norm()).item())
+            times.append(solution.t.tolist())
+        found[f"{tolerance:g}"] = {
+            "evaluations": float(np.mean(evaluations)),
+            "error": float(np.median(errors)),
+            "times": times,
+        }
+    return found
+
+
+def measure_negative() -> dict[str, Any]:
+    """Ask for a star, and guide away from a red one."""
+    page, pipe, number = run_page("extending.md"), JanusFlowPipeline.from_pretrained("shapes"), 32
+    found: dict[str, Any] = {"pictures": number, "steps": STEPS}
+    for name, solver in {"no caption": denoise, "a red star": page["away_from"]("a red star")}.items():
+        noises = [torch.Generator().manual_seed(seed) for seed in range(number)]
+        images = pipe("a star", STEPS, 2.0, None, number, noises, solver=solver, progress=False).images
+        scenes = [detect(np.asarray(image)) for image in images]
+        found[name] = {
+            "stars": sum(len(scene) == 1 and scene[0].shape == "star" for scene in scenes),
+            "red": sum(any(thing.colour == "red" for thing in scene) for scene in scenes),
+        }
+    return found
+
+
+def measure_stirred() -> dict[str, Any]:
+    sample = Sample()
+    solver = run_page("extending.md")["stirred"](1.0, torch.Generator().manual_seed(SEED))
+    return {**counted(sample.hits(sample.solve(2.0, solver))), "steps": STEPS}
+
+
+def measure_real() -> float:
+    return Sample().real().std().item()
+
+
+TASKS = {
+    "guidance": {
+        "plain 1": lambda: measure_rule("plain", 1.0),
+        **{f"{r} {w:g}": lambda r=r, w=w: measure_rule(r, w) for w in STRENGTHS for r in RULES},
+        "real spread": measure_real,
+    },
+    "solvers": {
+        "grids": measure_grids,
+        "adaptive": measure_adaptive,
+        "negative": measure_negative,
+        "stirred": measure_stirred,
+    },
+}
+
+
+def data(file: str) -> dict[str, Any]:
+    return {key: measured(f"extending-{file}", key, measure) for key, measure in TASKS[file].items()}
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        print(measured("guidance-none", lambda: measure_rule("plain", 1.0)))
-        for w in STRENGTHS:
-            for r in RULES:
-                print(r, w, measured(f"guidance-{r.replace(' ', '-')}-{w:g}", lambda r=r, w=w: measure_rule(r, w)), flush=True)
+        for file in sys.argv[2:] or TASKS:
+            data(file)
     else:
         main()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from canvas import BLUE, GREEN, INK, ORANGE, RED, SKY, Drawing, figure, main
 from diffusers import AutoencoderKL
-from machine import SEED, album, arrow, box, examples, kept, pipeline, png, svg, text
+from machine import SEED, album, arrow, box, broken, examples, kept, pipeline, png, svg, text
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
@@ -64,7 +64,7 @@ def described(x: np.ndarray, y: np.ndarray) -> dict:
         "mean": error.mean(),
         "edges": error[edge].mean(),
         "flat": error[~edge].mean(),
-        "psnr": 10 * math.log10(255**2 / np.square(x - y).mean()),
+        "psnr": 10 * math.log10(255**2 / max(np.square(x - y).mean(), 1e-9)),
         "accepted": sum(right) / len(right),
     }
 
@@ -88,8 +88,12 @@ def statistics() -> dict:
         "channel means": (mean * factor).mean((0, 2, 3)),
         "channel stds": (mean * factor).std((0, 2, 3)),
         "values": np.histogram((mean * factor).numpy().ravel(), bins=np.linspace(-4, 4, 81), density=True)[0],
-        "posterior std": (posterior.std * factor).mean().item(),
+        "posterior std": posterior.std.mean().item(),
         "kl per number": posterior.kl().mean().item() / mean[0].numel(),
+        "kl bytes": posterior.kl().mean().item() / math.log(2) / 8,
+        "kl share of loss": KL_WEIGHT * posterior.kl().mean().item() / mean[0].numel(),
+        "unused": (posterior.std > 0.9).float().mean().item(),
+        "sure": (posterior.std < 0.1).float().mean().item(),
         "l1": (back - x).abs().mean().item(),
         "edge share": edge.mean(),
         "errors": {
@@ -169,10 +173,13 @@ def one_number() -> dict:
     vae, (_, z_1, _) = pipeline().vae, examples(EACH)
     z = z_1[[CATEGORIES.index("position") * EACH + 4]]
     before = to_pictures(vae, z, "pt")[0]
+    scene = scenes()[CATEGORIES.index("position") * EACH + 4]
+    std = vae.encode(pictures([scene])).latent_dist.std[0]
+    place = divmod(int(std.mean(0).argmin()), 12)  # where the encoder is surest
     changes, areas = [], []
     for channel in range(4):
         moved = z.clone()
-        moved[0, channel, 5, 3] += 1
+        moved[0, channel, place[0], place[1]] += 1
         change = (to_pictures(vae, moved, "pt")[0] - before).abs().amax(0)
         ys, xs = torch.nonzero(change > 0.02, as_tuple=True)
         areas.append([int(ys.max() - ys.min()) + 1, int(xs.max() - xs.min()) + 1] if len(ys) else [0, 0])
@@ -181,7 +188,16 @@ def one_number() -> dict:
     for channel in z[0]:
         shade = ((channel / 3).clamp(-1, 1) + 1) * 127.5
         channels.append(png(shade.numpy()))
-    return {"picture": png(to_pictures(vae, z)[0]), "channels": channels, "changes": changes, "areas": areas}
+    sure = [png(((1 - spread.clamp(max=1)) * -255 + 255).numpy()) for spread in std]
+    return {
+        "picture": png(to_pictures(vae, z)[0]),
+        "channels": channels,
+        "sure": sure,
+        "stds": std.mean((1, 2)),
+        "place": list(place),
+        "changes": changes,
+        "areas": areas,
+    }
 
 
 def noisy() -> dict:
@@ -239,15 +255,15 @@ def stretched(k: float) -> AutoencoderKL:
 def half_precision() -> dict:
     """Decode in three dtypes, with the bundled VAE and with one whose activations are larger."""
     z = examples(EACH)[1][[CATEGORIES.index("position") * EACH + 4]]
-    answer = {}
-    for k in (1, 3000):
+    answer, exact = {}, to_pictures(pipeline().vae, z, "pt")
+    for k in (1, 8000):
         vae, most = stretched(k), [0.0]
         hooks = [
             module.register_forward_hook(lambda _m, _i, out: most.append(out.abs().max().item()))
             for module in vae.decoder.modules()
             if isinstance(module, nn.Conv2d)
         ]
-        exact = to_pictures(vae, z, "pt")
+        to_pictures(vae, z)
         for hook in hooks:
             hook.remove()
         answer[str(k)] = {"largest": max(most)}
@@ -301,40 +317,47 @@ def mixing() -> dict:
     return answer
 
 
-def toy() -> dict:
-    """Train one small network three times: on eight clusters of points, at three sizes. Sample in 30 steps."""
-    answer = {}
+def toy(sigma: float) -> dict:
+    """Train a small network on eight unequal clusters of points that are sigma in size, and sample from it.
+
+    The clusters have shares 1/36 to 8/36 and a width of a tenth of sigma. Everything but sigma is the same in all runs.
+    """
+    torch.manual_seed(0)
     angles = torch.arange(8) * math.pi / 4
     centres = math.sqrt(2) * torch.stack([angles.cos(), angles.sin()], 1)
-    for sigma in (SDXL, 1.0, 1 / SDXL):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(3, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0)
-        steps, size = 4000, 256
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    shares = torch.arange(1, 9) / 36
 
-        def data(number: int) -> Tensor:
-            return centres[torch.randint(8, (number,))] + 0.1 * torch.randn(number, 2)
+    def points(number: int) -> Tensor:
+        return centres[torch.multinomial(shares, number, True)] + 0.1 * torch.randn(number, 2)
 
-        with torch.enable_grad():
-            for _ in range(steps):
-                z_1, z_0 = sigma * data(size), torch.randn(size, 2)
-                t = torch.randn(size, 1).sigmoid()
-                loss = (net(torch.cat([(1 - t) * z_0 + t * z_1, t], 1)) - (z_1 - z_0)).square().mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-        z = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
-        for k in range(30):
-            z = z + net(torch.cat([z, torch.full((len(z), 1), k / 30)], 1)) / 30
-        z = z / sigma
-        distance = torch.cdist(z, centres).min(1).values
-        answer[f"{sigma:.4g}"] = {"points": z[:600], "off": (distance > 0.3).float().mean().item(), "distance": distance.mean().item()}
-    z = data(2000)
-    answer["data"] = {"off": (torch.cdist(z, centres).min(1).values > 0.3).float().mean().item(), "distance": torch.cdist(z, centres).min(1).values.mean().item()}
-    return answer
+    def told(z: Tensor) -> dict:
+        distance, nearest = torch.cdist(z, centres).min(1)
+        found = torch.bincount(nearest, minlength=8) / len(z)
+        return {"off": (distance > 0.3).float().mean().item(), "shares": (found - shares).abs().sum().item() / 2}
 
+    if not sigma:  # the data themselves
+        z = points(4000)
+        return {"points": z[:500], **told(z)}
+    layers = [nn.Linear(3, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU()]
+    net = nn.Sequential(*layers, nn.Linear(128, 2))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=4000)
+    with torch.enable_grad():
+        for _ in range(4000):
+            z_1, z_0, t = sigma * points(256), torch.randn(256, 2), torch.randn(256, 1).sigmoid()
+            v = net(torch.cat([(1 - t) * z_0 + t * z_1, t], 1))
+            loss = (v - (z_1 - z_0)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    z = torch.randn(4000, 2, generator=torch.Generator().manual_seed(1))
+    for k in range(30):
+        z = z + net(torch.cat([z, torch.full((len(z), 1), k / 30)], 1)) / 30
+    return {"points": z[:500] / sigma, **told(z / sigma)}
+
+
+TOYS = {"data": 0.0, "0.13": SDXL, "0.4": 0.4, "1": 1.0, "2.5": 2.5, "7.68": 1 / SDXL}
 
 MEASURES = {
     "parts": parts,
@@ -345,13 +368,226 @@ MEASURES = {
     "wrong factor": wrong_factor,
     "half precision": half_precision,
     "mixing": mixing,
-    "toy": toy,
+    **{f"toy {name}": (lambda sigma=sigma: toy(sigma)) for name, sigma in TOYS.items()},
 }
 
 
 def data(key: str) -> dict:
     """Return one of the measurements."""
     return kept("latents", key, MEASURES[key])
+
+
+# Drawings.
+
+
+@figure("latents_path")
+def path() -> Drawing:
+    """Draw the way from a picture to the loop's latent and back."""
+    one, told = data("one number"), data("statistics")
+    image = lambda x, y, side, tile: (  # noqa: E731
+        f'<image x="{x}" y="{y}" width="{side}" height="{side}" style="image-rendering:pixelated" '
+        f'href="data:image/png;base64,{tile}"/>'
+    )
+    squares = [image(352 + 46 * (i % 2), 32 + 46 * (i // 2), 44, tile) for i, tile in enumerate(one["channels"])]
+    drawing = svg(
+        760,
+        208,
+        image(8, 32, 90, one["picture"]),
+        text(53, 142, "picture|3 x 48 x 48", 12),
+        arrow([(104, 77), (140, 77)]),
+        box(142, 52, 90, 50, "encoder", BLUE),
+        arrow([(234, 77), (256, 77)]),
+        box(258, 60, 58, 34, f"× {told['factor']:.3f}", ORANGE),
+        arrow([(318, 77), (346, 77)]),
+        *squares,
+        text(397, 142, "latent z_1|4 x 12 x 12", 12),
+        text(397, 24, "the flow works here", 12, colour=GREEN),
+        arrow([(448, 77), (474, 77)]),
+        box(476, 60, 58, 34, f"÷ {told['factor']:.3f}", ORANGE),
+        arrow([(536, 77), (558, 77)]),
+        box(560, 52, 90, 50, "decoder", BLUE),
+        arrow([(652, 77), (662, 77)]),
+        image(665, 32, 90, one["picture"]),
+        text(710, 142, "picture|3 x 48 x 48", 12),
+        text(8, 190, "released model:", 12, "start"),
+        text(187, 190, "3 x 384 x 384", 12),
+        text(397, 190, "4 x 48 x 48, factor 0.13025", 12),
+        text(605, 190, "3 x 384 x 384", 12),
+    )
+    return Drawing(
+        drawing,
+        "A picture goes through an encoder and a multiplication to four small grey maps, the latent, and from there "
+        "through a division and a decoder back to a picture.",
+        f"The way of the bundled model's pictures. The encoder makes 4 x 12 x 12 = 576 numbers of 3 x 48 x 48 = 6,912. "
+        f"They are multiplied by the scaling factor {told['factor']:.3f}; the decoder gets them divided by it. The four "
+        "small maps are the real channels of this latent, black for -3 and white for 3.",
+    )
+
+
+@figure("latents_reconstructions")
+def reconstructed() -> Drawing:
+    """Show what comes back from the VAE."""
+    told = data("reconstructions")
+    names = list(told)
+    rows = [[told[name][row] for name in names] for row in ("before", "after", "error")]
+    below = [[""] * len(names), [""] * len(names), [f"error {told[name]['mean']:.1f}" for name in names]]
+    columns = [broken(name.replace("|", " ")) for name in names]
+    statistic = data("statistics")
+    error, share = statistic["errors"]["VAE"], statistic["edge share"]
+    edges = share * error["edges"] / error["mean"]
+    scenes_, others = [told[n]["mean"] for n in names[:2]], [told[n]["mean"] for n in names[2:]]
+    return Drawing(
+        album(columns, ["picture", "after the VAE", "error x 4"], rows, below, side=84, left=96, gap=6, top=56),
+        "Seven pictures, what the VAE gives back, and their difference. The two scenes come back with faint errors along "
+        "the outlines; letters, thin lines, a colour ramp, a checkerboard and noise come back wrong.",
+        "Pictures before and after the bundled VAE. Third row: the absolute error, four times as strong, black where it "
+        f"is 64 or more of 255. The two scenes have a mean error of {min(scenes_):.1f} and {max(scenes_):.1f} of 255, "
+        f"{100 * edges:.0f} % of it at outlines, as measured over {statistic['scenes']} scenes. The other five are of kinds that the VAE never saw in training, and their errors are "
+        f"{min(others):.0f} to {max(others):.0f}.",
+    )
+
+
+@figure("latents_precision")
+def precision() -> Drawing:
+    """Show a latent and where the encoder is sure."""
+    one, told = data("one number"), data("statistics")
+    columns = [f"channel {i}" for i in range(4)]
+    below = [[""] * 4, [f"mean {std:.2f}" for std in one["stds"]]]
+    return Drawing(
+        album(columns, ["mean", "standard|deviation"], [one["channels"], one["sure"]], below, side=96, left=100),
+        "Four channels of a latent, and below each the standard deviation: small where the things are, near one elsewhere.",
+        "What the encoder says about one scene (a star and a square). Above: the means of the four channels, black for -3 "
+        "and white for 3 after scaling. Below: the standard deviations before scaling, black for 0 and white for 1, which "
+        f"is the prior's. Over {told['scenes']} scenes, {100 * told['unused']:.0f} % of all numbers have a standard deviation "
+        f"above 0.9, so they say almost nothing, and {100 * told['sure']:.0f} % have one below 0.1.",
+    )
+
+
+@figure("latents_values")
+def values() -> Drawing:
+    """Draw how often each value of a scaled latent occurs."""
+    told = data("statistics")
+    x = np.linspace(-3.95, 3.95, 80)
+    picture, (left, right) = plt.subplots(1, 2, figsize=(8, 3), width_ratios=(2, 1), layout="constrained")
+    left.bar(x, told["values"], width=0.1, color=SKY, label="scaled latents")
+    left.plot(x, np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi), color=RED, linewidth=2, label="N(0, 1), the noise")
+    left.set(xlabel="value", ylabel="density")
+    left.legend(frameon=False, fontsize=9)
+    right.bar(range(4), told["channel stds"], color=SKY)
+    right.axhline(1, color=RED, linewidth=2)
+    right.set(xlabel="channel", ylabel="standard deviation", xticks=range(4))
+    stds = told["channel stds"]
+    return Drawing(
+        picture,
+        "A histogram of latent values with a tall peak near zero and long tails beside a normal curve, and four bars of "
+        "different heights.",
+        f"Scaled latents of {told['scenes']} scenes beside the noise. Left: all values; their standard deviation is "
+        f"{told['std with']:.2f} ({told['std without']:.2f} before scaling), but they are not normally distributed. Right: the four "
+        f"channels have standard deviations from {min(stds):.2f} to {max(stds):.2f}; one factor for all of them makes only the total 1.",
+    )
+
+
+@figure("latents_noise")
+def noise() -> Drawing:
+    """Show what noise on a latent does."""
+    told = data("noisy")
+    columns = [f"{size:g}" for size in told["sizes"]]
+    below = [[f"{100 * share:.0f} %" for share in told["accepted"]]]
+    last = max(size for size, share in zip(told["sizes"], told["accepted"], strict=True) if share == 1)
+    return Drawing(
+        album(columns, ["noise of|this size"], [told["pictures"]], below, side=88, left=86, gap=6),
+        "One scene decoded from its latent with more and more noise: shapes stay clean at first, then their outlines fray.",
+        "A scene decoded from its scaled latent with noise of several standard deviations added. Below: of how many of "
+        f"{data('statistics')['scenes']} scenes the caption is still true. Noise of {last:g} changes no answer.",
+    )
+
+
+@figure("latents_mixing")
+def mixed() -> Drawing:
+    """Draw the data's share of the variance of z_t."""
+    t = np.linspace(0, 1, 400)
+    picture, ax = plt.subplots(figsize=(7.5, 3.2), layout="constrained")
+    told = data("mixing")
+    for (name, one), colour, label in zip(
+        sorted(told.items(), key=lambda item: -float(item[0])),
+        (ORANGE, BLUE, GREEN, RED),
+        ("7.68: SDXL's latents, not scaled", "1: scaled", "0.753: the bundled model's, not scaled", "0.13: scaled twice"),
+        strict=True,
+    ):
+        signal = (t * float(name)) ** 2
+        ax.plot(t, signal / (signal + (1 - t) ** 2), color=colour, label=label)
+        ax.plot(one["balance"], 0.5, "o", color=colour)
+    ax.set(xlabel="time t", ylabel="data's share of the variance", xlim=(0, 1))
+    ax.legend(frameon=False, fontsize=9, title="standard deviation of the data", title_fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    large = told["7.678"]
+    return Drawing(
+        picture,
+        "Four curves that rise from 0 to 1. With data of unit variance the curve crosses one half at t = 0.5, with larger "
+        "data much earlier, with smaller data much later.",
+        "How much of the variance of z_t comes from the data. Dots: noise and data are equally strong. With unit variance "
+        f"this happens at t = {told['1']['balance']:.2f}; with data of 7.68 at t = {large['balance']:.3f}, so that the data "
+        f"go from a tenth to nine tenths of the variance in {large['steps of 30']:.1f} of 30 uniform steps instead of {told['1']['steps of 30']:.0f}.",
+    )
+
+
+@figure("latents_toy")
+def toys() -> Drawing:
+    """Show samples of the same network for data of five sizes."""
+    told = {name: data(f"toy {name}") for name in TOYS}
+    picture, axes = plt.subplots(1, 6, figsize=(9, 2), sharex=True, sharey=True, layout="constrained")
+    for ax, (name, one) in zip(axes, told.items(), strict=True):
+        points = np.array(one["points"])
+        ax.scatter(points[:, 0], points[:, 1], s=1.5, color=BLUE if name == "data" else ORANGE)
+        ax.set(xticks=[], yticks=[], xlim=(-2.2, 2.2), ylim=(-2.2, 2.2), aspect="equal", title="the data" if name == "data" else f"size {name}")
+        ax.title.set_fontsize(10)
+        ax.set_xlabel(f"{100 * one['off']:.0f} % off" + ("" if name == "data" else f"\nshares {100 * one['shares']:.0f} % off"), fontsize=9)
+        ax.spines[:].set_visible(False)
+    small, unit, large = told["0.13"], told["1"], told["7.68"]
+    return Drawing(
+        picture,
+        "Six scatter plots: eight clusters on a circle, and samples of five networks. For the smallest data the clusters are "
+        "a smear; they become sharper as the data grow.",
+        "A small network (128 wide, 4,000 steps, the same for all) learns eight clusters of unequal shares, given at five "
+        "sizes; 30 Euler steps, drawn back to one size. The percentages: points that lie in no cluster, and wrong shares of the "
+        f"clusters. At size 0.13 {100 * small['off']:.0f} % lie in none, at size 1 {100 * unit['off']:.0f} %, at 7.68 "
+        f"{100 * large['off']:.0f} %; the shares are {100 * small['shares']:.0f} %, {100 * unit['shares']:.0f} % and {100 * large['shares']:.0f} % off. One run each.",
+    )
+
+
+@figure("latents_factor")
+def factors() -> Drawing:
+    """Show what a wrong factor before the decoder does."""
+    told = data("wrong factor")
+    names = list(told)
+    columns = [name.replace("7.68 times too ", "7.68 times|too ").replace(": ", ":|") for name in names]
+    below = [[f"{100 * told[name]['accepted']:.0f} % true" for name in names]]
+    return Drawing(
+        album(columns, [""], [[told[name]["picture"] for name in names]], below, side=100, left=10, top=52),
+        "One scene decoded five times: right, a little pale without the division, paler when multiplied, burnt when the latent "
+        "is 7.68 times too large, nearly empty when it is 7.68 times too small.",
+        f"Latents of {data('statistics')['scenes']} scenes decoded with the factor used rightly, left out, and used the wrong way round "
+        f"(factor {data('statistics')['factor']:.3f}), and with an error of the size of SDXL's factor. Below: of how many pictures the "
+        "caption is still true.",
+    )
+
+
+@figure("latents_half")
+def halves() -> Drawing:
+    """Show the decoder in three dtypes, with usual and with large activations."""
+    told = data("half precision")
+    dtypes = ["float32", "bfloat16", "float16"]
+    named = {name: f"largest number|{told[name]['largest']:,.0f}" for name in told}
+    rows = [[told[name][dtype]["picture"] for dtype in dtypes] for name in told]
+    below = [
+        [f"error {told[name][d]['error']:.2f}" if told[name][d]["finite"] == 1 else "all NaN" for d in dtypes] for name in told
+    ]
+    return Drawing(
+        album(dtypes, list(named.values()), rows, below, side=84, left=130),
+        "Two rows of three pictures. All show the same scene, but the last one, float16 with large activations, is black.",
+        "The bundled decoder in three dtypes. Second row: the same decoder with everything on its main path 8,000 times as "
+        f"large, which its norms divide away again. Its largest number is {told['8000']['largest']:,.0f}; float16 ends at 65,504, gives "
+        "infinity, then NaN, and the picture is black. Errors are mean differences from float32, of 255.",
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import chain
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -181,7 +180,7 @@ def svg(width: float, height: float, *parts: str) -> str:
     """Return a whole drawing."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'font-family="sans-serif" role="img">{"".join(parts)}</svg>'
+        f'font-family="inherit">{"".join(parts)}</svg>'
     )
 
 
@@ -196,12 +195,13 @@ def album(
     gap: float = 8,
 ) -> str:
     """Return rows of pictures (base64 PNG) under column heads, with a name on the left of each row and texts below."""
-    foot = 0 if below is None else 6 + 15 * max(cell.count("|") + 1 for cell in chain(*below))
+    told = below or [[""] * len(line) for line in tiles]
+    feet = [6 + 15 * max(cell.count("|") + 1 for cell in line) if any(line) else 0 for line in told]
     parts = [
         text(left + i * (side + gap) + side / 2, top - 8 - 15 * head.count("|"), head, 12) for i, head in enumerate(columns)
     ]
-    for j, (name, line) in enumerate(zip(names, tiles, strict=True)):
-        y = top + j * (side + foot + gap)
+    y = top
+    for name, line, words, foot in zip(names, tiles, told, feet, strict=True):
         lines = name.count("|")
         parts.append(text(left - 10, y + side / 2 + 4 - 8 * lines, name, 12, "end"))
         for i, tile in enumerate(line):
@@ -210,7 +210,16 @@ def album(
                 f'<image x="{x:g}" y="{y:g}" width="{side:g}" height="{side:g}" '
                 f'style="image-rendering:pixelated" href="data:image/png;base64,{tile}"/>'
             )
-            if below is not None:
-                parts.append(text(x + side / 2, y + side + 14, below[j][i], 11.5))
-    width = left + max(len(line) for line in tiles) * (side + gap)
-    return svg(width, top + len(tiles) * (side + foot + gap), *parts)
+            parts.append(text(x + side / 2, y + side + 14, words[i], 11.5) if words[i] else "")
+        y += side + foot + gap
+    return svg(left + max(map(len, tiles)) * (side + gap), y, *parts)
+
+
+def broken(words: str, most: int = 13) -> str:
+    """Break words into lines of at most so many letters, where that is possible."""
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= most:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "|".join(lines)

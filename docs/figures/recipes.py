@@ -1,20 +1,35 @@
-"""The code of a page, run from top to bottom as it stands there. Figures and laws use what the reader copies."""
+"""What the figures of part 3 share: the code of a page, and numbers that are measured once."""
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def run_page(name: str) -> dict[str, Any]:
     """Run the Python blocks of docs/NAME in order, and return all names that they define.
 
-    Empty lines before a block keep the page's line numbers, so a traceback points into the page.
+    So figures and laws use the code that the reader copies. Empty lines before a block keep the page's line numbers,
+    and a traceback points into the page.
     """
     text, names = (DOCS / name).read_text(encoding="utf-8"), {"__name__": name}
     for block in BLOCK.finditer(text):
         above = text[: block.start(1)].count("\n")
         exec(compile("\n" * above + block[1], DOCS / name, "exec"), names)
     return names
+
+
+def measured(file: str, key: str, measure: Callable[[], Any]) -> Any:
+    """Return one entry of data/FILE.json. Measure and write it first if it is not there."""
+    path = DATA / f"{file}.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if key not in found:
+        DATA.mkdir(exist_ok=True)
+        found[key] = measure()
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return found[key]

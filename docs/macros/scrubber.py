@@ -6,10 +6,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent / "scrubber"
 SAID = {
     "z": "z, decoded",
-    "v_cond": "v_cond: with the words",
-    "v_uncond": "v_uncond: without",
+    "v_cond": "v_cond: with the prompt",
+    "v_uncond": "v_uncond: without it",
     "v": "v: guided",
-    "denoised": "guess, decoded",
+    "denoised": "denoised prediction, decoded",
 }
 
 

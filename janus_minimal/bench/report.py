@@ -1,4 +1,4 @@
-"""What a bench found: as a table to read, as JSON to keep."""
+"""The results of a bench: a table to read, a JSON file to keep, and bars to draw."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +11,23 @@ STAGES = ("encode", "align in", "language model", "align out", "decode", "guide 
 
 @dataclass(frozen=True)
 class Report:
-    """Milliseconds of loops and stages, and what they are to be held against."""
+    """The times of loops and stages, and the counts and rates to compare them with.
+
+    Args:
+        size: "small", "middle" or "released".
+        device: its name for people.
+        dtype: of the weights.
+        images: B.
+        prompt_tokens: L.
+        image_tokens: N.
+        parameters: of the model.
+        loops: one step of each loop, in milliseconds.
+        stages: one run of each stage and of each alternative, in milliseconds.
+        operations: floating-point operations of one of our steps, by stage.
+        products: the rate of two plain matrix products, in operations a second: one of the language
+            model's size, and one large one.
+        memory: the most bytes in use.
+    """
 
     size: str
     device: str
@@ -28,27 +44,30 @@ class Report:
 
     @property
     def ratio(self) -> float:
-        """How many times faster the language model is with the prompt's keys than with the prompt."""
+        """Return the time of the language model with the prompt as input, over its time with the prompt's cache."""
         return self.stages["language model with the prompt"].median / self.stages["language model"].median
 
     @property
     def ideal(self) -> float:
-        """(L + 1 + N) / (1 + N)."""
+        """Return the ratio that the numbers of tokens promise: (L + 1 + N) / (1 + N)."""
         return ideal_ratio(self.image_tokens, self.prompt_tokens)
 
     @property
     def floor(self) -> float:
-        """Milliseconds that a step's operations would take at the rate of the best matrix product seen."""
+        """Return the milliseconds that a step would take if all its operations ran at the best rate measured.
+
+        No step can be faster than this on the same machine, so it shows how much is left to gain.
+        """
         return 1000 * sum(self.operations.values()) / max(self.products.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as it is written to JSON, with what follows from it."""
+        """Return the report as it is written to JSON, with the ratios that follow from it."""
         ours, official = self.loops["ours"].median, self.loops["official style"].median
         derived = {"ratio": self.ratio, "ideal": self.ideal, "near": self.ratio / self.ideal, "floor": self.floor}
         return asdict(self) | derived | {"over the floor": ours / self.floor, "faster": official / ours}
 
     def to_bars(self) -> tuple[dict[str, dict[str, float]], str, str]:
-        """Rows of named parts, a title, and the axis' label, to be drawn."""
+        """Return what a bar chart needs: rows of named parts, a title, and the label of the axis."""
         parts = {name: self.stages[name].median for name in STAGES}
         whole = {name: {name: spread.median} for name, spread in self.loops.items()}
         images = f"{self.images} image{'s' * (self.images > 1)}"
@@ -56,7 +75,7 @@ class Report:
         return whole | {"of which": parts}, title, "milliseconds"
 
     def to_table(self) -> str:
-        """The report as Markdown tables."""
+        """Return the report as Markdown tables, with two lines of conclusions."""
         found = self.to_dict()
         share = {name: self.stages[name].median / self.loops["ours"].median for name in STAGES}
         return "\n".join(

@@ -1,4 +1,8 @@
-"""Models to be timed: their sizes matter, their weights do not, so they are random."""
+"""The three models that the bench times: small (as bundled), middle, and released.
+
+How long a step takes depends on the sizes of the weights, not on their values. So the weights are
+random, and the released size can be timed without a download.
+"""
 
 import torch
 from diffusers import AutoencoderKL
@@ -23,7 +27,11 @@ SDXL_VAE = {
 
 
 def middle() -> JanusConfig:
-    """Half the released widths and a third of its layers: enough to be governed by matrix products."""
+    """Return the middle size: half the widths and a third of the layers of the released model.
+
+    The small model is so small that much of its time is spent between matrix products. Here they
+    take most of the time, as in the released model, and a step is about ten times faster.
+    """
     return JanusConfig(
         encoder=EncoderConfig(block_out_channels=(384,), hidden_size=1024),
         decoder=DecoderConfig(block_out_channels=(384,), hidden_size=1024, in_channels=384),
@@ -38,12 +46,15 @@ def middle() -> JanusConfig:
 
 
 def sized(size: str) -> JanusConfig:
-    """The sizes of the bundled model ("small"), of the released one, or in the middle."""
+    """Return the configuration of "small" (the bundled model), "middle", or "released"."""
     return {"small": lambda: read_config(find_checkpoint("shapes")), "middle": middle, "released": JanusConfig}[size]()
 
 
 def random_model(config: JanusConfig, dtype: torch.dtype, device: torch.device) -> JanusFlow:
-    """A model with random weights, made where and as it is to run."""
+    """Return a model with random weights, created in this dtype on this device.
+
+    It is created on the meta device first, so no memory is spent on a float32 copy of the weights.
+    """
     with torch.device("meta"):
         model = JanusFlow(config)
     model = model.to(dtype).to_empty(device=device)
@@ -53,7 +64,7 @@ def random_model(config: JanusConfig, dtype: torch.dtype, device: torch.device) 
 
 
 def vae_of(size: str, device: torch.device) -> AutoencoderKL:
-    """The VAE that goes with it: the bundled one, or SDXL's with random weights."""
+    """Return the VAE that belongs to this size: the bundled one, or SDXL's sizes with random weights."""
     if size == "small":
         return load_vae(find_checkpoint("shapes") / "vae", device)
     return AutoencoderKL(**SDXL_VAE).to(device).eval()

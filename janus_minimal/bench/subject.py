@@ -1,4 +1,11 @@
-"""What is timed: one model, one prompt, one noise; and all that can be done with them, each as an action."""
+"""What the bench times: one model with one prompt and one noise, and every action on them.
+
+An action is a function without arguments, so that clock.py can run all of them in turns. There are
+three groups: whole steps of the loop (`loops`), the stages of one step (`stages`), and other ways to
+do some stages (`alternatives`), which show what a choice of ours saves or would save.
+
+    B  images       r  rows: 2B       n  new tokens: 1 + N       D  language-model width
+"""
 
 from copy import copy
 from dataclasses import dataclass
@@ -20,7 +27,7 @@ from janus_minimal.prompt import PromptPair, PromptRows, duplicate_for_cfg
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, and what it is asked for: `prompt` of random tokens, from the noise `z`."""
+    """A model, a prompt of random tokens, and the noise z from which it starts."""
 
     model: JanusFlow
     prompt: PromptPair
@@ -30,14 +37,26 @@ class Subject:
     def of(
         cls, config: JanusConfig, side: int, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device
     ) -> "Subject":
-        """Weights that are as good as any for timing, and latents of `side` x `side`."""
+        """Return a subject with random weights, a random prompt of L tokens, and noise of side x side.
+
+        Args:
+            config: the sizes of the model.
+            side: height and width of the latent, 48 in the released model.
+            images: B, all of the same prompt.
+            prompt_tokens: L. One more is drawn, because the last token of a prompt is dropped.
+            dtype: of the weights.
+            device: where weights and noise are placed.
+        """
         ids = torch.randint(config.language.vocab_size, (prompt_tokens + 1,))
         prompt = PromptPair.from_ids([ids], images).to(device)
         z = torch.randn(images, config.encoder.input_channels, side, side, device=device)
         return cls(random_model(config, dtype, device), prompt, z)
 
     def loops(self, rounds: int, compiled: bool = False) -> dict[str, Action]:
-        """A step of each loop at a time: the official one's work, ours without a cache, ours, and ours compiled."""
+        """Return actions that take one step each: as the official demo does, ours without a cache, ours, ours compiled.
+
+        Each action of ours takes the next step of its own generator, so it does real work each time.
+        """
         times = time_grid(rounds + 1)  # one more, to warm up
         plain = denoise(self.model, self.prompt, self.z, times, use_cache=False)
         cached = denoise(self.model, self.prompt, self.z, times)
@@ -55,13 +74,20 @@ class Subject:
 
     @torch.no_grad()
     def official_step(self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]) -> Float32[Tensor, "B c H W"]:
-        """The official demo's work, whose cache keeps nothing: 2B rows in the encoder, the prompt before each."""
+        """Take one step with the work of the official demo, whose cache stays empty.
+
+        It encodes 2B rows, although both rows of an image are equal there, and it runs the language
+        model on the prompt in every step. The result is the same as ours.
+        """
         v_cond, v_uncond = self.model(*duplicate_for_cfg(self.z), t, self.prompt.batch()).chunk(2)
         return euler_step(self.z, guide(v_cond, v_uncond, 2.0), t, t_next)
 
     @torch.no_grad()
     def stages(self) -> dict[str, Action]:
-        """The prompt, then each stage of a step on what the one before it gave; and other ways to do some of them."""
+        """Return an action for the prefill, for each stage of a step, and for each alternative.
+
+        Every stage is given what the stage before it returned, so each can be timed alone.
+        """
         model, rows, cache, t = self.model, self.prompt.batch(), self.model.prefill(self.prompt), torch.tensor(0.3)
         x_emb, t_emb, skip = model.encode(self.z, t)
         tokens, t_embs, skips = duplicate_for_cfg(model.align_in(x_emb, t_emb), t_emb, skip)
@@ -80,7 +106,13 @@ class Subject:
         return actions | self.alternatives(tokens, rows, cache)
 
     def alternatives(self, tokens: Tensor, rows: PromptRows, cache: PromptCache) -> dict[str, Action]:
-        """Other ways to do two stages: what we do not do any more, and what we could leave out besides."""
+        """Return other ways to do some stages.
+
+        Two of them are what the loop avoids: encoding both rows of each image, and running the prompt
+        in every step. The others are savings that the loop does not make, because they are small: the
+        mask made once for all steps, the unconditional rows in a call of their own with one prompt
+        token, and the copying of the prompt's keys and values in each layer.
+        """
         model, t = self.model, torch.tensor(0.3)
         return {
             "encode every row": lambda: model.encode(duplicate_for_cfg(self.z)[0], t),
@@ -92,7 +124,7 @@ class Subject:
 
 
 def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
-    """The language model, given the whole mask: queries down, keys across."""
+    """Return a call of the language model that is given the complete mask, with queries as rows and keys as columns."""
     new, old = tokens.shape[1], rows.ids.shape[1]
     causal = torch.ones(new, old + new, dtype=torch.bool, device=tokens.device).tril(old)
     mask, positions = rows.mask(new)[:, None, None] & causal, rows.new_positions(new)
@@ -102,7 +134,11 @@ def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRow
 
 
 def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
-    """The language model on the rows with the words, then on those without, which see one token of the prompt."""
+    """Return two calls of the language model: one on the conditional rows, one on the unconditional rows.
+
+    An unconditional row attends to a single token of the prompt. Alone, it needs the keys and values
+    of that token only.
+    """
     images = len(tokens) // 2
     worded, first = (
         torch.arange(images),
@@ -117,7 +153,7 @@ def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, 
 
 
 def _joining(model: JanusFlow, tokens: Float[Tensor, "r n D"], cache: PromptCache) -> Action:
-    """What every layer copies in every step."""
+    """Return the copying that `PromptCache.update` does in all layers in one step: prompt and new keys, joined."""
     heads = model.config.language.num_key_value_heads
     prompt = cache.layers[0].keys
     new = prompt.new_zeros(len(tokens), heads, tokens.shape[1], prompt.shape[-1])

@@ -72,9 +72,7 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be made: {error.strerror}; right would be a directory of your own"
-        ) from None
+        raise InputError(f"{path} cannot be made: {error.strerror}; right would be a directory of your own") from None
     _check_takes_files(path, path)
 
 
@@ -136,6 +134,4 @@ def _check_takes_files(directory: Path, path: Path) -> None:
             return
     except OSError as error:
         fault = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"{path} cannot be written: {fault}; right would be in a directory that takes files"
-        ) from None
+        raise InputError(f"{path} cannot be written: {fault}; right would be in a directory that takes files") from None

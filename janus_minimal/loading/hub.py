@@ -19,9 +19,7 @@ MODEL_FILES = (
 VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 
-def find_checkpoint(
-    name: str | Path, revision: str | None = None, files: Sequence[str] = MODEL_FILES
-) -> Path:
+def find_checkpoint(name: str | Path, revision: str | None = None, files: Sequence[str] = MODEL_FILES) -> Path:
     """Return the directory of a checkpoint.
 
     `name` is the name of a bundled checkpoint ("shapes"), a path, or the id of a repository, whose
@@ -57,6 +55,4 @@ def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
         )
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}"
-        ) from None
+        raise CheckpointError(f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}") from None

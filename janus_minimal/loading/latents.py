@@ -43,9 +43,7 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {right}") from None
     if latents.ndim != 4 or latents.shape[1] != channels or not latents.is_floating_point():
-        raise InputError(
-            f"{path} holds {list(latents.shape)}: right would be [images, {channels}, height, width]"
-        )
+        raise InputError(f"{path} holds {list(latents.shape)}: right would be [images, {channels}, height, width]")
     if not latents.isfinite().all():
         raise InputError(f"{path} holds numbers that are not finite: such latents make no picture")
     return latents

@@ -1,80 +1,88 @@
-"""Tokenizers that transformers loads, from copies of files that we have read.
+"""Tokenizers of transformers, built from files that we have read.
 
 A library that is given a directory decides itself what to open there. transformers looks for a dozen
-files beside tokenizer.json, follows paths that tokenizer_config.json and special_tokens_map.json name
-(`fast_tokenizer_files`, `tokenizer_file`, `vocab_file`), and offers to run Python files. Checks of ours
-on the files that we know do not help against the files that we do not know.
+files beside tokenizer.json, opens paths that tokenizer_config.json and special_tokens_map.json name
+(`fast_tokenizer_files`, `tokenizer_file`), and offers to run Python files. Checks of the files that we
+know are no protection against the files that we do not know.
 
-So the library never sees the user's directory. We read the three files of the official tokenizer, keep
-the settings that we know, and write them into a temporary directory, which holds nothing else.
+So the library never sees the directory. We read three files, keep the settings that we know, and build
+the tokenizer in memory. How a text is cut into tokens stands in tokenizer.json alone; a class that
+tokenizer_config.json names could bring rules of its own, and is left out.
 """
 
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from janus_minimal.errors import CheckpointError, one_line
 from janus_minimal.loading.json_file import read_json
 
-VOCABULARY = "tokenizer.json"
-CONFIG, SPECIAL_TOKENS = "tokenizer_config.json", "special_tokens_map.json"
+VOCABULARY, CONFIG, SPECIAL = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 SETTINGS = frozenset(
     {
-        *("added_tokens_decoder", "additional_special_tokens", "extra_special_tokens"),
-        *("add_bos_token", "add_eos_token", "split_special_tokens"),
+        *("additional_special_tokens", "extra_special_tokens", "split_special_tokens"),
         *("clean_up_tokenization_spaces", "model_max_length", "padding_side"),
     }
 )
-# tokenizer.json says how a text is cut into tokens. A class named beside it may bring other rules.
-CLASS = {"tokenizer_class": "TokenizersBackend"}
 
 
-def load_pretrained(
-    kind: Any, directory: Path, needed: str = VOCABULARY, **options: Any
-) -> PreTrainedTokenizerBase:
-    """Return `kind.from_pretrained` of the tokenizer in `directory`. Raises CheckpointError.
+def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    """Build the tokenizer of a directory in the official layout. Raises CheckpointError.
 
-    `kind` is a class of transformers, such as AutoTokenizer; `needed` is the file that must be there;
-    `options` are handed to `from_pretrained`. Nothing is fetched from the network, no code of the
-    checkpoint runs, and no question is asked.
+    tokenizer.json must be there. tokenizer_config.json and special_tokens_map.json may be, and name
+    the special tokens. Nothing else is opened, nothing is fetched, no code of the checkpoint runs, and
+    no question is asked.
     """
-    if not os.path.lexists(directory / needed):
-        raise CheckpointError(f"{directory} holds no {needed}: {kind.__name__} needs it")
-    contents = _read_known_files(directory)
-    with TemporaryDirectory(prefix="janus-minimal-") as copies:
-        for name, content in contents.items():
-            Path(copies, name).write_text(json.dumps(content), encoding="ascii")
-        try:
-            tokenizer = kind.from_pretrained(
-                copies, local_files_only=True, trust_remote_code=False, **options
-            )
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # transformers raises nearly anything, panics of Rust included
-            reason = str(error).replace(copies, str(directory)) or type(error).__name__
-            raise CheckpointError(
-                f"{directory}: {kind.__name__} cannot be loaded: {one_line(reason, 150)}"
-            ) from None
+    vocabulary = json.dumps(read_json(directory / VOCABULARY))
+    config, special = _read_optional(directory / CONFIG), _read_optional(directory / SPECIAL)
+    try:
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer.from_str(vocabulary), **_settings(config, special)
+        )
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # these libraries raise nearly anything, panics of Rust included
+        reason = one_line(error, 150) or type(error).__name__
+        raise CheckpointError(f"{directory} holds no tokenizer that can be loaded: {reason}") from None
     tokenizer.name_or_path = str(directory)
     return tokenizer
 
 
-def _read_known_files(directory: Path) -> dict[str, dict[str, Any]]:
-    """Return what the three files hold, without the settings that could name a file or a class."""
-    paths = {name: directory / name for name in (VOCABULARY, CONFIG, SPECIAL_TOKENS)}
-    contents = {name: read_json(path) for name, path in paths.items() if os.path.lexists(path)}
-    contents[CONFIG] = _known_settings(contents.get(CONFIG, {})) | CLASS
-    contents[SPECIAL_TOKENS] = _known_settings(contents.get(SPECIAL_TOKENS, {}))
-    return contents
+def load_pretrained(kind: Any, directory: Path, needed: str, **options: Any) -> PreTrainedTokenizerFast:
+    """Do the same as `read_tokenizer`, for callers that name a class, a file and options."""
+    return read_tokenizer(directory)
 
 
-def _known_settings(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in config.items()
-        if name in SETTINGS or name.endswith("_token")  # such as bos_token, pad_token, image_token
-    }
+def _read_optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if os.path.lexists(path) else {}
+
+
+def _settings(config: dict[str, Any], special: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the tokenizer that the two files give.
+
+    As in transformers, special_tokens_map.json is the older form, and counts only if
+    tokenizer_config.json does not describe the added tokens itself.
+    """
+    added = config.get("added_tokens_decoder")
+    named = config | special if added is None else config
+    settings = {name: _text(value) for name, value in named.items() if _is_known(name, value)}
+    if added is not None:
+        decoder = {int(index): AddedToken(**token) for index, token in added.items()}
+        settings["added_tokens_decoder"] = decoder
+    return settings
+
+
+def _is_known(name: str, value: Any) -> bool:
+    is_token = name.endswith("_token") and isinstance(value, (str, dict))  # such as bos_token
+    return is_token or name in SETTINGS
+
+
+def _text(value: Any) -> Any:
+    """Return a special token's text. The files store it plainly, or as an object with its flags."""
+    if isinstance(value, list):
+        return [_text(token) for token in value]
+    return value["content"] if isinstance(value, dict) and "content" in value else value

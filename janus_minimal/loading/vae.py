@@ -89,9 +89,7 @@ def pixels_per_latent(vae: AutoencoderKL) -> int:
 
 
 @torch.no_grad()
-def to_pictures(
-    vae: AutoencoderKL, latents: Float[Tensor, "B c H W"], output_type: str = "pil"
-) -> Any:
+def to_pictures(vae: AutoencoderKL, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
     """Decode latents: divide by the scaling factor, run the decoder, map -1..1 to colours.
 
     Values beyond -1..1 are clamped. `output_type` is "pil", "np" or "pt": a list of PIL pictures, an
@@ -103,9 +101,7 @@ def to_pictures(
 
 
 @torch.no_grad()
-def encode_picture(
-    vae: AutoencoderKL, picture: Image.Image, image_size: int
-) -> Float32[Tensor, "1 c H W"]:
+def encode_picture(vae: AutoencoderKL, picture: Image.Image, image_size: int) -> Float32[Tensor, "1 c H W"]:
     """Encode a user's picture as a latent of the loop, the opposite of `to_pictures`.
 
     Image-to-image needs this: the picture's latent is mixed with noise and the loop starts there. The
@@ -151,13 +147,12 @@ def _read_config(path: Path) -> VaeConfig:
     for name in SHIFTS:
         if raw.get(name):
             raise CheckpointError(
-                f"{path}: {name} is {raw[name]!r}: such a VAE shifts its latents, and JanusFlow's are "
-                "only scaled"
+                f"{path}: {name} is {raw[name]!r}: such a VAE shifts its latents, and JanusFlow's are only scaled"
             )
     known = {field.name for field in fields(VaeConfig)}
     for name in sorted(raw.keys() - known - {*SHIFTS}):
         if not name.startswith("_"):  # diffusers' own notes, such as _diffusers_version
-            warnings.warn(f"{one_line(name)} is not known in a VAE's config, and changes nothing")
+            warnings.warn(f"{path}: {one_line(name)} is not known here and changes nothing", stacklevel=2)
     try:
         config = TypeAdapter(VaeConfig).validate_python({name: raw[name] for name in raw.keys() & known})
     except ValidationError as error:

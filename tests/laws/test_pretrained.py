@@ -1,29 +1,23 @@
-"""transformers gets copies of the tokenizer files that we have read, and nothing else."""
+"""The tokenizer is built from three files that we have read, and transformers opens none."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from tools.official_tokenizer import BOS, IMAGE, write_tokenizer
+from tools.official_tokenizer import BOS, EOS, IMAGE, PAD, write_tokenizer
 from transformers import AutoTokenizer, PreTrainedConfig
 
 from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.pretrained import load_pretrained
+from janus_minimal.loading.pretrained import read_tokenizer
 
 TEXT = f"User: a red circle\n\nAssistant:{IMAGE}"
-LOAD = f"""
-import sys, pathlib
-sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
-from laws.test_pretrained import load
-load(pathlib.Path(sys.argv[1]))
+LOAD = """
+import pathlib, sys
+from janus_minimal.loading.pretrained import read_tokenizer
+read_tokenizer(pathlib.Path(sys.argv[1]))
 """
-
-
-def load(directory):
-    return load_pretrained(AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig())
 
 
 @pytest.fixture
@@ -50,20 +44,64 @@ def other_tokenizer(folder):
     return path
 
 
+def flagged(token):
+    """A special token as older files write it, with its flags."""
+    return {"__type": "AddedToken", "content": token, "lstrip": False, "normalized": True}
+
+
 def test_a_tokenizer_is_loaded_as_its_file_says(directory):
-    """load(directory).encode = tokenizer.json's own encode, and the special tokens are the config's.
+    """read(directory).encode = tokenizer.json's own encode; the special tokens are the config's.
 
     The official config names a class that would cut the words otherwise.
     """
-    tokenizer, raw = load(directory), write_tokenizer(directory)
+    tokenizer, raw = read_tokenizer(directory), write_tokenizer(directory)
     assert tokenizer.encode(TEXT) == raw.encode(TEXT).ids
-    assert tokenizer.bos_token == BOS
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (BOS, EOS, PAD)
     assert tokenizer.name_or_path == str(directory)
+
+
+def plain_config(directory):
+    """What write_tokenizer wrote."""
+
+
+def no_config(directory):
+    (directory / "tokenizer_config.json").unlink()
+
+
+def flags(directory):
+    edit(directory / "tokenizer_config.json", bos_token=flagged(BOS), eos_token=flagged(EOS), unk_token=None)
+
+
+def map_of_special_tokens(directory):
+    edit(directory / "tokenizer_config.json", pad_token=None, add_bos_token=True, model_max_length=99)
+    edit(directory / "special_tokens_map.json", pad_token=flagged(PAD), additional_special_tokens=[IMAGE, "<new>"])
+
+
+def description_of_added_tokens(directory):
+    map_of_special_tokens(directory)
+    new = {"content": "<added>", "special": True}
+    edit(directory / "tokenizer_config.json", added_tokens_decoder={"330": new}, pad_token=EOS)
+
+
+@pytest.mark.parametrize("change", [plain_config, no_config, flags, map_of_special_tokens, description_of_added_tokens])
+def test_every_form_of_the_files_is_read_as_transformers_reads_it(directory, change):
+    """read_tokenizer(directory) = AutoTokenizer.from_pretrained(directory).
+
+    Special tokens can be named in two files, plainly or with flags, and be added to the vocabulary.
+    """
+    change(directory)
+    ours = read_tokenizer(directory)
+    theirs = AutoTokenizer.from_pretrained(directory, config=PreTrainedConfig(), local_files_only=True)
+    assert ours.encode(TEXT) == theirs.encode(TEXT)
+    assert ours.get_vocab() == theirs.get_vocab()
+    assert ours.special_tokens_map == theirs.special_tokens_map
+    assert ours.all_special_tokens == theirs.all_special_tokens
+    assert ours.model_max_length == theirs.model_max_length
 
 
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"])
 def test_code_of_a_checkpoint_does_not_run_even_if_stdin_says_yes(directory, file):
-    r""""\u0061uto_map" beside a Python file, "yes" on standard input  =>  CheckpointError, and no code ran.
+    r"""A key "\u0061uto_map" beside a Python file, "yes" on standard input  =>  CheckpointError, no code ran.
 
     transformers asks "Do you wish to run the custom code?" and reads the answer from standard input.
     """
@@ -84,13 +122,10 @@ def test_a_setting_does_not_lead_to_another_file(directory, file, setting):
 
     transformers opens the paths that these settings name, wherever they are.
     """
-    plain = load(directory).encode(TEXT)
+    plain = read_tokenizer(directory).encode(TEXT)
     other = str(other_tokenizer(directory / "elsewhere"))
-    config = json.loads((directory / "tokenizer_config.json").read_text())
-    config.pop("added_tokens_decoder", None)
-    (directory / "tokenizer_config.json").write_text(json.dumps(config))
     edit(directory / file, **{setting: [other] if setting.endswith("s") else other})
-    assert load(directory).encode(TEXT) == plain
+    assert read_tokenizer(directory).encode(TEXT) == plain
 
 
 def test_the_class_that_a_config_names_changes_nothing(directory):
@@ -98,35 +133,25 @@ def test_the_class_that_a_config_names_changes_nothing(directory):
 
     BertTokenizer would cut the same vocabulary by its own rules. Nobody would see it but in the pictures.
     """
-    plain = load(directory).encode(TEXT)
+    plain = read_tokenizer(directory).encode(TEXT)
     edit(directory / "tokenizer_config.json", tokenizer_class="BertTokenizer")
-    assert load(directory).encode(TEXT) == plain
+    assert read_tokenizer(directory).encode(TEXT) == plain
 
 
-class Library:
-    """What transformers would be given, recorded instead."""
+def test_other_files_are_not_looked_at(directory):
+    """read(directory + files that we do not know) = read(directory), at once.
 
-    @classmethod
-    def from_pretrained(cls, directory, **options):
-        cls.seen = {path.name for path in Path(directory).iterdir()}
-        cls.options = options
-        raise OSError(f"{directory}/tokenizer.json\nis not to its taste")
-
-
-def test_the_library_sees_three_files_and_asks_nothing(directory):
-    """files(library's directory) = the three files that we read; trust_remote_code = False.
-
-    transformers looks for a dozen files, and some of them lead to others. Left out, trust_remote_code
-    would mean: ask.
+    transformers looks for a dozen files, and some of them lead to others.
     """
-    for name in ("added_tokens.json", "chat_template.jinja", "tokenizer.model", "config.json", "evil.py"):
-        (directory / name).symlink_to("/dev/zero")
-    os.mkfifo(directory / "model.safetensors")
-    with pytest.raises(CheckpointError):
-        load_pretrained(Library, directory, "tokenizer.json")
-    assert Library.seen == {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
-    assert Library.options == {"local_files_only": True, "trust_remote_code": False}
-    load(directory)
+    plain = read_tokenizer(directory)
+    (directory / "added_tokens.json").write_text('{"circle": 1000}')
+    (directory / "chat_template.jinja").write_text("{{ 1 }}")
+    (directory / "config.json").write_text('{"auto_map": {"AutoConfig": "evil.Evil"}}')
+    (directory / "tokenizer.model").symlink_to("/dev/zero")
+    os.mkfifo(directory / "vocab.json")
+    tokenizer = read_tokenizer(directory)
+    assert tokenizer.get_vocab() == plain.get_vocab()
+    assert tokenizer.chat_template is None
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
@@ -138,18 +163,28 @@ def test_a_known_file_that_is_no_plain_file_is_refused(directory, name):
     (directory / name).unlink(missing_ok=True)
     os.mkfifo(directory / name)
     with pytest.raises(CheckpointError, match=rf"{name} is missing, or no plain file"):
-        load(directory)
+        read_tokenizer(directory)
 
 
-def test_an_error_names_the_users_directory(directory):
-    """message = directory and reason in one line, without the temporary directory.
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer.json", {"model": {"type": "none of them"}}),
+        ("tokenizer_config.json", {"padding_side": "up"}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"one": 1}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": 3}),
+        ("special_tokens_map.json", {"pad_token": {"text": "x"}}),
+        ("special_tokens_map.json", {"extra_special_tokens": 3}),
+    ],
+)
+def test_what_the_library_cannot_load_is_one_line(directory, file, settings):
+    """any exception of the library  =>  CheckpointError in one line, which names the directory.
 
-    The temporary directory is gone when the message is read.
+    transformers raises nearly anything, and its Rust part panics.
     """
-    with pytest.raises(CheckpointError) as error:
-        load_pretrained(Library, directory, "tokenizer.json")
-    reason = f"Library cannot be loaded: {directory}/tokenizer.json is not to its taste"
-    assert str(error.value) == f"{directory}: {reason}"
+    edit(directory / file, **settings)
+    with pytest.raises(CheckpointError, match=rf"^{directory} holds no tokenizer that can be loaded: ."):
+        read_tokenizer(directory)
 
 
 def test_no_vocabulary_is_named(tmp_path):
@@ -157,5 +192,5 @@ def test_no_vocabulary_is_named(tmp_path):
 
     A tokenizer.model alone would need other libraries, and other checks.
     """
-    with pytest.raises(CheckpointError, match=r"holds no tokenizer\.json"):
-        load(tmp_path)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is missing, or no plain file"):
+        read_tokenizer(tmp_path)

@@ -88,7 +88,7 @@ def test_other_files_in_the_folder_are_not_looked_at(directory, vae):
     integers gave a black picture, a FIFO was waited for, and /dev/zero filled the memory.
     """
     shard = "diffusion_pytorch_model-00001-of-00002.bin"
-    names = {key: shard for key in vae.state_dict()}
+    names = dict.fromkeys(vae.state_dict(), shard)
     index = {"metadata": {"total_size": 1}, "weight_map": names}
     (directory / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
     (directory / shard).write_bytes(pickle.dumps(Executed(directory / "executed")))
@@ -192,6 +192,20 @@ def test_a_wrong_setting_is_one_line_at_once(directory, field, value):
     assert WEIGHTS not in str(error.value)
 
 
+def test_a_network_of_too_many_levels_is_not_built(directory):
+    """levels > 8  =>  CheckpointError.
+
+    A list in a config can be a million entries long.
+    """
+    types = {
+        f"{way}_block_types": [f"{way.title()}{coder}Block2D"] * 9
+        for way, coder in (("down", "Encoder"), ("up", "Decoder"))
+    }
+    edit(directory, block_out_channels=[16] * 9, **types)
+    with pytest.raises(CheckpointError, match="block_out_channels"):
+        load_vae(directory)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("shift_factor", 0.1159), ("latents_mean", [0.1] * 4), ("latents_std", [2.0] * 4)]
 )
@@ -211,7 +225,7 @@ def test_an_unknown_setting_is_warned_of(directory, vae):
     A later version of diffusers may add settings. Most change nothing, and the user should know.
     """
     edit(directory, sparkle=3, _diffusers_version="99")
-    with pytest.warns(UserWarning, match="sparkle is not known"):
+    with pytest.warns(UserWarning, match="sparkle is not known here"):
         assert same_weights(load_vae(directory), vae)
 
 
@@ -289,9 +303,7 @@ def test_every_common_mode_is_read(vae, seed):
     _, picture = drawn(seed)
     grey = picture.convert("L")
     assert torch.equal(encode_picture(vae, grey, SIDE), encode_picture(vae, grey.convert("RGB"), SIDE))
-    assert torch.equal(
-        encode_picture(vae, picture.convert("RGBA"), SIDE), encode_picture(vae, picture, SIDE)
-    )
+    assert torch.equal(encode_picture(vae, picture.convert("RGBA"), SIDE), encode_picture(vae, picture, SIDE))
     clear, white = Image.new("RGBA", (9, 9), (255, 0, 0, 0)), Image.new("RGB", (9, 9), "white")
     assert torch.equal(encode_picture(vae, clear, SIDE), encode_picture(vae, white, SIDE))
 

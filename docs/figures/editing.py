@@ -1,0 +1,161 @@
+"""The figures of the chapter on editing: python docs/figures/editing.py [NAME ...]
+
+What takes long is measured once and kept in data/: delete a file there to measure it again (one to three minutes each,
+one thread).
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from matplotlib.figure import Figure
+from recipes import run_page
+from torch import Tensor
+
+from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
+from janus_minimal.pipeline import image_noise
+from janus_minimal.shapes.caption import Caption
+from janus_minimal.shapes.scene import COLOURS, SHAPES, UNSEEN, place
+from janus_minimal.shapes.score import detect, satisfies
+from janus_minimal.shapes.vae import encode_scenes
+
+SEED, NUMBER, STEPS = 11, 40, 15
+STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
+PAGE = "editing.md"
+
+
+def measured(name: str, measure: Callable[[], Any]) -> Any:
+    """Return the numbers of data/name.json. Measure them first if they are not there."""
+    path = DATA / f"{name}.json"
+    if not path.exists():
+        DATA.mkdir(exist_ok=True)
+        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def two_things(rng: np.random.Generator) -> Caption:
+    """Return a caption with a relation between two coloured things."""
+    kinds = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN]
+    first, second = (kinds[i] for i in rng.choice(len(kinds), 2, replace=False))
+    return Caption((first, second), relation=["left of", "right of"][rng.integers(2)])
+
+
+class Edits:
+    """Scenes, a caption for each, and another caption in which the second thing is another."""
+
+    def __init__(self, number: int = NUMBER) -> None:
+        self.pipe, rng = JanusFlowPipeline.from_pretrained("shapes"), np.random.default_rng(SEED)
+        self.before, self.after, scenes = [], [], []
+        while len(scenes) < number:
+            caption, other = two_things(rng), two_things(rng).kinds[1]
+            if len({caption.kinds[0][1], caption.kinds[1][1], other[1]}) < 3:
+                continue
+            self.before.append(caption)
+            self.after.append(Caption((caption.kinds[0], other), relation=caption.relation))
+            scenes.append(caption.draw(rng))
+        self.latent = encode_scenes(self.pipe.vae, scenes)
+        self.prompt = PromptPair.from_text([str(c) for c in self.after], self.pipe.tokenizer)
+        self.noise = image_noise(self.pipe.latent_shape, number, torch.Generator().manual_seed(SEED))
+        self.scenes = scenes
+
+    def share(self, z: Tensor, captions: list[Caption]) -> float:
+        """Return the share of pictures of which the caption is true."""
+        pictures = self.pipe.to_pictures(z)
+        return float(np.mean([satisfies(np.asarray(p), c) for p, c in zip(pictures, captions, strict=True)]))
+
+    def moved(self, z: Tensor) -> float:
+        """Return the mean change of the pictures, in levels of 0..255."""
+        a, b = (self.pipe.to_pictures(latent, "pt") for latent in (z, self.latent))
+        return 255 * (a - b).abs().mean().item()
+
+
+def measure_strength() -> dict[str, Any]:
+    """Change the second thing of a scene by image-to-image, at several strengths."""
+    edits, repaint, found = Edits(), run_page(PAGE)["repaint"], {}
+    for strength in STRENGTHS:
+        z = repaint(edits.pipe.model, edits.prompt, edits.latent, edits.noise, strength, STEPS)
+        found[f"{strength:g}"] = {
+            "new caption": edits.share(z, edits.after),
+            "old caption": edits.share(z, edits.before),
+            "change": edits.moved(z),
+        }
+    return {"pictures": NUMBER, "steps": STEPS, "strengths": found}
+
+
+def measure_fill() -> dict[str, Any]:
+    """Change the second thing of a scene by inpainting one half of it."""
+    edits, page = Edits(), run_page(PAGE)
+    mask = torch.zeros(NUMBER, 1, 12, 12)
+    for i, scene in enumerate(edits.scenes):
+        middle = (scene[0].x + scene[1].x) / 8  # in latents
+        columns = torch.arange(12) + 0.5
+        mask[i, 0] = (columns > middle) if scene[1].x > scene[0].x else (columns < middle)
+    z = page["fill"](edits.pipe.model, edits.prompt, edits.latent, edits.noise, mask, time_grid(STEPS))
+    kept = (mask == 0).expand_as(z)
+    pixels = torch.nn.functional.interpolate(1 - mask, scale_factor=4).expand(-1, 3, -1, -1)
+    a, b = (edits.pipe.to_pictures(latent, "pt") for latent in (z, edits.latent))
+    off = 255 * (a - b).abs()
+    inner = 1 - torch.nn.functional.max_pool2d(1 - pixels, 17, 1, 8)  # 8 pixels and more from the mask
+    return {
+        "pictures": NUMBER,
+        "steps": STEPS,
+        "new caption": edits.share(z, edits.after),
+        "kept exactly": bool(torch.equal(z[kept], edits.latent[kept])),
+        "change where kept": (off * pixels).sum().item() / pixels.sum().item(),
+        "most where kept": (off * pixels).max().item(),
+        "change 8 pixels away": (off * inner).sum().item() / inner.sum().item(),
+    }
+
+
+def measure_seeds() -> dict[str, Any]:
+    """Draw captions from mixtures of two noises, on the line and on the arc."""
+    edits, spherical = Edits(), run_page(PAGE)["spherical"]
+    other = image_noise(edits.pipe.latent_shape, NUMBER, torch.Generator().manual_seed(SEED + 1))
+    starts = {"ends": edits.noise, "line": 0.5 * edits.noise + 0.5 * other, "arc": spherical(edits.noise, other, 0.5)}
+    found: dict[str, Any] = {"pictures": NUMBER, "steps": STEPS}
+    for name, z in starts.items():
+        *_, last = denoise(edits.pipe.model, edits.prompt, z, time_grid(STEPS))
+        found[name] = {
+            "norm": z.flatten(1).norm(dim=1).mean().item(),
+            "score": edits.share(last.z_next, edits.after),
+            "spread": last.z_next.std().item(),
+        }
+    return found | {"real spread": edits.latent.std().item()}
+
+
+def measure_round_trip() -> dict[str, Any]:
+    """Encode and decode scenes, and find the noise of latents."""
+    edits, page = Edits(12), run_page(PAGE)
+    said = PromptPair.from_text([str(c) for c in edits.before], edits.pipe.tokenizer)
+    a, b = edits.pipe.to_pictures(edits.latent, "pt"), torch.stack([_pixels(s) for s in edits.scenes])
+    noise = page["noise_of"](edits.pipe.model, said, edits.latent, 40)
+    *_, last = denoise(edits.pipe.model, said, noise, time_grid(40), 1.0)
+    apart = (last.z_next - edits.latent).flatten(1).norm(dim=1) / edits.latent.flatten(1).norm(dim=1)
+    return {
+        "pictures": 12,
+        "steps": 40,
+        "decoded, mean change": 255 * (a - b).abs().mean().item(),
+        "decoded, most": 255 * (a - b).abs().max().item(),
+        "noise, mean": noise.mean().item(),
+        "noise, spread": noise.std().item(),
+        "latent again, apart": apart.mean().item(),
+    }
+
+
+def _pixels(scene: Any) -> Tensor:
+    from janus_minimal.shapes.vae import pictures
+
+    return (pictures([scene])[0].float() + 1) / 2
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        tasks = {"round-trip": measure_round_trip, "strength": measure_strength, "fill": measure_fill, "seeds": measure_seeds}
+        for name, measure in tasks.items():
+            print(name, measured(f"editing-{name}", measure), flush=True)
+    else:
+        main()

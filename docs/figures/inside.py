@@ -1,0 +1,147 @@
+"""The figures of the chapter that looks inside: python docs/figures/inside.py [NAME ...]
+
+What takes long is measured once and kept in data/: delete a file there to measure it again (one to three minutes each,
+one thread).
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from einops import rearrange, reduce
+from matplotlib.figure import Figure
+from recipes import run_page
+from torch import Tensor
+
+from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
+from janus_minimal.pipeline import image_noise
+from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.evaluate import fresh_captions
+from janus_minimal.shapes.render import coverage
+from janus_minimal.shapes.score import detect, satisfies
+
+SEED = 11  # of captions and noise
+PAIRS = 16  # captions of each of the two categories that name two coloured things
+STEPS = 15
+COVERED = 0.5  # a patch belongs to a thing that covers at least this part of it
+FAMOUS = "a red circle left of a blue square"
+PAGE = "inside.md"
+
+
+def measured(name: str, measure: Callable[[], Any]) -> Any:
+    """Return the numbers of data/name.json. Measure them first if they are not there."""
+    path = DATA / f"{name}.json"
+    if not path.exists():
+        DATA.mkdir(exist_ok=True)
+        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def patches_of(thing: Any) -> Tensor:
+    """Return which of the 36 patches, 8 x 8 pixels each, a thing covers by half or more."""
+    alpha = torch.from_numpy(coverage(thing.shape, thing.x, thing.y, thing.size))
+    return reduce(alpha, "(h p) (w q) -> (h w)", "mean", p=8, q=8) >= COVERED
+
+
+def measure_words() -> dict[str, Any]:
+    """Ask how the attention of a thing's patches is divided between its own colour word and the other's."""
+    watched = run_page(PAGE)["watched"]
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    kinds = [c for category in ("position", "colour attribution") for c in fresh_captions(category, 4 * PAIRS, SEED)]
+    named = [c for c in kinds if len({colour for colour, _ in c.kinds} - {None}) == 2][: 2 * PAIRS]
+    pair = PromptPair.from_text([str(c) for c in named], pipe.tokenizer)
+    z = image_noise(pipe.latent_shape, len(named), torch.Generator().manual_seed(SEED))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    scenes = [detect(np.asarray(picture)) for picture in pipe.to_pictures(last.z_next)]
+    known = [i for i, (c, s) in enumerate(zip(named, scenes, strict=True)) if c.holds(s)]
+    tokens = [pipe.tokenizer.convert_ids_to_tokens(row) for row in pair.rows.ids[: len(named)]]
+    times, own, other, found, totals, states = [], [], [], [], [], []
+    for t, inside in watched(pipe.model, pair, z, time_grid(STEPS)):
+        attention = inside.attention.mean(dim=2)[:, :, 1:]  # layers rows N seen
+        mine, its, right = [], [], []
+        for i in known:
+            for thing in scenes[i]:
+                patches, word = patches_of(thing), tokens[i].index(thing.colour)
+                (different,) = {colour for colour, _ in named[i].kinds} - {thing.colour}
+                rows = attention[:, i][:, patches].mean(dim=1)  # layers seen
+                mine.append(rows[:, word])
+                its.append(rows[:, tokens[i].index(different)])
+                most = attention[:, i, :, word].topk(int(patches.sum())).indices  # layers k
+                right.append(patches[most].float().mean(dim=1))
+        times.append(float(t))
+        found.append(torch.stack(right).mean(dim=0).tolist())
+        own.append(torch.stack(mine).mean(dim=0).tolist())
+        other.append(torch.stack(its).mean(dim=0).tolist())
+        length = pair.rows.ids.shape[1]
+        cond = attention[:, : len(named)].mean(dim=(1, 2))  # layers seen
+        totals.append(
+            {
+                "prompt": cond[:, :length].sum(dim=1).tolist(),
+                "time": cond[:, length].tolist(),
+                "image": cond[:, length + 1 :].sum(dim=1).tolist(),
+            }
+        )
+        hidden = inside.hidden[:, :, 1:]
+        change = (hidden[1:] - hidden[:-1]).norm(dim=-1) / hidden[:-1].norm(dim=-1)
+        c, u = hidden.chunk(2, dim=1)
+        states.append(
+            {
+                "change": change.mean(dim=(1, 2)).tolist(),
+                "norm": hidden.norm(dim=-1).mean(dim=(1, 2)).tolist(),
+                "apart": ((c - u).norm(dim=-1) / c.norm(dim=-1)).mean(dim=(1, 2)).tolist(),
+            }
+        )
+    return {
+        "captions": len(named),
+        "right": len(known),
+        "things": len(mine),
+        "steps": STEPS,
+        "times": times,
+        "own": own,
+        "other": other,
+        "found": found,
+        "patches": float(np.mean([int(patches_of(thing).sum()) for i in known for thing in scenes[i]])),
+        "totals": totals,
+        "states": states,
+    }
+
+
+def cuts(model: Any) -> dict[str, Callable]:
+    page = run_page(PAGE)
+    layers = {f"layer {i + 1}": lambda i=i: page["without_layer"](model, i) for i in range(len(model.llama.layers))}
+    return {
+        "nothing": nullcontext,
+        **layers,
+        "skip": lambda: page["without_skip"](model),
+        "time token": lambda: page["without_time_token"](model),
+    }
+
+
+CUT_EACH = 8
+
+
+def measure_cut(name: str) -> dict[str, Any]:
+    """Draw captions of every category with one part cut out."""
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    captions = [c for category in CATEGORIES for c in fresh_captions(category, CUT_EACH, SEED)]
+    pair = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer)
+    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    with cuts(pipe.model)[name]():
+        *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
+    hits = "".join(str(int(satisfies(np.asarray(picture), caption))) for picture, caption in pictures)
+    return {"captions": len(captions), "steps": STEPS, "hits": hits}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        measured("inside-words", measure_words)
+        for name in cuts(JanusFlowPipeline.from_pretrained("shapes").model):
+            print(name, measured(f"inside-without-{name.replace(' ', '-')}", lambda name=name: measure_cut(name)), flush=True)
+    else:
+        main()

@@ -1,0 +1,67 @@
+"""Draw what each bug of the museum does to a picture: docs/pictures/museum/ and docs/museum-pictures.json.
+
+python tests/tools/gallery.py        from the same noise as the right picture, each bug in a process of its own
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the folder `tests`, where `tools` is found
+
+import numpy as np
+import torch
+from PIL import Image
+from tools.tour import EXHIBITS, TESTS, in_fresh_processes
+
+DOCS = TESTS.parent / "docs"
+FOLDER = DOCS / "pictures" / "museum"
+CAPTION, STEPS, WEIGHT, IMAGES, SEED = "a red circle left of a blue square", 30, 2.0, 2, 0
+
+
+def draw(exhibit: str | None) -> np.ndarray | None:
+    """The final latents with this bug planted; None where nothing is drawn."""
+    if exhibit:
+        importlib.import_module(f"museum.exhibits.{exhibit}")
+    from janus_minimal import JanusFlowPipeline
+
+    torch.set_num_threads(1)
+    try:
+        pipe = JanusFlowPipeline.from_pretrained("shapes")
+        generators = [torch.Generator().manual_seed(SEED + i) for i in range(IMAGES)]
+        asked = {"num_images_per_prompt": IMAGES, "generator": generators, "progress": False}
+        latents = pipe(CAPTION, STEPS, WEIGHT, output_type="latent", **asked).images
+        pictures = pipe.to_pictures(latents)
+    except Exception:  # a bug may end in any error, and then there is no picture
+        return None
+    write(exhibit or "right", pictures)
+    return latents.numpy()
+
+
+def write(name: str, pictures: list[Image.Image]) -> None:
+    """Both pictures side by side, enlarged so that each of their pixels is a square."""
+    side = pictures[0].width
+    sheet = Image.new("RGB", (side * len(pictures), side))
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture, (index * side, 0))
+    enlarged = sheet.resize((3 * sheet.width, 3 * sheet.height), Image.Resampling.NEAREST)
+    enlarged.save(FOLDER / f"{name}.webp", lossless=True)
+
+
+def main() -> None:
+    """Draw the right pictures and those of every exhibit, and measure how far apart they are."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    right, *wrong = in_fresh_processes(draw, [None, *EXHIBITS])
+    apart = {name: None if z is None else distance(z, right) for name, z in zip(EXHIBITS, wrong, strict=True)}
+    record = {"caption": CAPTION, "steps": STEPS, "cfg_weight": WEIGHT, "seed": SEED, "exhibits": apart}
+    (DOCS / "museum-pictures.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def distance(z: np.ndarray, right: np.ndarray) -> float:
+    """|z - right| / |right|."""
+    return float(np.linalg.norm(z - right) / np.linalg.norm(right))
+
+
+if __name__ == "__main__":
+    main()

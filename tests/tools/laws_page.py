@@ -1,0 +1,87 @@
+"""The page of the laws: every test of tests/laws with its statement, its reason and its source."""
+
+import ast
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+LAWS = TESTS / "laws"
+ORDER = (
+    *("flow", "conversions", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "package"),
+    *("official_demo", "recipes", "weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
+    *("training", "album", "device", "compile", "figures", "bench"),
+)  # of the files; the others follow in alphabetical order
+UNTOLD = ("cli", "interrupted")  # whose docstrings are no laws of the system, but of the command line
+
+
+@dataclass(frozen=True)
+class Law:
+    """A test: what it is called, what it states, why that holds, and how it is checked."""
+
+    name: str
+    statement: str
+    why: str
+    source: str
+
+    @property
+    def sentence(self) -> str:
+        """The name, read as a sentence."""
+        words = self.name.removeprefix("test_").replace("_", " ")
+        return words[0].upper() + words[1:]
+
+
+def files() -> list[Path]:
+    """Every file of laws, the core first."""
+    names = {path.stem.removeprefix("test_"): path for path in sorted(LAWS.rglob("test_*.py"))}
+    known = [names.pop(name) for name in ORDER if name in names]
+    return [*known, *(path for name, path in names.items() if name not in UNTOLD)]
+
+
+def laws(path: Path) -> list[Law]:
+    """The laws of one file, in its order. Raises ValueError for a docstring that is not statement, blank, why."""
+    source = path.read_text(encoding="utf-8")
+    tests = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    return [_law(path, test, source) for test in tests if test.name.startswith("test_")]
+
+
+def _law(path: Path, test: ast.FunctionDef, source: str) -> Law:
+    statement, *why = (ast.get_docstring(test) or "").split("\n\n")
+    if len(why) != 1:
+        raise ValueError(f"{path.name}::{test.name}: expected a docstring of a statement, a blank line, and why")
+    first = min([test.lineno, *(decorator.lineno for decorator in test.decorator_list)])
+    text = "\n".join(source.splitlines()[first - 1 : test.end_lineno])
+    return Law(test.name, " ".join(statement.split()), " ".join(why[0].split()), text)
+
+
+def sentence(law: str) -> str:
+    """The name of a test, read as a sentence."""
+    return Law(law.split("::")[-1], "", "", "").sentence
+
+
+def names(path: Path) -> list[str]:
+    """The laws of a file as pytest names them."""
+    return [f"{path.relative_to(TESTS.parent)}::{law.name}" for law in laws(path)]
+
+
+def laws_page() -> str:
+    """All laws, file by file, each folded around its source."""
+    found = {path: laws(path) for path in files()}
+    number = sum(map(len, found.values()))
+    lines = ["---", "render_macros: false", "---", "", "# Laws: what must be true", ""]
+    lines += [f"A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many"]
+    lines += ["of them are checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead"]
+    lines += ["here; [the museum](museum.md) shows what happens when a law is broken.", ""]
+    lines += ['<p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ...">']
+    lines += ['</label> <output class="law-count"></output></p>', ""]
+    for path, held in found.items():
+        lines += [f"## {path.stem.removeprefix('test_').replace('_', ' ').capitalize()}", ""]
+        lines += [f"`{path.relative_to(TESTS.parent)}`", "", *map(_shown, held), ""]
+    return "\n".join(lines)
+
+
+def _shown(law: Law) -> str:
+    """A law as HTML: mathematics and code are shown as they are written."""
+    head = f"{html.escape(law.sentence)}<br><code>{html.escape(law.statement)}</code> {html.escape(law.why)}"
+    source = html.escape(law.source).replace("\n", "&#10;")
+    return f'<details class="law" id="{law.name}"><summary>{head}</summary><pre><code>{source}</code></pre></details>\n'

@@ -1,0 +1,143 @@
+"""The page of the museum: each bug with its story, its difference, its picture and the laws that catch it."""
+
+import ast
+import difflib
+import html
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.laws_page import files, names, sentence
+
+TESTS = Path(__file__).parent.parent
+PACKAGE = TESTS.parent / "janus_minimal"
+DOCS = TESTS.parent / "docs"
+ROOMS = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline")  # in this order, then the others
+SEEN = 0.002  # a relative difference of the final latent below which two pictures look the same
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A bug: where it is planted, what it changes, and the laws that fail."""
+
+    name: str
+    target: str  # "flow:guide"
+    title: str
+    story: str
+    bug: str
+    caught: list[str]
+
+    @property
+    def room(self) -> str:
+        """The module that it is planted in."""
+        return self.target.split(":")[0]
+
+
+def exhibits() -> list[Exhibit]:
+    """All exhibits, in the order of the modules."""
+    record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
+    found = [_exhibit(name, caught) for name, caught in record.items()]
+    rooms = [*ROOMS, *(exhibit.room for exhibit in found)]
+    return sorted(found, key=lambda exhibit: rooms.index(exhibit.room))
+
+
+def _exhibit(name: str, caught: list[str]) -> Exhibit:
+    source = (TESTS / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8")
+    title, story = (ast.get_docstring(ast.parse(source)) or "").split("\n\n", 1)
+    bug = source[source.index("@instead_of") :].rstrip()
+    return Exhibit(name, bug.split('"')[1], title.rstrip("."), " ".join(story.split()), bug, caught)
+
+
+def museum_page() -> str:
+    """The gallery, then the table exhibit x law."""
+    found, pictures = exhibits(), json.loads((DOCS / "museum-pictures.json").read_text(encoding="utf-8"))
+    lines = ["---", "render_macros: false", "---", "", "# Museum: what it looks like when it is wrong", ""]
+    lines += [f"Here are {len(found)} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in"]
+    lines += ["the package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption"]
+    lines += [f"*{pictures['caption']}*: the package as it is on the left, with the bug on the right. Below them stands how far"]
+    lines += ["the final latents are apart, relative to the right one. `python tests/tools/gallery.py` draws the pictures.", ""]
+    for index, exhibit in enumerate(found):
+        if not index or exhibit.room != found[index - 1].room:
+            lines += [f"## In `{exhibit.room}`", ""]
+        lines += _shown(exhibit, pictures["exhibits"][exhibit.name])
+    return "\n".join([*lines, *_table(found), ""])
+
+
+def _shown(exhibit: Exhibit, apart: float | None) -> list[str]:
+    """The story, both pictures, the difference in code, the laws."""
+    head = [f"### {exhibit.title} {{ #{exhibit.name} }}", "", f"`{exhibit.name}`: {_linked(exhibit.story)}", ""]
+    code = ["```diff", *difference(exhibit), "```", ""]
+    return [*head, *_pair(exhibit, apart), *code, f"Caught by {_few(exhibit.caught)}.", ""]
+
+
+def _pair(exhibit: Exhibit, apart: float | None) -> list[str]:
+    if apart is None:
+        return ["With this bug nothing is drawn: it is an error before the first step, or it changes something else.", ""]
+    if apart < SEEN:
+        told = f"The latents are {apart:.2%} apart: no difference can be seen."
+    else:
+        told = f"Left: as it should be. Right: with the bug. The latents are {apart:.0%} apart."
+    both = [("as it should be", "right"), (f"with the bug: {exhibit.title}", exhibit.name)]
+    images = "".join(f'<img src="pictures/museum/{file}.webp" alt="{html.escape(alt)}" loading="lazy">' for alt, file in both)
+    return [f'<figure class="pair">{images}<figcaption>{told}</figcaption></figure>', ""]
+
+
+def difference(exhibit: Exhibit) -> list[str]:
+    """What the bug changes, line by line, without annotations and docstrings; all of it, where the target is not ours."""
+    right, wrong = _plain(_original(exhibit)), _plain(exhibit.bug)
+    if right is None or wrong is None:
+        return [f"+ {line}" for line in exhibit.bug.splitlines()]
+    lines = difflib.ndiff(right.splitlines()[1:], wrong.splitlines()[1:])
+    return [f"  {wrong.splitlines()[0]}", *(line for line in lines if not line.startswith("?"))]
+
+
+def _original(exhibit: Exhibit) -> str | None:
+    """The source of what the exhibit replaces."""
+    module, path = exhibit.target.split(":")
+    source = (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    node: ast.AST = ast.parse(source)
+    for part in path.split("."):
+        node = next((child for child in getattr(node, "body", []) if getattr(child, "name", "") == part), None)
+    return ast.unparse(node) if node else None
+
+
+def _plain(source: str | None) -> str | None:
+    """A function without its decorators, annotations and docstring."""
+    tree = ast.parse(source or "")
+    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
+    if function is None:
+        return None
+    function.decorator_list, function.returns = [], None
+    for argument in [*function.args.args, *function.args.kwonlyargs]:
+        argument.annotation = None
+    if ast.get_docstring(function) and function.body[1:]:
+        function.body = function.body[1:]
+    return ast.unparse(function)
+
+
+def _few(caught: list[str]) -> str:
+    """The first laws of a list, linked, and how many more."""
+    told = "; ".join(f"[{sentence(law)}](laws.md#{law.split('::')[-1]})" for law in caught[:4])
+    return told + (f"; and {len(caught) - 4} more" if len(caught) > 4 else "")
+
+
+def _linked(text: str) -> str:
+    """Addresses as links, everything else as it is written."""
+    escaped = html.escape(text, quote=False)
+    return re.sub(r"https://[^\s,;)]*[^\s,;).:]", r"<a href='\g<0>'>\g<0></a>", escaped)
+
+
+def _table(found: list[Exhibit]) -> list[str]:
+    """A row for each law that catches anything, a column for each exhibit by its number."""
+    numbers = " | ".join(f"[{index}](#{exhibit.name})" for index, exhibit in enumerate(found, 1))
+    head = ["## Which law catches which bug", "", '<div class="marks" markdown>', ""]
+    head += [f"| law | {numbers} |", f"| --- |{' --- |' * len(found)}"]
+    caught = [law for path in files() for law in names(path) if any(law in exhibit.caught for exhibit in found)]
+    return [*head, *(_row(law, found) for law in caught), "", "</div>"]
+
+
+def _row(law: str, found: list[Exhibit]) -> str:
+    """A law, and a mark under each exhibit that it catches."""
+    marks = ["●" if law in exhibit.caught else "" for exhibit in found]
+    return f"| {sentence(law)} | {' | '.join(marks)} |"

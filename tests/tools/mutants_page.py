@@ -1,0 +1,45 @@
+"""The page of the mutants: how many small changes of the package the laws notice."""
+
+import json
+from pathlib import Path
+
+TOOLS = Path(__file__).parent
+RECORD = TOOLS.parent.parent / "docs" / "mutants.json"
+SURVIVORS: dict[str, str] = json.loads((TOOLS / "survivors.json").read_text(encoding="utf-8"))  # why each survives
+
+
+def mutants_page() -> str:
+    """How many small changes of the package the laws notice, and why the others change nothing."""
+    report = json.loads(RECORD.read_text(encoding="utf-8"))
+    total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
+    lines = ["---", "render_macros: false", "---", "", "# Mutants: would a law notice a small change?", ""]
+    lines += ["A test suite is worth what it notices. So a program changes one place of the package at a time and runs"]
+    lines += [f"the laws. It made {total} such mutants, and the laws noticed {noticed} of them ({noticed / total:.1%}).", ""]
+    lines += ["```bash", "pip install cosmic-ray && python tests/tools/mutants.py", "```", ""]
+    lines += ["[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a"]
+    lines += ["decorator is removed, and so on."]
+    lines += [
+        "Changes of annotations alone are left out.",
+        "",
+        "| module | mutants | noticed |",
+        "| --- | ---: | ---: |",
+    ]
+    lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
+    lines += ["", "## Mutants that no law notices", "", "Each was examined. None of them computes anything else."]
+    for name, found in report.items():
+        for survivor in found["survivors"]:
+            lines += ["", f'```diff title="janus_minimal/{name}.py"', _flush(survivor["change"]), "```", ""]
+            lines += [SURVIVORS[changed(survivor["change"])]]
+    return "\n".join([*lines, ""])
+
+
+def changed(change: str) -> str:
+    """The new line of a mutant."""
+    return next(line[1:].strip() for line in change.splitlines() if line.startswith("+"))
+
+
+def _flush(change: str) -> str:
+    """The lines of a change without the indentation that they share."""
+    lines = change.splitlines()
+    shared = min(len(line[1:]) - len(line[1:].lstrip()) for line in lines)
+    return "\n".join(line[0] + " " + line[1 + shared :] for line in lines)
