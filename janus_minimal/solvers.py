@@ -33,7 +33,7 @@ from torch import Tensor
 from janus_minimal.cache import PromptCache
 from janus_minimal.flow import euler_step, guide
 from janus_minimal.prompt import PromptPair
-from janus_minimal.sampling import Step
+from janus_minimal.sampling import Step, denoise
 
 Latent = Float32[Tensor, "B c H W"]
 Time = Float32[Tensor, ""]
@@ -131,7 +131,12 @@ def adams_bashforth(
         z = step.z_next
 
 
-SOLVERS = {"midpoint": midpoint, "heun": heun, "adams-bashforth": adams_bashforth}
+SOLVERS = {
+    "euler": denoise,
+    "midpoint": midpoint,
+    "heun": heun,
+    "adams-bashforth": adams_bashforth,
+}
 
 
 @torch.no_grad()

@@ -4,16 +4,14 @@ What takes long is measured once and kept in data/: delete a file there to measu
 one thread).
 """
 
-import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.figure import Figure
-from recipes import run_page
+from recipes import measured, run_page
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
@@ -26,15 +24,6 @@ from janus_minimal.shapes.vae import encode_scenes
 SEED, NUMBER, STEPS = 11, 40, 15
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
 PAGE = "editing.md"
-
-
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def two_things(rng: np.random.Generator) -> Caption:
@@ -111,20 +100,58 @@ def measure_fill() -> dict[str, Any]:
     }
 
 
-def measure_seeds() -> dict[str, Any]:
-    """Draw captions from mixtures of two noises, on the line and on the arc."""
+LENGTHS = (0.0, 0.25, 0.5, 0.71, 1.0, 1.41, 2.0)
+
+
+def measure_lengths() -> dict[str, Any]:
+    """Draw captions from noise that is too short or too long."""
+    edits, found = Edits(), {}
+    for length in LENGTHS:
+        *_, last = denoise(edits.pipe.model, edits.prompt, length * edits.noise, time_grid(STEPS))
+        found[f"{length:g}"] = {"score": edits.share(last.z_next, edits.after), "spread": last.z_next.std().item()}
+    return {"pictures": NUMBER, "steps": STEPS, "real spread": edits.latent.std().item(), "lengths": found}
+
+
+def measure_middle() -> dict[str, Any]:
+    """Draw captions from the middle between two noises, on the line and on the arc."""
     edits, spherical = Edits(), run_page(PAGE)["spherical"]
     other = image_noise(edits.pipe.latent_shape, NUMBER, torch.Generator().manual_seed(SEED + 1))
-    starts = {"ends": edits.noise, "line": 0.5 * edits.noise + 0.5 * other, "arc": spherical(edits.noise, other, 0.5)}
+    starts = {"end": edits.noise, "line": 0.5 * edits.noise + 0.5 * other, "arc": spherical(edits.noise, other, 0.5)}
     found: dict[str, Any] = {"pictures": NUMBER, "steps": STEPS}
     for name, z in starts.items():
         *_, last = denoise(edits.pipe.model, edits.prompt, z, time_grid(STEPS))
+        score = edits.share(last.z_next, edits.after)
+        found[name] = {"norm": z.flatten(1).norm(dim=1).mean().item(), "right": round(NUMBER * score)}
+    return found
+
+
+BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SWITCHES = (0.0, 0.1, 0.2, 0.3, 0.5)
+PAIRS, FEW = 16, 12  # pairs of captions, steps
+
+
+def measure_blend() -> dict[str, Any]:
+    """Mix the velocities of two captions, by a share and by a time at which the second takes over."""
+    pipe, blend, rng = JanusFlowPipeline.from_pretrained("shapes"), run_page(PAGE)["blend"], np.random.default_rng(SEED)
+    captions: tuple[list[Caption], list[Caption]] = ([], [])
+    while len(captions[0]) < PAIRS:
+        first, second = two_things(rng).kinds
+        if first[0] != second[0] and first[1] != second[1]:
+            captions[0].append(Caption((first,)))
+            captions[1].append(Caption((second,)))
+    pairs = [PromptPair.from_text([str(c) for c in side], pipe.tokenizer) for side in captions]
+    z = image_noise(pipe.latent_shape, PAIRS, torch.Generator().manual_seed(SEED))
+    ways: dict[str, Any] = {f"share {share:g}": share for share in BLENDS}
+    ways |= {f"switch {at:g}": lambda t, at=at: float(t >= at) for at in SWITCHES}
+    found: dict[str, Any] = {"pairs": PAIRS, "steps": FEW}
+    for name, share in ways.items():
+        pictures = [np.asarray(p) for p in pipe.to_pictures(blend(pipe.model, *pairs, z, time_grid(FEW), share))]
+        sides = ("first", "second")
         found[name] = {
-            "norm": z.flatten(1).norm(dim=1).mean().item(),
-            "score": edits.share(last.z_next, edits.after),
-            "spread": last.z_next.std().item(),
+            side: sum(satisfies(p, c) for p, c in zip(pictures, said, strict=True))
+            for side, said in zip(sides, captions, strict=True)
         }
-    return found | {"real spread": edits.latent.std().item()}
+    return found
 
 
 def measure_round_trip() -> dict[str, Any]:
@@ -152,10 +179,23 @@ def _pixels(scene: Any) -> Tensor:
     return (pictures([scene])[0].float() + 1) / 2
 
 
+TASKS = {
+    "round trip": measure_round_trip,
+    "strength": measure_strength,
+    "fill": measure_fill,
+    "middle": measure_middle,
+    "lengths": measure_lengths,
+    "blend": measure_blend,
+}
+
+
+def data(name: str) -> dict[str, Any]:
+    return measured("editing", name, TASKS[name])
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        tasks = {"round-trip": measure_round_trip, "strength": measure_strength, "fill": measure_fill, "seeds": measure_seeds}
-        for name, measure in tasks.items():
-            print(name, measured(f"editing-{name}", measure), flush=True)
+        for name in sys.argv[2:] or TASKS:
+            data(name)
     else:
         main()

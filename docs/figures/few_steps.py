@@ -4,7 +4,6 @@ What takes long is measured once and kept in data/: delete a file there to measu
 one thread).
 """
 
-import json
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.figure import Figure
+from recipes import measured, run_page
 from torch import Tensor, nn
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, euler_step, interpolate, time_grid
@@ -27,15 +27,6 @@ EACH = 8  # captions of each of the seven categories
 STEPS = (1, 2, 3, 4, 6, 8, 12, 20, 30)
 FINE = 40  # Euler steps by which straightness is measured
 FAMOUS = "a red circle left of a blue square"
-
-
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 class Sample:
@@ -163,11 +154,40 @@ def measure_moons() -> dict[str, Any]:
     return found
 
 
+def measure_reflow() -> dict[str, Any]:
+    """Run the page's reflow of the bundled model, and score it and the original with few steps."""
+    reflowed, sample = run_page("few-steps.md")["reflowed"].eval(), Sample()
+    found: dict[str, Any] = {"captions": len(sample.captions), "right": {}}
+    runs = {"original, w = 2": (sample.pipe.model, 2.0), "original, w = 1": (sample.pipe.model, 1.0)}
+    runs["reflowed, w = 1"] = (reflowed, 1.0)
+    for name, (model, weight) in runs.items():
+        found["right"][name] = {}
+        for steps in (1, 2, 4, 8):
+            *_, last = denoise(model, sample.pair, sample.z, time_grid(steps), weight)
+            found["right"][name][str(steps)] = sample.hits(last.z_next).count("1")
+    fine = list(denoise(reflowed, sample.pair, sample.z, time_grid(16), 1.0))
+    chord = (fine[-1].z_next - sample.z).flatten(1)
+    v = torch.stack([step.v.flatten(1) for step in fine])
+    found["straightness"] = ((chord - v).square().sum(2) / chord.square().sum(1)).mean().item()
+    return found
+
+
+TASKS = {
+    "moons": measure_moons,
+    "steps": measure_steps,
+    "straight 1": lambda: measure_straightness(1.0),
+    "straight 2": lambda: measure_straightness(2.0),
+    "reflow": measure_reflow,
+}
+
+
+def data(name: str) -> dict[str, Any]:
+    return measured("few-steps", name, TASKS[name])
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        print(measured("few-moons", measure_moons).keys(), flush=True)
-        print(measured("few-steps", measure_steps), flush=True)
-        for w in (1.0, 2.0):
-            print(measured(f"few-straight-{w:g}", lambda w=w: measure_straightness(w)), flush=True)
+        for name in sys.argv[2:] or TASKS:
+            data(name)
     else:
         main()

@@ -4,7 +4,6 @@ What takes long is measured once and kept in data/: delete a file there to measu
 one thread).
 """
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
 from einops import rearrange, reduce
 from matplotlib.figure import Figure
-from recipes import run_page
+from recipes import measured, run_page
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
@@ -31,15 +30,6 @@ STEPS = 15
 COVERED = 0.5  # a patch belongs to a thing that covers at least this part of it
 FAMOUS = "a red circle left of a blue square"
 PAGE = "inside.md"
-
-
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def patches_of(thing: Any) -> Tensor:
@@ -135,13 +125,20 @@ def measure_cut(name: str) -> dict[str, Any]:
         *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
     pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
     hits = "".join(str(int(satisfies(np.asarray(picture), caption))) for picture, caption in pictures)
-    return {"captions": len(captions), "steps": STEPS, "hits": hits}
+    return {"captions": len(hits), "right": hits.count("1"), "steps": STEPS, "hits": hits}
+
+
+CUTS = ("nothing", *(f"layer {i}" for i in range(1, 7)), "skip", "time token")
+
+
+def data(name: str) -> dict[str, Any]:
+    """Return the measured words, or what one cut does."""
+    return measured("inside", name, measure_words if name == "words" else lambda: measure_cut(name))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        measured("inside-words", measure_words)
-        for name in cuts(JanusFlowPipeline.from_pretrained("shapes").model):
-            print(name, measured(f"inside-without-{name.replace(' ', '-')}", lambda name=name: measure_cut(name)), flush=True)
+        for name in sys.argv[2:] or ("words", *CUTS):
+            data(name)
     else:
         main()

@@ -1,23 +1,32 @@
-"""What the figures of part 3 share: the code of a page, and numbers that are measured once."""
+"""What the figures of part 3 share: the code of a page, numbers that are measured once, pictures as text."""
 
+import base64
+import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 DOCS = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def run_page(name: str) -> dict[str, Any]:
+def run_page(name: str, changes: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run the Python blocks of docs/NAME in order, and return all names that they define.
 
-    So figures and laws use the code that the reader copies. Empty lines before a block keep the page's line numbers,
-    and a traceback points into the page.
+    So figures and laws use the code that the reader copies. `changes` replace parts of it, so that a law can train for
+    2 steps where the page trains for 60; each must occur. Empty lines before a block keep the page's line numbers, and
+    a traceback points into the page.
     """
     text, names = (DOCS / name).read_text(encoding="utf-8"), {"__name__": name}
+    for old, new in (changes or {}).items():
+        if old not in text:
+            raise ValueError(f"{name} does not hold {old!r}")
+        text = text.replace(old, new)
     for block in BLOCK.finditer(text):
         above = text[: block.start(1)].count("\n")
         exec(compile("\n" * above + block[1], DOCS / name, "exec"), names)
@@ -33,3 +42,15 @@ def measured(file: str, key: str, measure: Callable[[], Any]) -> Any:
         found[key] = measure()
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found[key]
+
+
+def to_text(picture: Image.Image) -> str:
+    """Return a picture as text that JSON can hold."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def from_text(text: str) -> Image.Image:
+    """Return the picture of such a text."""
+    return Image.open(io.BytesIO(base64.b64decode(text)))

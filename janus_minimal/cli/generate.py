@@ -14,6 +14,8 @@ from janus_minimal.cli.options import (
     CheckpointOption,
     DeviceOption,
     Dtype,
+    ShiftOption,
+    SolverOption,
     StepsOption,
     VaeOption,
     WeightOption,
@@ -38,6 +40,8 @@ def generate(
     vae: VaeOption = None,
     steps: StepsOption = STEPS,
     cfg_weight: WeightOption = CFG_WEIGHT,
+    solver: SolverOption = "euler",
+    shift: ShiftOption = 1.0,
     num_images: Annotated[int, typer.Option(help="The number of pictures on the sheet.")] = 4,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")] = 0,
     device: DeviceOption = None,
@@ -59,6 +63,7 @@ def generate(
     Several processes divide the prompts: `accelerate launch -m janus_minimal generate --prompts ...`.
     """
     settings = {"steps": steps, "cfg_weight": cfg_weight, "num_images": num_images, "seed": seed}
+    settings |= {"solver": solver, "shift": shift}
     load = partial(_load, checkpoint, vae, dtype, device)
     if (prompt is None) == (prompts is None):
         raise InputError("generate takes one prompt, or a file of them with --prompts: right would be one of the two")

@@ -9,6 +9,7 @@ STEPS = 30
 CFG_WEIGHT = 2.0
 PICTURE = Path("picture.png")
 
+Solver = Literal["euler", "midpoint", "heun", "adams-bashforth"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 CheckpointOption = Annotated[
@@ -22,8 +23,14 @@ DeviceOption = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."),
 ]
-StepsOption = Annotated[int, typer.Option(help="Euler steps from noise to picture.")]
+StepsOption = Annotated[int, typer.Option(help="Steps of the solver from noise to picture.")]
 WeightOption = Annotated[
     float,
     typer.Option(help="Classifier-free guidance: 0 ignores the prompt, 1 is no guidance, above 1 follows it more."),
+]
+SolverOption = Annotated[
+    Solver, typer.Option(help="midpoint and heun ask the network twice a step, the others once.")
+]
+ShiftOption = Annotated[
+    float, typer.Option(min=0.01, max=100.0, help="Of the time grid: above 1, more of the steps are taken early.")
 ]

@@ -6,7 +6,10 @@ from json import dumps
 from jaxtyping import Float32
 from torch import Generator, Tensor
 
+from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline
+from janus_minimal.runtime.checks import MOST_STEPS, whole_number
+from janus_minimal.solvers import SOLVERS
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,20 @@ class Request:
     cfg_weight: float = 2.0
     num_images: int = 4
     seed: int = 0
+    solver: str = "euler"
+    shift: float = 1.0
 
     def draw(
         self, pipe: JanusFlowPipeline, callback: Callback | None = None, progress: bool = True
     ) -> Float32[Tensor, "B c H W"]:
         """Run the pipeline and return the latents at t = 1, not yet decoded. Raises InputError."""
+        steps = whole_number("steps", self.steps, MOST_STEPS)
         seeds = range(self.seed, self.seed + self.num_images)
         return pipe(
             self.prompt,
-            self.steps,
-            self.cfg_weight,
+            cfg_weight=self.cfg_weight,
+            times=time_grid(steps, self.shift),
+            solver=SOLVERS[self.solver],
             num_images_per_prompt=self.num_images,
             generator=[Generator().manual_seed(seed) for seed in seeds],
             output_type="latent",

@@ -5,9 +5,10 @@ ones, and the pictures look merely bad. Here every key of the generation path is
 The understanding path's keys are known and skipped. Any other key, a missing key, a wrong shape or
 a number that is not finite is a CheckpointError that names the key.
 
-Why not accelerate's `load_checkpoint_in_model`: it accepts pickles, does not check for NaN, and has
-no notion of keys that may be skipped. The loader here reads a block of rows at a time, so that
-loading needs little more memory than the weights themselves take.
+Why not accelerate's `load_checkpoint_in_model`: with strict=True it refuses every official checkpoint,
+because of the understanding path's keys. With strict=False it accepts missing weights. In both cases
+it accepts NaN. The loader here reads a block of rows at a time, so that loading needs little more
+memory than the weights themselves take.
 """
 
 from collections.abc import Iterator, Mapping

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.solvers import SOLVERS
 
 
 @pytest.fixture
@@ -66,6 +69,32 @@ def test_generate_writes_the_film_strip(run):
     assert "picture-strip.png" in out
     with Image.open("picture-strip.png") as picture:
         assert picture.width > picture.height
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_solver_and_shift_reach_the_loop(run, pipe, solver):
+    """generate --solver NAME --shift S writes z_S of this solver on time_grid(steps, S).
+
+    An option that is read and not passed on would draw an ordinary picture without a word.
+    """
+    words = ("--steps", 3, "--solver", solver, "--shift", 2.5, "--num-images", 1, "--seed", 4, "--latent", "z.safetensors")
+    status, _, _ = run("generate", "a star", "--device", "cpu", *words)
+    prompt, z = PromptPair.from_text("a star", pipe.tokenizer), image_noise(pipe.latent_shape, 1, [torch.Generator().manual_seed(4)])
+    *_, last = SOLVERS[solver](pipe.model, prompt, z, time_grid(3, 2.5))
+    assert status == 0
+    torch.testing.assert_close(load_file("z.safetensors")["latents"], last.z_next)
+
+
+@pytest.mark.parametrize("wrong", [("--solver", "rk45"), ("--shift", "0"), ("--shift", "nan"), ("--shift", "-1")])
+def test_an_unknown_solver_or_shift_is_refused(run, wrong):
+    """--solver in SOLVERS, 0 < shift; else status 2, and nothing is written.
+
+    A typing error should not draw anything.
+    """
+    status, out, _ = run("generate", "a star", *wrong)
+    assert status == 2
+    assert out == ""
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_file_of_prompts_becomes_a_folder(run):

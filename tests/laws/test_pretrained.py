@@ -116,7 +116,7 @@ def test_code_of_a_checkpoint_does_not_run_even_if_stdin_says_yes(directory, fil
 
 
 @pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
-@pytest.mark.parametrize("setting", ["tokenizer_file", "vocab_file", "fast_tokenizer_files"])
+@pytest.mark.parametrize("setting", ["tokenizer_file", "vocab_file", "gguf_file", "fast_tokenizer_files"])
 def test_a_setting_does_not_lead_to_another_file(directory, file, setting):
     """encode(directory with a path in a setting) = encode(directory).
 
@@ -125,7 +125,9 @@ def test_a_setting_does_not_lead_to_another_file(directory, file, setting):
     plain = read_tokenizer(directory).encode(TEXT)
     other = str(other_tokenizer(directory / "elsewhere"))
     edit(directory / file, **{setting: [other] if setting.endswith("s") else other})
-    assert read_tokenizer(directory).encode(TEXT) == plain
+    tokenizer = read_tokenizer(directory)
+    assert tokenizer.encode(TEXT) == plain
+    assert setting not in tokenizer.init_kwargs
 
 
 def test_the_class_that_a_config_names_changes_nothing(directory):
