@@ -50,7 +50,8 @@ def measure_steps() -> dict[str, Any]:
     for steps in STEPS:
         *_, last = denoise(sample.pipe.model, sample.pair, sample.z, time_grid(steps))
         hits[str(steps)] = sample.hits(last.z_next)
-    return {"captions": len(sample.captions), "weight": 2.0, "hits": hits}
+    right = {steps: h.count("1") for steps, h in hits.items()}
+    return {"captions": len(sample.captions), "weight": 2.0, "right": right, "hits": hits}
 
 
 def measure_straightness(weight: float) -> dict[str, Any]:

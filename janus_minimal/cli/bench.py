@@ -15,15 +15,24 @@ Size = Literal["small", "middle", "released"]
 
 def bench(
     size: Annotated[
-        Size, typer.Option(help="The bundled model's size (small), the released model's, or one between them.")
+        Size,
+        typer.Option(
+            help="The bundled model's size (small), the released model's, or one between them."
+        ),
     ] = "small",
     images: Annotated[int, typer.Option(min=1, help="B, the images in a batch.")] = 1,
-    prompt_tokens: Annotated[int, typer.Option(min=1, max=4096, help="L, the tokens of the prompt.")] = 20,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=1, max=4096, help="L, the tokens of the prompt.")
+    ] = 20,
     rounds: Annotated[int, typer.Option(min=1, help="How many times everything is measured.")] = 10,
     device: DeviceOption = None,
     dtype: Annotated[Dtype, typer.Option(help="The weights' dtype.")] = "float32",
-    compiled: Annotated[bool, typer.Option("--compile", help="Also time our loop with torch.compile.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Also time our loop with torch.compile.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the report to this file.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw the report as a PNG.")] = None,
 ) -> None:
     """Time one step, its stages, and the work that the KV cache saves. The weights are random."""
@@ -37,7 +46,9 @@ def bench(
 
     where = pick_device(device)
     with tqdm(unit="run") as bar:
-        report = measure(size, images, prompt_tokens, rounds, getattr(torch, dtype), where, compiled, bar)
+        report = measure(
+            size, images, prompt_tokens, rounds, getattr(torch, dtype), where, compiled, bar
+        )
     typer.echo(report.to_table())
     if json_file:
         write_json(json_file, report.to_dict())

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 def evaluate(
     checkpoint: CheckpointOption = "shapes",
     vae: VaeOption = None,
-    captions: Annotated[int, typer.Option(min=1, help="The number of new captions in each category.")] = 100,
+    captions: Annotated[
+        int, typer.Option(min=1, help="The number of new captions in each category.")
+    ] = 100,
     steps: StepsOption = STEPS,
     cfg_weight: WeightOption = CFG_WEIGHT,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the captions and of the noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The seed of the captions and of the noise.")
+    ] = 0,
     device: DeviceOption = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report to this file.")
+    ] = None,
 ) -> None:
     """Score the small world's pictures against their captions, by category."""
     if json_file is not None:
@@ -46,7 +52,9 @@ def evaluate(
     typer.echo(f"overall {report.overall:.3f}: {json_file}")
 
 
-def _score(pipe: "JanusFlowPipeline", captions: int, steps: int, cfg_weight: float, seed: int) -> "Evaluation":
+def _score(
+    pipe: "JanusFlowPipeline", captions: int, steps: int, cfg_weight: float, seed: int
+) -> "Evaluation":
     from tqdm.auto import tqdm
 
     from janus_minimal.shapes.caption import CATEGORIES

@@ -35,7 +35,9 @@ Load = Callable[[], "JanusFlowPipeline"]
 
 
 def generate(
-    prompt: Annotated[str | None, typer.Argument(help='For example "a red circle left of a blue square".')] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help='For example "a red circle left of a blue square".')
+    ] = None,
     checkpoint: CheckpointOption = "shapes",
     vae: VaeOption = None,
     steps: StepsOption = STEPS,
@@ -43,19 +45,32 @@ def generate(
     solver: SolverOption = "euler",
     shift: ShiftOption = 1.0,
     num_images: Annotated[int, typer.Option(help="The number of pictures on the sheet.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")
+    ] = 0,
     device: DeviceOption = None,
-    dtype: Annotated[Dtype, typer.Option(help="The weights' dtype. Times and latents are always float32.")] = "float32",
+    dtype: Annotated[
+        Dtype, typer.Option(help="The weights' dtype. Times and latents are always float32.")
+    ] = "float32",
     out: Annotated[
-        Path | None, typer.Option(help="The PNG, or the folder of --prompts; left out: picture.png, or pictures.")
+        Path | None,
+        typer.Option(
+            help="The PNG, or the folder of --prompts; left out: picture.png, or pictures."
+        ),
     ] = None,
     strip: Annotated[
-        bool, typer.Option("--strip", help="Also write OUT-strip.png: the denoised predictions z + (1 - t) v.")
+        bool,
+        typer.Option(
+            "--strip", help="Also write OUT-strip.png: the denoised predictions z + (1 - t) v."
+        ),
     ] = False,
     latent: Annotated[
-        Path | None, typer.Option(help="Write the latents to this file, and no picture. See decode.")
+        Path | None,
+        typer.Option(help="Write the latents to this file, and no picture. See decode."),
     ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="A file of prompts, one a line, instead of one prompt.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A file of prompts, one a line, instead of one prompt.")
+    ] = None,
 ) -> None:
     """Make pictures of a prompt and write them as one PNG; for a file of prompts, write a folder of PNGs.
 
@@ -66,28 +81,41 @@ def generate(
     settings |= {"solver": solver, "shift": shift}
     load = partial(_load, checkpoint, vae, dtype, device)
     if (prompt is None) == (prompts is None):
-        raise InputError("generate takes one prompt, or a file of them with --prompts: right would be one of the two")
+        raise InputError(
+            "generate takes one prompt, or a file of them with --prompts: right would be one of the two"
+        )
     if prompts is None:
         _generate_sheet(load, {"prompt": prompt, **settings}, out or PICTURE, strip, latent)
     elif strip or latent:
-        raise InputError("--prompts writes only sheets of pictures: right would be no --strip and no --latent")
+        raise InputError(
+            "--prompts writes only sheets of pictures: right would be no --strip and no --latent"
+        )
     else:
         _generate_album(load, device, prompts, settings, out or Path("pictures"))
 
 
-def _load(checkpoint: str, vae: str | None, dtype: Dtype, device: str | None) -> "JanusFlowPipeline":
+def _load(
+    checkpoint: str, vae: str | None, dtype: Dtype, device: str | None
+) -> "JanusFlowPipeline":
     import torch
 
     from janus_minimal.pipeline import JanusFlowPipeline
 
-    pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, getattr(torch, dtype), pick_device(device))
+    pipe = JanusFlowPipeline.from_pretrained(
+        checkpoint, vae, getattr(torch, dtype), pick_device(device)
+    )
     parameters = sum(parameter.numel() for parameter in pipe.model.parameters())
     if pipe.model.device.type == "cpu" and parameters > LARGE:
-        typer.echo(f"no GPU: with {parameters:,} parameters a step takes seconds, all steps take minutes", err=True)
+        typer.echo(
+            f"no GPU: with {parameters:,} parameters a step takes seconds, all steps take minutes",
+            err=True,
+        )
     return pipe
 
 
-def _generate_sheet(load: Load, request: dict[str, Any], out: Path, strip: bool, latent: Path | None) -> None:
+def _generate_sheet(
+    load: Load, request: dict[str, Any], out: Path, strip: bool, latent: Path | None
+) -> None:
     check_writable(latent or out)
     from janus_minimal.figures.film import Film
     from janus_minimal.jobs.request import Request
@@ -112,11 +140,15 @@ def _write_latents(path: Path, latents: Any, prompt: str) -> None:
 def _write_strip(path: Path, pipe: "JanusFlowPipeline", film: "Film", prompt: str) -> None:
     from janus_minimal.figures.plots import film_strip
 
-    write_figure(path, film_strip(*film.develop(pipe), f'"{prompt}": the denoised prediction z + (1 - t) v'))
+    write_figure(
+        path, film_strip(*film.develop(pipe), f'"{prompt}": the denoised prediction z + (1 - t) v')
+    )
     typer.echo(f"the denoised predictions, step by step: {path}")
 
 
-def _generate_album(load: Load, device: str | None, prompts: Path, settings: dict[str, Any], folder: Path) -> None:
+def _generate_album(
+    load: Load, device: str | None, prompts: Path, settings: dict[str, Any], folder: Path
+) -> None:
     from accelerate import PartialState
 
     from janus_minimal.jobs.album import make_album, read_prompts

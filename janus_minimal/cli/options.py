@@ -14,23 +14,35 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 CheckpointOption = Annotated[
     str,
-    typer.Option(help='"shapes" (comes with the package), a directory in the official layout, or a hub repository.'),
+    typer.Option(
+        help='"shapes" (comes with the package), a directory in the official layout, or a hub repository.'
+    ),
 ]
 VaeOption = Annotated[
-    str | None, typer.Option(help="The VAE's directory or hub repository; left out: the folder vae of the checkpoint.")
+    str | None,
+    typer.Option(
+        help="The VAE's directory or hub repository; left out: the folder vae of the checkpoint."
+    ),
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option(help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."),
+    typer.Option(
+        help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."
+    ),
 ]
 StepsOption = Annotated[int, typer.Option(help="Steps of the solver from noise to picture.")]
 WeightOption = Annotated[
     float,
-    typer.Option(help="Classifier-free guidance: 0 ignores the prompt, 1 is no guidance, above 1 follows it more."),
+    typer.Option(
+        help="Classifier-free guidance: 0 ignores the prompt, 1 is no guidance, above 1 follows it more."
+    ),
 ]
 SolverOption = Annotated[
     Solver, typer.Option(help="midpoint and heun ask the network twice a step, the others once.")
 ]
 ShiftOption = Annotated[
-    float, typer.Option(min=0.01, max=100.0, help="Of the time grid: above 1, more of the steps are taken early.")
+    float,
+    typer.Option(
+        min=0.01, max=100.0, help="Of the time grid: above 1, more of the steps are taken early."
+    ),
 ]

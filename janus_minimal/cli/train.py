@@ -14,15 +14,24 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="The directory of the run. An interrupted run continues there.")],
+    out: Annotated[
+        Path, typer.Option(help="The directory of the run. An interrupted run continues there.")
+    ],
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the flow.")] = None,
     vae_steps: Annotated[int | None, typer.Option(min=1, help="Training steps of the VAE.")] = None,
-    examples: Annotated[int | None, typer.Option(min=1, help="The number of scenes that the flow learns from.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="The number of scenes in one step.")] = None,
-    save_every: Annotated[int | None, typer.Option(min=1, help="Steps between two checkpoints.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="The number of scenes that the flow learns from.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="The number of scenes in one step.")
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between two checkpoints.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The seed of the whole run.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu: do not use the accelerator of this machine, if there is one.")
+        str | None,
+        typer.Option(help="cpu: do not use the accelerator of this machine, if there is one."),
     ] = None,
 ) -> None:
     """Train the small model, VAE and flow, from random weights.

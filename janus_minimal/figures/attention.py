@@ -45,7 +45,9 @@ class Inside:
 
 
 @torch.no_grad()
-def look_inside(model: JanusFlow, z: Float[Tensor, "B c H W"], t: float | Tensor, prompt: PromptPair) -> Inside:
+def look_inside(
+    model: JanusFlow, z: Float[Tensor, "B c H W"], t: float | Tensor, prompt: PromptPair
+) -> Inside:
     """Evaluate the velocity once, and record attention and hidden states.
 
     The prompt's part is prefilled first, so all that is recorded belongs to the n new tokens. The model is left as it

@@ -23,7 +23,9 @@ class Film:
     times: list[float] = field(default_factory=list)
     denoised: list[Float[Tensor, "B c H W"]] = field(default_factory=list)
 
-    def __call__(self, pipe: JanusFlowPipeline, index: int, t: float, told: dict[str, Any]) -> dict[str, Any]:
+    def __call__(
+        self, pipe: JanusFlowPipeline, index: int, t: float, told: dict[str, Any]
+    ) -> dict[str, Any]:
         """Keep this step and change nothing."""
         self.times.append(t)
         self.denoised.append(told["denoised"])

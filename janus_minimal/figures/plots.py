@@ -19,7 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
-CYCLE = cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY]) + cycler(linestyle=["-", "--", "-.", ":", "-"])
+CYCLE = cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY]) + cycler(
+    linestyle=["-", "--", "-.", ":", "-"]
+)
 LABEL = 16  # characters of a label before the line breaks
 
 Array = Tensor | np.ndarray
@@ -55,7 +57,10 @@ def film_strip(times: Numbers, rows: Sequence[Sequence[Image.Image]], title: str
 
 
 def latent_grid(
-    columns: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Shaped[Array, "4 H W"]]], title: str
+    columns: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[Shaped[Array, "4 H W"]]],
+    title: str,
 ) -> Figure:
     """Show latents in named rows under named columns: the four channels of each, two by two, on one scale."""
     figure = Figure(figsize=(1.15 * len(columns) + 1, 1.15 * len(rows) + 0.6), layout="constrained")
@@ -68,7 +73,9 @@ def latent_grid(
     return _labelled(figure, axes, columns, names, title)
 
 
-def _labelled(figure: Figure, axes: np.ndarray, columns: Sequence[str], names: Sequence[str], title: str) -> Figure:
+def _labelled(
+    figure: Figure, axes: np.ndarray, columns: Sequence[str], names: Sequence[str], title: str
+) -> Figure:
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -81,7 +88,11 @@ def _labelled(figure: Figure, axes: np.ndarray, columns: Sequence[str], names: S
 
 
 def heatmap(
-    matrix: Shaped[Array, "rows columns"], title: str, xlabel: str, ylabel: str, names: Sequence[str] = ()
+    matrix: Shaped[Array, "rows columns"],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Show a matrix as colours, with a colour scale. `names` label the columns."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
@@ -94,7 +105,14 @@ def heatmap(
     return figure
 
 
-def curves(x: Numbers, lines: Mapping[str, Numbers], title: str, xlabel: str, ylabel: str, log: bool = False) -> Figure:
+def curves(
+    x: Numbers,
+    lines: Mapping[str, Numbers],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    log: bool = False,
+) -> Figure:
     """Draw named curves over one axis. `log` makes both axes logarithmic."""
     figure, ax = _chart(title, xlabel, ylabel)
     for name, y in lines.items():
@@ -153,10 +171,20 @@ def bars(rows: Mapping[str, Mapping[str, float | Tensor]], title: str, xlabel: s
     """Draw a bar for each named row, made of its parts. Where a row has several parts, each has a colour and a name."""
     figure, ax = _chart(title, xlabel, "")
     for row, parts in rows.items():
-        left, colours = 0.0, [BLUE, ORANGE, GREEN, PINK, SKY, "black"] if len(parts) > 1 else ["silver"]
+        left, colours = (
+            0.0,
+            [BLUE, ORANGE, GREEN, PINK, SKY, "black"] if len(parts) > 1 else ["silver"],
+        )
         for (name, part), colour in zip(parts.items(), colours, strict=False):
             length = float(_array(part))
-            ax.barh(row, length, left=left, color=colour, label=name if len(parts) > 1 else None, zorder=2)
+            ax.barh(
+                row,
+                length,
+                left=left,
+                color=colour,
+                label=name if len(parts) > 1 else None,
+                zorder=2,
+            )
             left += length
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")

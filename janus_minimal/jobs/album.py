@@ -30,15 +30,21 @@ def read_prompts(file: Path) -> list[str]:
     Raises InputError if the file cannot be read as UTF-8 text, or if it has no prompt.
     """
     try:
-        prompts = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        prompts = [
+            line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}; right would be a text file, a prompt on each line") from None
+        raise InputError(
+            f"{file} cannot be read: {error}; right would be a text file, a prompt on each line"
+        ) from None
     if not prompts:
         raise InputError(f"{file} holds no prompt: right would be one on each line")
     return prompts
 
 
-def make_album(pipe: JanusFlowPipeline, prompts: Sequence[str], like: Request, directory: Path) -> list[Path]:
+def make_album(
+    pipe: JanusFlowPipeline, prompts: Sequence[str], like: Request, directory: Path
+) -> list[Path]:
     """Write the sheet of each prompt that is not in the directory yet. Return all paths, in the prompts' order.
 
     The sheet of prompt 0 is 00000.png, the next one 00001.png. All sheets have the settings of `like`; its own prompt
@@ -77,7 +83,9 @@ def already_made(path: Path, request: Request) -> bool:
     except (OSError, UnidentifiedImageError):
         asked = None
     if asked != str(request):
-        raise InputError(f"{path} was made for another request ({asked}): right would be another --out")
+        raise InputError(
+            f"{path} was made for another request ({asked}): right would be another --out"
+        )
     return True
 
 

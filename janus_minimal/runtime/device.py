@@ -30,7 +30,9 @@ def pick_device(name: str | None = None) -> "torch.device":
         number = torch.zeros(1, device=name)
         number.item()
     except (RuntimeError, AssertionError, ImportError):  # PyTorch's refusal depends on the device
-        raise InputError(f'there is no device "{name}" here; right would be one of: {", ".join(devices())}') from None
+        raise InputError(
+            f'there is no device "{name}" here; right would be one of: {", ".join(devices())}'
+        ) from None
     return number.device
 
 
@@ -41,7 +43,10 @@ def devices() -> list[str]:
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is None:
         return ["cpu"]
-    return ["cpu", *(f"{accelerator.type}:{index}" for index in range(torch.accelerator.device_count()))]
+    return [
+        "cpu",
+        *(f"{accelerator.type}:{index}" for index in range(torch.accelerator.device_count())),
+    ]
 
 
 def device_name(device: "torch.device") -> str:

@@ -20,16 +20,46 @@ from itertools import permutations
 import numpy as np
 
 from janus_minimal.errors import PromptError
-from janus_minimal.shapes.scene import COLOURS, RELATIONS, SEEN, SHAPES, UNSEEN, Scene, Thing, place, related
+from janus_minimal.shapes.scene import (
+    COLOURS,
+    RELATIONS,
+    SEEN,
+    SHAPES,
+    UNSEEN,
+    Scene,
+    Thing,
+    place,
+    related,
+)
 
-SEEN_CATEGORIES = ("single object", "two objects", "counting", "colours", "position", "colour attribution")
+SEEN_CATEGORIES = (
+    "single object",
+    "two objects",
+    "counting",
+    "colours",
+    "position",
+    "colour attribution",
+)
 CATEGORIES = (*SEEN_CATEGORIES, "unseen pairs")
 COUNTS = {"two": 2, "three": 3, "four": 4}
 PLURALS = {shape: shape + ("es" if shape.endswith("s") else "s") for shape in SHAPES}
 NOUNS = {word: shape for shape in SHAPES for word in (shape, PLURALS[shape])}
-PHRASE = re.compile(rf"(an?|{'|'.join(COUNTS)}) ((?P<colour>{'|'.join(COLOURS)}) )?(?P<noun>{'|'.join(NOUNS)})")
+PHRASE = re.compile(
+    rf"(an?|{'|'.join(COUNTS)}) ((?P<colour>{'|'.join(COLOURS)}) )?(?P<noun>{'|'.join(NOUNS)})"
+)
 WORDS = tuple(
-    dict.fromkeys(["a", "an", "and", *" ".join(RELATIONS).split(), *COUNTS, *COLOURS, *SHAPES, *PLURALS.values()])
+    dict.fromkeys(
+        [
+            "a",
+            "an",
+            "and",
+            *" ".join(RELATIONS).split(),
+            *COUNTS,
+            *COLOURS,
+            *SHAPES,
+            *PLURALS.values(),
+        ]
+    )
 )
 
 Kind = tuple[str | None, str]  # a colour, or None where the caption names none, and a shape
@@ -62,9 +92,13 @@ class Caption:
         if all(phrases) and len(phrases) <= 2:
             kinds = tuple((phrase["colour"], NOUNS[phrase["noun"]]) for phrase in phrases if phrase)
             caption = cls(kinds, COUNTS.get(text.split()[0], 1), relation)
-            if str(caption) == text:  # the pattern alone also accepts "a orange circle" and "two circle"
+            if (
+                str(caption) == text
+            ):  # the pattern alone also accepts "a orange circle" and "two circle"
                 return caption
-        raise PromptError(f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")')
+        raise PromptError(
+            f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")'
+        )
 
     def holds(self, scene: Scene) -> bool:
         """Return whether the scene shows exactly what the caption says.
@@ -73,7 +107,9 @@ class Caption:
         names no colour accepts any. Things have no order, so every assignment is tried.
         """
         wanted = self.kinds * self.count
-        return len(scene) == len(wanted) and any(self._fits(wanted, order) for order in permutations(scene))
+        return len(scene) == len(wanted) and any(
+            self._fits(wanted, order) for order in permutations(scene)
+        )
 
     def _fits(self, wanted: tuple[Kind, ...], things: tuple[Thing, ...]) -> bool:
         """Return whether thing i is of kind i, for every i, and the relation holds from first to second."""
@@ -85,7 +121,9 @@ class Caption:
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """Return a random scene of which the caption is true, by a margin. Open colours are drawn too."""
-        kinds = [(colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count]
+        kinds = [
+            (colour or _colour_for(shape, rng), shape) for colour, shape in self.kinds * self.count
+        ]
         return place(kinds, rng, self._reads_well)
 
     def _reads_well(self, scene: Scene) -> bool:

@@ -44,14 +44,21 @@ class Evaluation:
         head = f"{self.captions} captions each, {self.steps} steps, guidance {self.cfg_weight:g}, seed {self.seed}"
         rows = [*self.scores.items(), ("**overall**", self.overall)]
         width = max(len(head), *(len(name) for name, _ in rows))
-        lines = [(head, "score"), ("-" * width, "----:"), *((name, f"{score:5.3f}") for name, score in rows)]
+        lines = [
+            (head, "score"),
+            ("-" * width, "----:"),
+            *((name, f"{score:5.3f}") for name, score in rows),
+        ]
         return "\n".join(f"| {left:<{width}} | {right} |" for left, right in lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as it is written to JSON."""
         return {
             "overall": self.overall,
-            "categories": {name: {"score": score, "captions": self.captions} for name, score in self.scores.items()},
+            "categories": {
+                name: {"score": score, "captions": self.captions}
+                for name, score in self.scores.items()
+            },
             "seed": self.seed,
             "steps": self.steps,
             "cfg_weight": self.cfg_weight,

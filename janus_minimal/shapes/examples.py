@@ -53,4 +53,7 @@ def encode_examples(vae: AutoencoderKL, number: int, seed: int) -> Float32[Tenso
 def tokenize_examples(tokenizer: PreTrainedTokenizerBase, number: int, seed: int) -> list[Tensor]:
     """Return the token ids of the first `number` captions in the chat template."""
     captions = [str(draw_example(i, seed)[0]) for i in range(number)]
-    return [torch.tensor(ids) for ids in tokenizer([TEMPLATE.format(prompt=text) for text in captions]).input_ids]
+    return [
+        torch.tensor(ids)
+        for ids in tokenizer([TEMPLATE.format(prompt=text) for text in captions]).input_ids
+    ]

@@ -8,7 +8,10 @@ from janus_minimal.shapes.scene import SIDE
 from janus_minimal.training.recipe import Recipe
 
 FLOW_RECIPE = Recipe(steps=24_000, batch_size=32, learning_rate=2e-3, warmup=200, save_every=500)
-CHANNELS, WIDTH = 96, 192  # of the U-ViT and of the language model; the released model has 768 and 2048
+CHANNELS, WIDTH = (
+    96,
+    192,
+)  # of the U-ViT and of the language model; the released model has 768 and 2048
 
 
 def build_flow(vocab_size: int) -> JanusFlow:

@@ -28,7 +28,10 @@ def coverage(shape: str, x: float, y: float, size: float) -> Float[np.ndarray, "
     """Return the fraction of each pixel that the shape covers, in 0..1."""
     canvas = Image.new("L", (SIDE * OVERSAMPLING, SIDE * OVERSAMPLING))
     # Pillow's coordinates have their origin in the centre of the first pixel, ours in its corner.
-    points = [((x + size * u) * OVERSAMPLING - 0.5, (y + size * v) * OVERSAMPLING - 0.5) for u, v in OUTLINES[shape]]
+    points = [
+        ((x + size * u) * OVERSAMPLING - 0.5, (y + size * v) * OVERSAMPLING - 0.5)
+        for u, v in OUTLINES[shape]
+    ]
     ImageDraw.Draw(canvas).polygon(points, fill=255)
     return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float64) / 255
 

@@ -39,7 +39,9 @@ from janus_minimal.training.flow import train_flow
 from janus_minimal.training.recipe import Recipe
 
 EXAMPLES = 60_000  # scenes that the flow learns from
-SHIPPED = torch.float16  # the dtype of the checkpoint: half the bytes, and loading casts to any dtype
+SHIPPED = (
+    torch.float16
+)  # the dtype of the checkpoint: half the bytes, and loading casts to any dtype
 
 
 def train_all(
@@ -93,12 +95,18 @@ def _encoded_examples(
     accelerator.wait_for_everyone()
     latents = load_file(path)["latents"]
     if len(latents) != examples:
-        raise InputError(f"{path} holds {len(latents)} examples, not {examples}: go on with those, or train elsewhere")
+        raise InputError(
+            f"{path} holds {len(latents)} examples, not {examples}: go on with those, or train elsewhere"
+        )
     return latents
 
 
 def _train_flow(
-    out: Path, accelerator: Accelerator, vae: AutoencoderKL, latents: Float32[Tensor, "n c H W"], recipe: Recipe
+    out: Path,
+    accelerator: Accelerator,
+    vae: AutoencoderKL,
+    latents: Float32[Tensor, "n c H W"],
+    recipe: Recipe,
 ) -> None:
     """Train the flow on these latents, and write the checkpoint at each save."""
     tokenizer = build_tokenizer()
@@ -131,7 +139,9 @@ def _samples(pipe: JanusFlowPipeline) -> Image.Image:
 
     Captions and noise are the same at every save, so that saves can be compared.
     """
-    captions = [str(caption) for category in CATEGORIES for caption in fresh_captions(category, 4, seed=1)]
+    captions = [
+        str(caption) for category in CATEGORIES for caption in fresh_captions(category, 4, seed=1)
+    ]
     generator = torch.Generator().manual_seed(0)
     return contact_sheet(pipe(captions, generator=generator, progress=False).images, columns=4)
 

@@ -24,7 +24,12 @@ UNSEEN = frozenset({("green", "star"), ("orange", "square"), ("purple", "triangl
 SEEN = tuple((c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN)
 # The least and the greatest size, by the number of things: the fewer they are, the larger.
 SIZES = {1: (14.0, 19.0), 2: (10.5, 14.0), 3: (9.0, 11.0), 4: (8.0, 9.5)}
-RELATIONS: dict[str, tuple[int, int]] = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
+RELATIONS: dict[str, tuple[int, int]] = {
+    "left of": (-1, 0),
+    "right of": (1, 0),
+    "above": (0, -1),
+    "below": (0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ def related(a: Thing, b: Thing, relation: str, clearly: float = 1.0) -> bool:
 
 
 def place(
-    kinds: list[tuple[str, str]], rng: np.random.Generator, accept: Callable[[Scene], bool] = lambda scene: True
+    kinds: list[tuple[str, str]],
+    rng: np.random.Generator,
+    accept: Callable[[Scene], bool] = lambda scene: True,
 ) -> Scene:
     """Draw sizes and places for things of the given (colour, shape) kinds.
 
@@ -72,14 +79,18 @@ def _scatter(kinds: list[tuple[str, str]], rng: np.random.Generator) -> Scene | 
     scene: Scene = ()
     for kind in kinds:
         tries = (_draw_thing(kind, SIZES[len(kinds)], rng) for _ in range(20))
-        thing = next((thing for thing in tries if all(_apart(thing, other) for other in scene)), None)
+        thing = next(
+            (thing for thing in tries if all(_apart(thing, other) for other in scene)), None
+        )
         if thing is None:
             return None
         scene += (thing,)
     return scene
 
 
-def _draw_thing(kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator) -> Thing:
+def _draw_thing(
+    kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator
+) -> Thing:
     """Draw a size and a place inside the border for one thing."""
     size = rng.uniform(*sizes)
     margin = GAP + REACH[kind[1]] * size

@@ -24,7 +24,9 @@ from janus_minimal.shapes.scene import SHAPES, Scene, Thing
 
 INK = 45.0  # a pixel differs from the background if it is this far from it in RGB (the palette: 140 and more)
 SPECK = 8  # pixels: smaller components are noise, the smallest thing has 64
-OFF_COLOUR = 70.0  # distance in RGB from the nearest palette colour; beyond it the colour is unknown
+OFF_COLOUR = (
+    70.0  # distance in RGB from the nearest palette colour; beyond it the colour is unknown
+)
 POOR_MATCH = 0.8  # intersection over union with the best outline; below it the shape is unknown
 UNKNOWN = "unknown"  # a colour or a shape that no caption names
 EIGHT_NEIGHBOURS = np.ones((3, 3))  # pixels that touch at a corner are connected too
@@ -43,14 +45,18 @@ def satisfies(picture: UInt8[np.ndarray, "side side 3"], caption: Caption) -> bo
     return caption.holds(detect(picture))
 
 
-def _measure(picture: UInt8[np.ndarray, "side side 3"], component: Bool[np.ndarray, "side side"]) -> Thing:
+def _measure(
+    picture: UInt8[np.ndarray, "side side 3"], component: Bool[np.ndarray, "side side"]
+) -> Thing:
     """Return one component as a thing."""
     colour, rgb = _colour(picture, component)
     alpha = _coverage(picture, component, rgb)
     # The centre of pixel 0 lies at 0.5: our coordinates have their origin in a corner.
     y, x = (float(centre) + 0.5 for centre in ndimage.center_of_mass(alpha))
     thing = Thing(colour, UNKNOWN, x, y, float(np.sqrt(alpha.sum())))
-    matches = {shape: _overlap(alpha, coverage(shape, thing.x, thing.y, thing.size)) for shape in SHAPES}
+    matches = {
+        shape: _overlap(alpha, coverage(shape, thing.x, thing.y, thing.size)) for shape in SHAPES
+    }
     best = max(matches, key=lambda shape: matches[shape])
     return replace(thing, shape=best) if matches[best] >= POOR_MATCH else thing
 

@@ -27,7 +27,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.post_processor = TemplateProcessing(single=f"{BEGIN} $A", special_tokens=[(BEGIN, 0)])
-    tokenizer.add_special_tokens([AddedToken(word, normalized=False) for word in (BEGIN, PAD, IMAGE)])
+    tokenizer.add_special_tokens(
+        [AddedToken(word, normalized=False) for word in (BEGIN, PAD, IMAGE)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BEGIN,

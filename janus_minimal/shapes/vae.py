@@ -59,7 +59,10 @@ def encode_scenes(vae: AutoencoderKL, scenes: Sequence[Scene]) -> Float32[Tensor
 def draw_scenes(number: int, seed: Sequence[int]) -> list[Scene]:
     """Return scenes of all categories that training may show, the categories in turn."""
     rng = np.random.default_rng(seed)
-    return [draw_caption(SEEN_CATEGORIES[i % len(SEEN_CATEGORIES)], rng).draw(rng) for i in range(number)]
+    return [
+        draw_caption(SEEN_CATEGORIES[i % len(SEEN_CATEGORIES)], rng).draw(rng)
+        for i in range(number)
+    ]
 
 
 class _Reconstruction(nn.Module):
@@ -80,7 +83,9 @@ class _Reconstruction(nn.Module):
         return self.vae.decode(z).sample, posterior.kl().mean() / z[0].numel()
 
 
-def train_vae(state: Path, accelerator: Accelerator, report: Report, recipe: Recipe = VAE_RECIPE) -> AutoencoderKL:
+def train_vae(
+    state: Path, accelerator: Accelerator, report: Report, recipe: Recipe = VAE_RECIPE
+) -> AutoencoderKL:
     """Train the VAE to the end of its recipe, set its scaling factor, and return it.
 
         loss = mean |reconstruction - picture| + KL_WEIGHT * KL(posterior, N(0, I)) per number
@@ -91,8 +96,16 @@ def train_vae(state: Path, accelerator: Accelerator, report: Report, recipe: Rec
 
     def loss(network: nn.Module, step: int) -> Tensor:
         scenes = draw_scenes(recipe.batch_size, (recipe.seed, 0, step))
-        noise = torch.randn(recipe.batch_size, 4, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(step))
-        x, e = (share(part, accelerator).to(accelerator.device) for part in (pictures(scenes), noise))
+        noise = torch.randn(
+            recipe.batch_size,
+            4,
+            SIDE // 4,
+            SIDE // 4,
+            generator=torch.Generator().manual_seed(step),
+        )
+        x, e = (
+            share(part, accelerator).to(accelerator.device) for part in (pictures(scenes), noise)
+        )
         reconstruction, kl = network(x, e)
         return (reconstruction - x).abs().mean() + KL_WEIGHT * kl
 

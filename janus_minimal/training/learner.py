@@ -67,7 +67,9 @@ class Learner:
     def _check_recipe(self, path: Path, text: str) -> None:
         started = json.loads(text)
         if started != asdict(self.recipe):
-            raise InputError(f"{path} was begun with {started}: go on with that, or train in another directory")
+            raise InputError(
+                f"{path} was begun with {started}: go on with that, or train in another directory"
+            )
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the state under its name in the file, without a copy."""

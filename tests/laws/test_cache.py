@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tools.drawn import PROMPTS, SEEDS, normal, pair
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.drawn import PROMPTS, SEEDS, normal, pair
 from transformers import DynamicCache
 
 from janus_minimal import denoise, time_grid

@@ -77,9 +77,25 @@ def test_solver_and_shift_reach_the_loop(run, pipe, solver):
 
     An option that is read and not passed on would draw an ordinary picture without a word.
     """
-    words = ("--steps", 3, "--solver", solver, "--shift", 2.5, "--num-images", 1, "--seed", 4, "--latent", "z.safetensors")
+    words = (
+        "--steps",
+        3,
+        "--solver",
+        solver,
+        "--shift",
+        2.5,
+        "--num-images",
+        1,
+        "--seed",
+        4,
+        "--latent",
+        "z.safetensors",
+    )
     status, _, _ = run("generate", "a star", "--device", "cpu", *words)
-    prompt, z = PromptPair.from_text("a star", pipe.tokenizer), image_noise(pipe.latent_shape, 1, [torch.Generator().manual_seed(4)])
+    prompt, z = (
+        PromptPair.from_text("a star", pipe.tokenizer),
+        image_noise(pipe.latent_shape, 1, [torch.Generator().manual_seed(4)]),
+    )
     *_, last = SOLVERS[solver](pipe.model, prompt, z, time_grid(3, 2.5))
     assert status == 0
     torch.testing.assert_close(load_file("z.safetensors")["latents"], last.z_next)

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from janus_minimal.runtime.compile import STAGES, compile_stages
 from janus_minimal.model import JanusFlow
+from janus_minimal.runtime.compile import STAGES, compile_stages
 
 # In a process of its own, for functions whose shapes are checked cannot be compiled.
 COMPARED = """
@@ -47,11 +47,14 @@ model = JanusFlow.from_pretrained("shapes")
 stages.STAGES = ("backbone",)
 stages.compile_stages(model)
 graphs.clear()
+def draw(length):
+    prompt = PromptPair.from_ids([torch.ones(length, dtype=torch.long)])
+    list(denoise(model, prompt, torch.zeros(1, 4, 12, 12), time_grid(1)))
 for length in range(4, 17):
-    list(denoise(model, PromptPair.from_ids([torch.ones(length, dtype=torch.long)]), torch.zeros(1, 4, 12, 12), time_grid(1)))
+    draw(length)
 print(len(graphs), torch._dynamo.utils.counters["frames"]["ok"], dict(torch._dynamo.utils.counters["unimplemented"]))
 with torch._dynamo.config.patch(error_on_recompile=True):
-    list(denoise(model, PromptPair.from_ids([torch.ones(40, dtype=torch.long)]), torch.zeros(1, 4, 12, 12), time_grid(1)))
+    draw(40)
 """
 
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tools.drawn import SEEDS, TIMES, WEIGHTS, normal
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.drawn import SEEDS, TIMES, WEIGHTS, normal
 
 from janus_minimal import euler_step, guide, interpolate, time_grid
 
@@ -52,7 +52,9 @@ def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     assert (time_grid(10, shift=2.0)[1:-1] < time_grid(10)[1:-1]).all()
 
 
-@pytest.mark.parametrize(("steps", "shift"), [(0, 1.0), (-3, 1.0), (5, 0.0), (5, -1.0), (5, float("nan")), (5, float("inf"))])
+@pytest.mark.parametrize(
+    ("steps", "shift"), [(0, 1.0), (-3, 1.0), (5, 0.0), (5, -1.0), (5, float("nan")), (5, float("inf"))]
+)
 def test_a_grid_that_cannot_be_is_one_line(steps, shift):
     """S >= 1, 0 < shift < inf; else ValueError.
 

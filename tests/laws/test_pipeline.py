@@ -254,7 +254,9 @@ def test_generators_of_another_device_are_taken():
     device = torch.accelerator.current_accelerator()
     own = torch.Generator(device).manual_seed(5)
     again = torch.Generator(device).manual_seed(5)
-    assert torch.equal(image_noise((4, 12, 12), 1, [own])[0], torch.randn(4, 12, 12, generator=again, device=device).cpu())
+    assert torch.equal(
+        image_noise((4, 12, 12), 1, [own])[0], torch.randn(4, 12, 12, generator=again, device=device).cpu()
+    )
     assert image_noise((4, 12, 12), 2, torch.Generator(device).manual_seed(5)).shape == (2, 4, 12, 12)
 
 

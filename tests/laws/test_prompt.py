@@ -4,9 +4,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
-from tools.drawn import PROMPTS, SEEDS, normal, pair
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.drawn import PROMPTS, SEEDS, normal, pair
 from tools.official_tokenizer import BOS, EOS, GENERATION, IMAGE, PAD, write_tokenizer
 from transformers import AutoTokenizer, PreTrainedConfig
 

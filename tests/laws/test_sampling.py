@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from tools.drawn import PROMPTS, SEEDS, WEIGHTS, normal, pair
 from hypothesis import given
 from hypothesis import strategies as st
+from tools.drawn import PROMPTS, SEEDS, WEIGHTS, normal, pair
 from transformers import DynamicCache
 
 from janus_minimal import denoise, guide, time_grid

@@ -2,16 +2,23 @@
 
 import pytest
 import torch
-from tools.drawn import SEEDS, normal
 from einops import rearrange
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from tools.drawn import SEEDS, normal
 from torch import nn
 from torch.nn import functional as F
 
 from janus_minimal.config import DecoderConfig, EncoderConfig
-from janus_minimal.uvit import ConvNextBlock, GlobalResponseNorm, MidBlock, ShallowUViTDecoder, norm_over_channels, sinusoids
+from janus_minimal.uvit import (
+    ConvNextBlock,
+    GlobalResponseNorm,
+    MidBlock,
+    ShallowUViTDecoder,
+    norm_over_channels,
+    sinusoids,
+)
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 SIDES = st.integers(1, 9)

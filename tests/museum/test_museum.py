@@ -3,8 +3,8 @@
 import ast
 import json
 
-from tools import pages
 import pytest
+from tools import pages
 from tools.tour import EXHIBITS, RECORD, TESTS, passed_and_failed
 
 CAUGHT = json.loads(RECORD.read_text(encoding="utf-8"))

@@ -8,7 +8,19 @@ from pathlib import Path
 TESTS = Path(__file__).parent.parent
 LAWS = TESTS / "laws"
 ORDER = (
-    *("flow", "conversions", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "package"),
+    *(
+        "flow",
+        "conversions",
+        "uvit",
+        "prompt",
+        "cache",
+        "model",
+        "sampling",
+        "solvers",
+        "pipeline",
+        "config",
+        "package",
+    ),
     *("official_demo", "recipes", "weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
     *("training", "album", "device", "compile", "figures", "bench"),
 )  # of the files; the others follow in alphabetical order
@@ -64,16 +76,26 @@ def names(path: Path) -> list[str]:
     return [f"{path.relative_to(TESTS.parent)}::{law.name}" for law in laws(path)]
 
 
+INTRODUCTION = """\
+---
+render_macros: false
+---
+
+# Laws: what must be true
+
+A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many of them are
+checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead here;
+[the museum](museum.md) shows what happens when a law is broken.
+
+<p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ..."></label>
+<output class="law-count"></output></p>
+"""
+
+
 def laws_page() -> str:
     """All laws, file by file, each folded around its source."""
     found = {path: laws(path) for path in files()}
-    number = sum(map(len, found.values()))
-    lines = ["---", "render_macros: false", "---", "", "# Laws: what must be true", ""]
-    lines += [f"A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many"]
-    lines += ["of them are checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead"]
-    lines += ["here; [the museum](museum.md) shows what happens when a law is broken.", ""]
-    lines += ['<p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ...">']
-    lines += ['</label> <output class="law-count"></output></p>', ""]
+    lines = [INTRODUCTION.format(number=sum(map(len, found.values())))]
     for path, held in found.items():
         lines += [f"## {path.stem.removeprefix('test_').replace('_', ' ').capitalize()}", ""]
         lines += [f"`{path.relative_to(TESTS.parent)}`", "", *map(_shown, held), ""]

@@ -49,14 +49,24 @@ def _exhibit(name: str, caught: list[str]) -> Exhibit:
     return Exhibit(name, bug.split('"')[1], title.rstrip("."), " ".join(story.split()), bug, caught)
 
 
+INTRODUCTION = """\
+---
+render_macros: false
+---
+
+# Museum: what it looks like when it is wrong
+
+Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the package;
+then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*: the package
+as it is on the left, with the bug on the right. Below them stands how far the final latents are apart, relative to the
+right ones, and how far the pixels are apart on average, of 255. `python tests/tools/gallery.py` draws the pictures.
+"""
+
+
 def museum_page() -> str:
     """The gallery, then the table exhibit x law."""
     found, pictures = exhibits(), json.loads((DOCS / "museum-pictures.json").read_text(encoding="utf-8"))
-    lines = ["---", "render_macros: false", "---", "", "# Museum: what it looks like when it is wrong", ""]
-    lines += [f"Here are {len(found)} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in"]
-    lines += ["the package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption"]
-    lines += [f"*{pictures['caption']}*: the package as it is on the left, with the bug on the right. Below them stands how far"]
-    lines += ["the final latents are apart, relative to the right one. `python tests/tools/gallery.py` draws the pictures.", ""]
+    lines = [INTRODUCTION.format(number=len(found), caption=pictures["caption"])]
     for index, exhibit in enumerate(found):
         if not index or exhibit.room != found[index - 1].room:
             lines += [f"## In `{exhibit.room}`", ""]
@@ -80,12 +90,14 @@ def _pair(exhibit: Exhibit, apart: dict[str, float | None]) -> list[str]:
     seen = "" if pixels > SEEN else " No difference can be seen, and yet the laws notice it."
     told = f"Left: as it should be. Right: with the bug. Latents {latents:.3g} apart, pixels {pixels:.3g} of 255.{seen}"
     both = [("as it should be", "right"), (f"with the bug: {exhibit.title}", exhibit.name)]
-    images = "".join(f'<img src="pictures/museum/{file}.webp" alt="{html.escape(alt)}" loading="lazy">' for alt, file in both)
+    images = "".join(
+        f'<img src="pictures/museum/{file}.webp" alt="{html.escape(alt)}" loading="lazy">' for alt, file in both
+    )
     return [f'<figure class="pair">{images}<figcaption>{told}</figcaption></figure>', ""]
 
 
 def difference(exhibit: Exhibit) -> list[str]:
-    """What the bug changes, line by line, without annotations and docstrings; all of it, where the target is not ours."""
+    """What the bug changes, line by line, without annotations and docstrings."""
     right, wrong = _plain(_original(exhibit)), _plain(exhibit.bug)
     if right is None or wrong is None:
         return [f"+ {line}" for line in exhibit.bug.splitlines()]

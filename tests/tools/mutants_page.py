@@ -8,22 +8,32 @@ RECORD = TOOLS.parent.parent / "docs" / "mutants.json"
 SURVIVORS: dict[str, str] = json.loads((TOOLS / "survivors.json").read_text(encoding="utf-8"))  # why each survives
 
 
+INTRODUCTION = """\
+---
+render_macros: false
+---
+
+# Mutants: would a law notice a small change?
+
+A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. It made
+{total} such mutants, and the laws noticed {noticed} of them ({share:.1%}).
+
+```bash
+pip install cosmic-ray && python tests/tools/mutants.py
+```
+
+[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is removed,
+and so on. Changes of annotations alone are left out.
+
+| module | mutants | noticed |
+| --- | ---: | ---: |"""
+
+
 def mutants_page() -> str:
     """How many small changes of the package the laws notice, and why the others change nothing."""
     report = json.loads(RECORD.read_text(encoding="utf-8"))
     total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
-    lines = ["---", "render_macros: false", "---", "", "# Mutants: would a law notice a small change?", ""]
-    lines += ["A test suite is worth what it notices. So a program changes one place of the package at a time and runs"]
-    lines += [f"the laws. It made {total} such mutants, and the laws noticed {noticed} of them ({noticed / total:.1%}).", ""]
-    lines += ["```bash", "pip install cosmic-ray && python tests/tools/mutants.py", "```", ""]
-    lines += ["[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a"]
-    lines += ["decorator is removed, and so on."]
-    lines += [
-        "Changes of annotations alone are left out.",
-        "",
-        "| module | mutants | noticed |",
-        "| --- | ---: | ---: |",
-    ]
+    lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total)]
     lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
     lines += ["", "## Mutants that no law notices", "", "Each was examined. None of them computes anything else."]
     for name, found in report.items():

@@ -15,7 +15,9 @@ CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline", "con
 def prose_and_code(source: str) -> tuple[int, int]:
     """The number of lines that hold prose, and of lines that hold code; empty lines count as neither."""
     prose = {line for first, last in docstrings(source) for line in range(first, last + 1)}
-    comments = {t.start[0] for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT}
+    comments = {
+        t.start[0] for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT
+    }
     filled = {number for number, line in enumerate(source.splitlines(), 1) if line.strip()}
     whole = {n for n in comments if source.splitlines()[n - 1].lstrip().startswith("#")}
     return len((prose | comments) & filled), len(filled - prose - whole)

@@ -41,7 +41,9 @@ def test_the_law_holds_and_catches_a_bug(copy):
 @pytest.mark.slow
 def test_the_exhibit_is_caught(copy):
     """Laws of guidance fail."""
-    assert "FAILED tests/laws/test_flow.py::test_guidance" in run(copy, "tests/laws/test_flow.py", "--exhibit", "pasted")
+    assert "FAILED tests/laws/test_flow.py::test_guidance" in run(
+        copy, "tests/laws/test_flow.py", "--exhibit", "pasted"
+    )
 
 
 def test_every_example_is_about_ten_lines():
