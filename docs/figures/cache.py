@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, OUT, PINK, RED, SKY, Drawing, figure, main
 from matplotlib.figure import Figure
-from svg import DARK, box, lines, path, picture, png_of, svg, text, tips
+from svg import DARK, box, lines, path, picture, png_of, svg, text
 from torch import Tensor
 from transformers import DynamicCache
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, guide, time_grid
 from janus_minimal.pipeline import image_noise
-from janus_minimal.prompt import PromptRows, duplicate_for_cfg
+from janus_minimal.prompt import duplicate_for_cfg
 
 CAPTION = "a red circle left of a blue square"
 STEPS, NEW = 30, 37  # Euler steps, and the bundled model's new tokens: one of time, 36 of the image
@@ -262,9 +262,9 @@ def attention_by_hand() -> Drawing:
     parts, top, cell = [], 74, 34
     titles = (
         (104, 2, "query q"),
-        (206, 3, "score q·k / √2"),
-        (342, 3, "weight (softmax)"),
-        (478, 2, "output Σ weight · v"),
+        (212, 3, "score q·k / √2"),
+        (356, 3, "weight (softmax)"),
+        (512, 2, "output Σ weight · v"),
     )
     tables = (QUERIES, scores, weights, outputs)
     for (x, columns, title), table in zip(titles, tables, strict=True):
@@ -279,9 +279,9 @@ def attention_by_hand() -> Drawing:
                 number = "–" if hidden else f"{table[i, j]:.2f}" if table is not QUERIES else f"{table[i, j]:g}"
                 parts.append(text(at[0] + cell / 2 - 1.5, at[1] + 20, number, 12))
         if columns == 3:
-            for j, name in enumerate(TOKENS):
+            for j in range(3):
                 parts.append(text(x + cell * j + cell / 2 - 1.5, 62, f"k{j + 1}", 11))
-                kept = f"({KEYS[j][0]:g}, {KEYS[j][1]:g})" if x == 206 else f"v{j + 1}"
+                kept = f"({KEYS[j][0]:g}, {KEYS[j][1]:g})" if x == 212 else f"v{j + 1}"
                 parts.append(text(x + cell * j + cell / 2 - 1.5, 46, kept, 10, opacity=DARK))
     for i, name in enumerate(TOKENS):
         parts.append(text(94, top + cell * i + 20, f"{i + 1} {name}", 12, "end"))
@@ -289,12 +289,13 @@ def attention_by_hand() -> Drawing:
     parts.append(text(104, top + 3 * cell + 22, f"values: {values}", 12, "start"))
     w, out = weights[2], outputs[2]
     return Drawing(
-        svg(566, top + 3 * cell + 34, *parts),
-        "Four small tables side by side: the queries, the scores, the weights and the outputs of three tokens. The upper"
-        " triangle of scores and weights is empty.",
+        svg(624, top + 3 * cell + 34, *parts),
+        "Four small tables side by side: the queries, the scores, the weights and the outputs of three tokens. The"
+        " upper triangle of scores and weights is empty.",
         f"Causal attention of three tokens of width 2, computed by hand. Token 3 scores {scores[2, 0]:.2f},"
-        f" {scores[2, 1]:.2f} and {scores[2, 2]:.2f}; its weights are {w[0]:.2f}, {w[1]:.2f} and {w[2]:.2f}; its output is"
-        f" ({out[0]:.2f}, {out[1]:.2f}). Token 1 sees itself alone, so nothing of tokens 2 and 3 can reach its output.",
+        f" {scores[2, 1]:.2f} and {scores[2, 2]:.2f}; its weights are {w[0]:.2f}, {w[1]:.2f} and {w[2]:.2f}; its"
+        f" output is ({out[0]:.2f}, {out[1]:.2f}). Token 1 sees itself alone, so nothing of tokens 2 and 3 can reach"
+        " its output.",
     )
 
 
@@ -313,17 +314,13 @@ def blocks() -> Drawing:
         middle = (ends[i] + ends[i + 1]) / 2
         parts.append(text(x + middle, y - 8 - 12 * (i == 1), name, 11.5))
         parts.append(text(x - 8, y + middle + 4, name, 11.5, "end"))
-    parts.append(
-        path(f"M{x} {y}H{x + prompt}V{y + prompt}Z", BLUE, 1).replace(
-            'fill="none"', f'fill="{BLUE}" fill-opacity="0.45"'
-        )
-    )
+    for triangle, colour in (
+        (f"M{x} {y}V{y + prompt}H{x + prompt}Z", BLUE),
+        (f"M{x + prompt} {y + prompt}V{y + size}H{x + size}Z", ORANGE),
+    ):
+        filled = f'fill="{colour}" fill-opacity="0.45"'
+        parts.append(path(triangle, colour).replace('fill="none"', filled))
     parts.append(box(x, y + prompt, prompt, time_ + image, fill=SKY, opacity=0.4, stroke=SKY, corner=0))
-    inner = f"M{x + prompt} {y + prompt}H{x + prompt}V{y + size}H{x + size}Z"
-    parts.append(path(inner, ORANGE, 1).replace('fill="none"', f'fill="{ORANGE}" fill-opacity="0.45"'))
-    parts[-3] = path(f"M{x} {y}V{y + prompt}H{x + prompt}Z", BLUE, 1).replace(
-        'fill="none"', f'fill="{BLUE}" fill-opacity="0.45"'
-    )
     parts.append(box(x, y, size, size, corner=0, line=0.8))
     parts += [path(f"M{x + e} {y}V{y + size}M{x} {y + e}H{x + size}", opacity=0.4, line=0.6) for e in ends[1:3]]
     parts.append(lines(x + prompt + 92, y + 34, ["empty: no prompt token", "attends to the image"], 11.5))
@@ -337,12 +334,13 @@ def blocks() -> Drawing:
         parts.append(box(note, at - 11, 14, 14, fill=colour, opacity=0.45, stroke=colour))
         parts.append(lines(note + 22, at, words, 11.5, anchor="start"))
     return Drawing(
-        svg(note + 210, y + size + 10, *parts),
-        "A square with queries down and keys across, cut into blocks. The block prompt by prompt is a blue triangle, the"
-        " blocks new by prompt are light blue, new by new is an orange triangle, and prompt by new is empty.",
-        "The attention matrix of one layer in blocks (not to scale: in the released model with L = 20 the prompt is 20 of"
-        " 597 rows). Causality empties the upper right block. That is why the blue block is the same in every step and"
-        " can be computed once.",
+        svg(note + 224, y + size + 10, *parts),
+        "A square with queries down and keys across, cut into blocks. The block prompt by prompt is a blue"
+        " triangle, the blocks new by prompt are light blue, new by new is an orange triangle, and prompt by new is"
+        " empty.",
+        "The attention matrix of one layer in blocks (not to scale: in the released model with L = 20 the prompt is"
+        " 20 of 597 rows). Causality empties the upper right block. That is why the blue block is the same in every"
+        " step and can be computed once.",
     )
 
 
@@ -369,19 +367,19 @@ def raster() -> Drawing:
         parts.append(box(*at, fill=colour, opacity=0.65 if k == here else 0.08 + 0.8 * shade, stroke=colour, line=0.5))
         parts.append(text(at[0] + side / 2 - 1, at[1] + 21, "" if k == here else f"{values[i, j]:.2f}", 10.5))
     y = top + 6 * side + 18
-    parts.append(text(20, y, "blue: attended to, besides prompt and time token", 11, "start", opacity=DARK))
-    parts.append(text(310, y, "darker: a change there moves this velocity more", 11, "start", opacity=DARK))
+    parts.append(text(20, y, "blue: attended to (as are prompt and time)", 11, "start", opacity=DARK))
+    parts.append(text(310, y, "stronger green: it counts for more", 11, "start", opacity=DARK))
     later = data["later over earlier"]
     flat = values.flatten()
     return Drawing(
         svg(540, y + 12, *parts),
-        "Two grids of six by six patches. Left, all patches before the red one in reading order are blue and the later"
-        " ones empty. Right, patches on all sides of it are green, the near ones most.",
-        f"Left: image token {here + 1} attends to the {here} tokens before it and to itself, never to the {35 - here} after"
-        " it. Right: how much the conditional velocity at that patch changes with the latent at each patch (norm of the"
-        f" gradient, bundled model): {flat[:here].mean():.2f} on average for earlier patches and"
-        f" {flat[here + 1 :].mean():.2f} for later ones. Over all pairs of patches and three times, a later patch counts"
-        f" {later:.2f} times as much as an earlier one.",
+        "Two grids of six by six patches. Left, all patches before the red one in reading order are blue and the"
+        " later ones empty. Right, patches on all sides of it are green, the near ones most.",
+        f"Left: image token {here + 1} attends to the {here} tokens before it and to itself, never to the"
+        f" {35 - here} after it. Right: how much the conditional velocity at that patch changes with the latent at"
+        f" each patch (norm of the gradient, bundled model): {flat[:here].mean():.2f} on average for earlier patches"
+        f" and {flat[here + 1 :].mean():.2f} for later ones. Over all pairs of patches and three times, a later"
+        f" patch counts {later:.2f} times as much as an earlier one.",
     )
 
 
@@ -408,10 +406,10 @@ def loop_errors() -> Drawing:
     return Drawing(
         drawing,
         "Four curves over the steps on a logarithmic scale. One stays below a millionth; three rise to about one.",
-        f"Distance of the latent from the loop without a cache, relative to its length, step by step (bundled model, one"
-        f" caption, one noise). After {STEPS} steps: only read {last['read only']:.0e}; prompt fed again"
-        f" {last['fed again']:.2f}; growing cache {last['growing']:.2f}; steps kept {last['kept']:.2f}. None of them stops"
-        " with an error.",
+        "Distance of the latent from the loop without a cache, relative to its length, step by step (bundled model,"
+        f" one caption, one noise). After {STEPS} steps: only read {last['read only']:.0e}; prompt fed again"
+        f" {last['fed again']:.2f}; growing cache {last['growing']:.2f}; steps kept {last['kept']:.2f}. None of them"
+        " stops with an error. (An error of 0 is drawn at the lower edge.)",
     )
 
 
@@ -434,10 +432,10 @@ def loop_pictures() -> Drawing:
     assert equal
     return Drawing(
         svg(5 * (side + 12), side + 44, *parts),
-        "Five pictures. The first two are the same, a red circle left of a blue square. The others show other places and"
-        " shapes.",
-        f"The pictures at the end of those loops, for “{CAPTION}” and one noise. The first two are equal pixel by pixel."
-        " A wrong cache does not look like a bug: it draws another picture, sometimes a fine one.",
+        "Five pictures. The first two are the same, a red circle left of a blue square. The others show other"
+        " places and shapes.",
+        f"The pictures at the end of those loops, for “{CAPTION}” and one noise. The first two are equal pixel by"
+        " pixel. A wrong cache does not look like a bug: it draws another picture, sometimes a fine one.",
     )
 
 
@@ -466,12 +464,15 @@ def saving() -> Drawing:
     one, four = (next(r for r in data if r["images"] == b and r["L"] == 20) for b in (1, 4))
     return Drawing(
         drawing,
-        "Two plots of a ratio over the prompt length, each with a straight line. Left, the points of the larger models lie"
-        " on the line. Right, the bundled model's points lie below it.",
-        "Time of the language model without the cache, divided by the time with it. Left, 576 image tokens: released size"
+        "Two plots of a ratio over the prompt length, each with a straight line. Left, the points of the larger"
+        " models lie on the line. Right, the bundled model's points lie below it for one image, and on both sides"
+        " of it for four.",
+        "Time of the language model without the cache, divided by the time with it. Left, 576 image tokens:"
+        " released size"
         + ", ".join(f" {ratio:.2f} at L = {length}" for length, ratio in sorted(at.items()))
-        + ", close to the formula (the line). Right, 36 image tokens, CPU time of one thread: at L = 20 the formula says"
-        f" {one['formula']:.2f}, and measured are {one['ratio']:.2f} with one image and {four['ratio']:.2f} with four.",
+        + ", close to the formula (the line). Right, 36 image tokens, CPU time of one thread: at L = 20 the formula"
+        f" says {one['formula']:.2f}, and measured are {one['ratio']:.2f} with one image and {four['ratio']:.2f} with"
+        " four.",
     )
 
 
@@ -496,11 +497,12 @@ def where_time_goes() -> Drawing:
     share = 100 * row["ms"]["one token"] / row["ms"]["with"]
     return Drawing(
         drawing,
-        "Three curves over the prompt length: without the cache it rises steeply, with it hardly, and with one new token"
-        " it is flat.",
-        f"CPU time of one call of the bundled language model, one image, one thread. At L = 20: {row['ms']['without']:.1f} ms"
-        f" without the cache and {row['ms']['with']:.1f} ms with it. A call with a single new token takes"
-        f" {row['ms']['one token']:.1f} ms, {share:.0f} % of that: a cost that does not depend on the number of tokens.",
+        "Three curves over the prompt length: without the cache it rises steeply, with it hardly, and with one new"
+        " token it is flat.",
+        "CPU time of one call of the bundled language model, one image, one thread. At L = 20:"
+        f" {row['ms']['without']:.1f} ms without the cache and {row['ms']['with']:.1f} ms with it. A call with a"
+        f" single new token takes {row['ms']['one token']:.1f} ms, {share:.0f} % of that: a cost that does not"
+        " depend on the number of tokens.",
     )
 
 
@@ -518,9 +520,9 @@ def growth() -> Drawing:
     return Drawing(
         drawing,
         "Points rise slowly with the prompt length, along a dashed line.",
-        f"Seconds of a whole generation of {first['steps']} steps with our cache, middle size, 2 CPU cores: {first['seconds']:.1f}"
-        f" at L = {first['value']} and {last['seconds']:.1f} at L = {last['value']}. What still grows is the prefill, once,"
-        " and the attention of the new tokens to the prompt, at every step.",
+        f"Seconds of a whole generation of {first['steps']} steps with our cache, middle size, 2 CPU cores:"
+        f" {first['seconds']:.1f} at L = {first['value']} and {last['seconds']:.1f} at L = {last['value']}. What"
+        " still grows is the prefill, once, and the attention of the new tokens to the prompt, at every step.",
     )
 
 

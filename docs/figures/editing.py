@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
-from matplotlib.figure import Figure
-from recipes import measured, run_page
+from PIL import Image
+from recipes import from_text, measured, run_page, sheet, to_text
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
@@ -78,11 +78,7 @@ def measure_strength() -> dict[str, Any]:
 def measure_fill() -> dict[str, Any]:
     """Change the second thing of a scene by inpainting one half of it."""
     edits, page = Edits(), run_page(PAGE)
-    mask = torch.zeros(NUMBER, 1, 12, 12)
-    for i, scene in enumerate(edits.scenes):
-        middle = (scene[0].x + scene[1].x) / 8  # in latents
-        columns = torch.arange(12) + 0.5
-        mask[i, 0] = (columns > middle) if scene[1].x > scene[0].x else (columns < middle)
+    mask = half_mask(edits.scenes)
     z = page["fill"](edits.pipe.model, edits.prompt, edits.latent, edits.noise, mask, time_grid(STEPS))
     kept = (mask == 0).expand_as(z)
     pixels = torch.nn.functional.interpolate(1 - mask, scale_factor=4).expand(-1, 3, -1, -1)
@@ -179,7 +175,142 @@ def _pixels(scene: Any) -> Tensor:
     return (pictures([scene])[0].float() + 1) / 2
 
 
+SCENES = (0, 3)  # of the forty, shown in the figures
+SHOWN = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+SHARES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+LONG = 30  # steps of the pictures that are shown
+
+
+def drawn_strength() -> dict[str, Any]:
+    """Draw the pictures of the figure on image-to-image."""
+    edits, repaint, chosen = Edits(), run_page(PAGE)["repaint"], list(SCENES)
+    said = PromptPair.from_text([str(edits.after[i]) for i in chosen], edits.pipe.tokenizer)
+    part = edits.latent[chosen], edits.noise[chosen]
+    runs = [edits.pipe.to_pictures(repaint(edits.pipe.model, said, *part, strength, LONG)) for strength in SHOWN]
+    return {
+        "captions": [f"{edits.before[i]}\n{edits.after[i]}" for i in chosen],
+        "rows": [[to_text(run[row]) for run in runs] for row in range(len(chosen))],
+    }
+
+
+def half_mask(scenes: list[Any]) -> Tensor:
+    """Return 1 on the side of each scene's second thing, up to the middle between both: n 1 12 12."""
+    mask = torch.zeros(len(scenes), 1, 12, 12)
+    for i, scene in enumerate(scenes):
+        middle, columns = (scene[0].x + scene[1].x) / 8, torch.arange(12) + 0.5  # in latents
+        mask[i, 0] = (columns > middle) if scene[1].x > scene[0].x else (columns < middle)
+    return mask
+
+
+def drawn_fill() -> dict[str, Any]:
+    """Draw the pictures of the figure on inpainting."""
+    edits, fill, rows = Edits(), run_page(PAGE)["fill"], []
+    for i in SCENES:
+        said = PromptPair.from_text(str(edits.after[i]), edits.pipe.tokenizer, 3)
+        latent, mask = edits.latent[[i] * 3], half_mask([edits.scenes[i]] * 3)
+        noise = image_noise(edits.pipe.latent_shape, 3, torch.Generator().manual_seed(i))
+        results = edits.pipe.to_pictures(fill(edits.pipe.model, said, latent, noise, mask, time_grid(LONG)))
+        source = edits.pipe.to_pictures(latent[:1])[0]
+        grey = Image.composite(Image.new("RGB", (48, 48), (150, 150, 150)), source, pixel_mask(mask[0, 0]))
+        rows.append([to_text(picture) for picture in (source, grey, *results)])
+    return {"captions": [f"{edits.before[i]}\n{edits.after[i]}" for i in SCENES], "rows": rows}
+
+
+def pixel_mask(mask: Tensor) -> Image.Image:
+    """Return a mask of 12 x 12 latents as one of 48 x 48 pixels."""
+    return Image.fromarray((255 * mask).byte().numpy()).resize((48, 48), Image.Resampling.NEAREST)
+
+
+def drawn_seeds() -> dict[str, Any]:
+    """Draw what lies between two noises, on the line and on the arc, and behind a noise that is too short."""
+    pipe, spherical = JanusFlowPipeline.from_pretrained("shapes"), run_page(PAGE)["spherical"]
+    a, b = (image_noise(pipe.latent_shape, 1, torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    ways = {"line": [(1 - s) * a + s * b for s in SHARES], "arc": [spherical(a, b, s) for s in SHARES]}
+    found: dict[str, Any] = {}
+    for name, starts in ways.items():
+        z = torch.cat(starts)
+        images = pipe("a red circle left of a blue square", LONG, 2.0, None, len(z), latents=z, progress=False).images
+        found[name] = {"pictures": [to_text(image) for image in images], "norm": z.flatten(1).norm(dim=1).tolist()}
+    return found
+
+
+def drawn_blend() -> dict[str, Any]:
+    """Draw mixtures of two captions, from one noise."""
+    pipe, blend = JanusFlowPipeline.from_pretrained("shapes"), run_page(PAGE)["blend"]
+    pairs = [PromptPair.from_text(text, pipe.tokenizer) for text in ("a red circle", "a blue square")]
+    z = image_noise(pipe.latent_shape, 1, torch.Generator().manual_seed(5))
+    ways: dict[str, list[Any]] = {
+        "share": list(BLENDED),
+        "switch": [lambda t, at=at: float(t >= at) for at in reversed(SWITCHED)],
+    }
+    return {
+        name: [to_text(pipe.to_pictures(blend(pipe.model, *pairs, z, time_grid(LONG), s))[0]) for s in shares]
+        for name, shares in ways.items()
+    }
+
+
+BLENDED = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+SWITCHED = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+
+
+@figure("editing_strength")
+def editing_strength() -> Drawing:
+    shown, found = data("drawn strength"), data("strength")
+    rows = [(name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)]
+    half = next(float(s) for s, entry in found["strengths"].items() if entry["new caption"] >= 0.5)
+    return Drawing(
+        sheet([f"{s:g}" for s in SHOWN], rows),
+        alt="Two rows of six pictures. On the left the source; towards the right the second thing becomes another one, "
+        "and at last both things move.",
+        caption=f"Image-to-image at strengths 0 to 1. Each row begins with a picture of its first caption and follows its "
+        f"second caption. Of {found['pictures']} such pairs, more than half show the new caption from strength {half:g} on; "
+        f"at strength 1 the source no longer matters.",
+    )
+
+
+@figure("editing_fill")
+def editing_fill() -> Drawing:
+    shown, found = data("drawn fill"), data("fill")
+    rows = [(name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)]
+    return Drawing(
+        sheet(["source", "mask", "noise 1", "noise 2", "noise 3"], rows),
+        alt="Two rows: a scene, the same scene with one half grey, and three results in which only that half has changed.",
+        caption=f"Inpainting: the grey half is drawn anew, by the second caption of the row, from three noises. The latents "
+        f"of the other half are exactly those of the source. Of {found['pictures']} scenes, {100 * found['new caption']:.0f} % "
+        f"then show the new caption.",
+    )
+
+
+@figure("editing_seeds")
+def editing_seeds() -> Drawing:
+    shown = data("drawn seeds")
+    rows = [(name, [from_text(text) for text in shown[name]["pictures"]]) for name in ("line", "arc")]
+    line, arc = (min(shown[name]["norm"]) for name in ("line", "arc"))
+    return Drawing(
+        sheet([f"{s:g}" for s in SHARES], rows, 0.95),
+        alt="Two rows of seven pictures of a red circle left of a blue square, whose places change from left to right.",
+        caption=f"From the noise of one seed (share 0) to that of another (share 1), for one caption. On the line the norm of "
+        f"the noise falls to {line:.1f} in the middle; on the arc it stays above {arc:.1f}. Both rows obey the caption "
+        f"everywhere; what changes is where the things stand, and how large they are.",
+    )
+
+
+@figure("editing_blend")
+def editing_blend() -> Drawing:
+    shown = data("drawn blend")
+    drawn = sheet(
+        [""] * len(BLENDED),
+        [("share of the\nsecond caption", [from_text(t) for t in shown["share"]]), ("second caption\nfrom t on", [from_text(t) for t in shown["switch"]])],
+        0.95,
+    )
+    return Drawing(drawn, alt="", caption="")
+
+
 TASKS = {
+    "drawn strength": drawn_strength,
+    "drawn fill": drawn_fill,
+    "drawn seeds": drawn_seeds,
+    "drawn blend": drawn_blend,
     "round trip": measure_round_trip,
     "strength": measure_strength,
     "fill": measure_fill,

@@ -14,7 +14,7 @@ import torch
 from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
 from einops import rearrange, reduce
 from matplotlib.figure import Figure
-from recipes import measured, run_page
+from recipes import from_text, measured, run_page, sheet, to_text
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
@@ -32,10 +32,20 @@ FAMOUS = "a red circle left of a blue square"
 PAGE = "inside.md"
 
 
-def patches_of(thing: Any) -> Tensor:
-    """Return which of the 36 patches, 8 x 8 pixels each, a thing covers by half or more."""
+def covered(thing: Any) -> Tensor:
+    """Return the part of each of the 36 patches, 8 x 8 pixels each, that a thing covers."""
     alpha = torch.from_numpy(coverage(thing.shape, thing.x, thing.y, thing.size))
-    return reduce(alpha, "(h p) (w q) -> (h w)", "mean", p=8, q=8) >= COVERED
+    return reduce(alpha, "(h p) (w q) -> (h w)", "mean", p=8, q=8)
+
+
+def patches_of(thing: Any) -> Tensor:
+    """Return which patches a thing covers by half or more."""
+    return covered(thing) >= COVERED
+
+
+def ground_of(scene: Any) -> Tensor:
+    """Return which patches no thing touches."""
+    return torch.stack([covered(thing) for thing in scene]).sum(dim=0) == 0
 
 
 def measure_words() -> dict[str, Any]:
@@ -50,23 +60,22 @@ def measure_words() -> dict[str, Any]:
     scenes = [detect(np.asarray(picture)) for picture in pipe.to_pictures(last.z_next)]
     known = [i for i, (c, s) in enumerate(zip(named, scenes, strict=True)) if c.holds(s)]
     tokens = [pipe.tokenizer.convert_ids_to_tokens(row) for row in pair.rows.ids[: len(named)]]
-    times, own, other, found, totals, states = [], [], [], [], [], []
+    times, own, other, ground, totals, states = [], [], [], [], [], []
     for t, inside in watched(pipe.model, pair, z, time_grid(STEPS)):
         attention = inside.attention.mean(dim=2)[:, :, 1:]  # layers rows N seen
-        mine, its, right = [], [], []
+        mine, its, empty = [], [], []
         for i in known:
             for thing in scenes[i]:
-                patches, word = patches_of(thing), tokens[i].index(thing.colour)
                 (different,) = {colour for colour, _ in named[i].kinds} - {thing.colour}
-                rows = attention[:, i][:, patches].mean(dim=1)  # layers seen
-                mine.append(rows[:, word])
+                rows = attention[:, i][:, patches_of(thing)].mean(dim=1)  # layers seen
+                mine.append(rows[:, tokens[i].index(thing.colour)])
                 its.append(rows[:, tokens[i].index(different)])
-                most = attention[:, i, :, word].topk(int(patches.sum())).indices  # layers k
-                right.append(patches[most].float().mean(dim=1))
+            words = [tokens[i].index(thing.colour) for thing in scenes[i]]
+            empty.append(attention[:, i][:, ground_of(scenes[i])][:, :, words].mean(dim=(1, 2)))
         times.append(float(t))
-        found.append(torch.stack(right).mean(dim=0).tolist())
         own.append(torch.stack(mine).mean(dim=0).tolist())
         other.append(torch.stack(its).mean(dim=0).tolist())
+        ground.append(torch.stack(empty).mean(dim=0).tolist())
         length = pair.rows.ids.shape[1]
         cond = attention[:, : len(named)].mean(dim=(1, 2))  # layers seen
         totals.append(
@@ -94,7 +103,7 @@ def measure_words() -> dict[str, Any]:
         "times": times,
         "own": own,
         "other": other,
-        "found": found,
+        "ground": ground,
         "patches": float(np.mean([int(patches_of(thing).sum()) for i in known for thing in scenes[i]])),
         "totals": totals,
         "states": states,
@@ -128,17 +137,64 @@ def measure_cut(name: str) -> dict[str, Any]:
     return {"captions": len(hits), "right": hits.count("1"), "steps": STEPS, "hits": hits}
 
 
+MAPS = (0, 3, 7, 14)  # steps whose attention is drawn
+LAYERS = (2, 4, 6)
+LENS = (0.0, 0.2, 0.5, 0.8)
+
+
+def famous() -> tuple[JanusFlowPipeline, PromptPair, Tensor]:
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    return pipe, PromptPair.from_text(FAMOUS, pipe.tokenizer), image_noise(pipe.latent_shape, 1, torch.manual_seed(1))
+
+
+def drawn_maps() -> dict[str, Any]:
+    """Keep the attention from every patch to the two colour words, for one caption."""
+    (pipe, pair, z), watched = famous(), run_page(PAGE)["watched"]
+    words = pipe.tokenizer.convert_ids_to_tokens(pair.rows.ids[0])
+    steps = list(watched(pipe.model, pair, z, time_grid(STEPS)))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    maps = {}
+    for layer in LAYERS:
+        for word in ("red", "blue"):
+            chosen = [steps[k][1].attention[layer - 1, 0, :, 1:, words.index(word)].mean(dim=0) for k in MAPS]
+            maps[f"{word} {layer}"] = torch.stack(chosen).tolist()
+    return {"times": [float(steps[k][0]) for k in MAPS], "maps": maps, "picture": to_text(pipe.to_pictures(last.z_next)[0])}
+
+
+def drawn_lens() -> dict[str, Any]:
+    """Draw what would come out if the language model ended early, at several times."""
+    (pipe, pair, z), page = famous(), run_page(PAGE)
+    rows = []
+    for step in denoise(pipe.model, pair, z, time_grid(10)):
+        if any(abs(float(step.t) - t) < 1e-3 for t in LENS):
+            seen = [page["seen_after"](pipe.model, step.z, step.t, pair, layer) for layer in range(7)]
+            rows.append([to_text(pipe.to_pictures(z)[0]) for z in seen])
+    return {"rows": rows}
+
+
+def drawn_cuts() -> dict[str, Any]:
+    """Draw one caption with each part cut out, from one noise."""
+    pipe, pair, z = famous()
+    pictures = {}
+    for name, cut in cuts(pipe.model).items():
+        with cut():
+            *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+        pictures[name] = to_text(pipe.to_pictures(last.z_next)[0])
+    return pictures
+
+
 CUTS = ("nothing", *(f"layer {i}" for i in range(1, 7)), "skip", "time token")
 
 
 def data(name: str) -> dict[str, Any]:
     """Return the measured words, or what one cut does."""
-    return measured("inside", name, measure_words if name == "words" else lambda: measure_cut(name))
+    tasks = {"words": measure_words, "maps": drawn_maps, "lens": drawn_lens, "cuts": drawn_cuts}
+    return measured("inside", name, tasks.get(name, lambda: measure_cut(name)))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:] or ("words", *CUTS):
+        for name in sys.argv[2:] or ("words", *CUTS, "maps", "lens", "cuts"):
             data(name)
     else:
         main()

@@ -36,9 +36,14 @@ STEPS = 30
 def kept(name: str, key: str, measure: Callable[[], Any]) -> Any:
     """Return what is stored under this key of data/NAME.json; measure and store it if it is not there."""
     path = DATA / f"{name}.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def read() -> dict[str, Any]:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    known = read()
     if key not in known:
-        known[key] = rounded(measure())
+        found = rounded(measure())
+        known = read() | {key: found}  # read again: another process may have measured something meanwhile
         DATA.mkdir(exist_ok=True)
         path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return known[key]

@@ -4,10 +4,11 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 DOCS = Path(__file__).parent.parent
@@ -36,12 +37,17 @@ def run_page(name: str, changes: Mapping[str, str] | None = None) -> dict[str, A
 def measured(file: str, key: str, measure: Callable[[], Any]) -> Any:
     """Return one entry of data/FILE.json. Measure and write it first if it is not there."""
     path = DATA / f"{file}.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = _read(path)
     if key not in found:
         DATA.mkdir(exist_ok=True)
-        found[key] = measure()
+        value = measure()
+        found = _read(path) | {key: value}  # read again: another process may have written meanwhile
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found[key]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def to_text(picture: Image.Image) -> str:
@@ -54,3 +60,21 @@ def to_text(picture: Image.Image) -> str:
 def from_text(text: str) -> Image.Image:
     """Return the picture of such a text."""
     return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Image.Image | None]]], size: float = 1.05) -> Figure:
+    """Draw pictures in rows and columns, with a name for each; None leaves a place empty."""
+    left = 0.095 * max(len(line) for name, _ in rows for line in name.split("\n")) + 0.1
+    width, height = left + size * len(columns), 0.3 + size * len(rows)
+    drawn = Figure(figsize=(width, height))
+    for j, (name, pictures) in enumerate(rows):
+        y = 1 - (0.3 + size * (j + 1)) / height
+        drawn.text((left - 0.1) / width, y + size / 2 / height, name, ha="right", va="center", fontsize=10)
+        for i, picture in enumerate(pictures):
+            if picture is not None:
+                ax = drawn.add_axes(((left + size * i) / width, y, 0.95 * size / width, 0.95 * size / height))
+                ax.imshow(picture, interpolation="nearest")
+                ax.set_axis_off()
+    for i, name in enumerate(columns):
+        drawn.text((left + size * (i + 0.475)) / width, 1 - 0.24 / height, name, ha="center", va="bottom", fontsize=10)
+    return drawn

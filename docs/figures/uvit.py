@@ -271,10 +271,10 @@ def whole() -> Drawing:
         790,
         452,
         # down
-        box(left, 8, width, 36, "z_t   4 x 48 x 48", GREEN),
+        box(left, 8, width, 36, "z_t: 4 x 48 x 48", GREEN),
         arrow([(125, 44), (125, 64)]),
         box(left, 66, width, 40, "Conv2d 2 x 2, stride 2", BLUE),
-        text(242, 90, "768 x 24 x 24", 11, "start", more=small),
+        text(132, 124, "768 x 24 x 24", 11, "start", more=small),
         arrow([(125, 106), (125, 132)]),
         box(left, 134, width, 40, "2 ConvNeXt blocks", BLUE),
         arrow([(125, 174), (125, 262)]),
@@ -290,19 +290,20 @@ def whole() -> Drawing:
         # up
         arrow([(665, 348), (665, 306)]),
         text(658, 330, "576 hidden states", 11, "end", more=small),
-        box(right, 264, width, 40, "RMSNorm, Linear 2048 to 768", ORANGE),
+        box(right, 264, width, 40, "RMSNorm, Linear 2048 to 768", ORANGE, 12),
         arrow([(665, 264), (665, 240)]),
         box(right, 198, width, 40, "[ RMSNorm(back) ; skip ]", BLUE),
-        text(552, 190, "1536 x 24 x 24", 11, "end", more=small),
+        text(658, 191, "1536 x 24 x 24", 11, "end", more=small),
         arrow([(665, 198), (665, 176)]),
-        box(right, 134, width, 40, "2 ConvNeXt blocks, 1536 wide", BLUE),
+        box(right, 134, width, 40, "2 ConvNeXt blocks, 1536 wide", BLUE, 12),
         arrow([(665, 134), (665, 108)]),
         box(right, 66, width, 40, "RMSNorm, 1 x 1, pixel shuffle", BLUE),
         arrow([(665, 66), (665, 46)]),
-        box(right, 8, width, 36, "v   4 x 48 x 48", GREEN),
+        box(right, 8, width, 36, "v: 4 x 48 x 48", GREEN),
         # the skip
         arrow([(125, 218), (558, 218)], RED, 2.5),
-        text(250, 212, "skip = x_emb   768 x 24 x 24", 12, "start", RED),
+        text(150, 212, "skip = x_emb", 12, "start", RED),
+        text(410, 212, "768 x 24 x 24", 12, "start", RED),
         # the time
         box(300, 8, 190, 54, "1000 t: sinusoids 768|time_embed: t_emb 2048", SKY),
         arrow([(300, 52), (262, 52), (262, 154), (232, 154)], SKY, 1.6, True),
@@ -347,7 +348,7 @@ def block() -> Drawing:
         arrow([(28, 84), (28, 28), (x + 10, 28), (x + 10, 71)], RED, 1.8),
         text(330, 20, "residual: x goes past the branch", 12, colour=RED),
         arrow([(x + 21, 84), (x + 37, 84)]),
-        box(x + 39, 60, 104, 48, "FiLM: times|1 + scale, + shift", GREEN, 11.5),
+        box(x + 39, 60, 104, 48, "FiLM: x (1+scale)|+ shift", GREEN, 11.5),
         arrow([(x + 143, 84), (x + 161, 84)]),
         box(x - 130, 176, 150, 36, "SiLU, Linear D to 2K", GREEN, 12),
         arrow([(x + 20, 194), (x + 91, 194), (x + 91, 110)], GREEN, 1.6),
@@ -591,6 +592,4 @@ def shuffle() -> Drawing:
 
 
 if __name__ == "__main__":
-    for key in MEASURES:
-        data(key)
     main()

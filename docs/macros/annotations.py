@@ -1,6 +1,10 @@
-"""Shapes in the API's signatures as they are written: else "b *z" is read as Python and shown as a product."""
+"""How the API pages show the source: shapes as they are written, and examples as code.
+
+Without this, "b *z" would be read as Python and shown as a product, and >>> would begin a quotation.
+"""
 
 import ast
+import re
 from typing import Any
 
 import griffe
@@ -19,3 +23,11 @@ class AsWritten(griffe.Extension):
                 func.parameters[argument.arg].annotation = ast.get_source_segment(agent.code, argument.annotation)
         if node.returns:
             func.returns = ast.get_source_segment(agent.code, node.returns)
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Put a fence around every example of a docstring."""
+        if obj.docstring:
+            obj.docstring.value = EXAMPLE.sub(r"```pycon\n\g<0>\n```\n", obj.docstring.value)
+
+
+EXAMPLE = re.compile(r"^>>> .*(?:\n(?!\s*\n).+)*", re.MULTILINE)  # from the prompt to the next empty line

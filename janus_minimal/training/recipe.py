@@ -46,8 +46,8 @@ class Recipe:
         numbers also differ: its first step has the rate 0, and its cosine begins after the warm-up.
 
         >>> recipe = Recipe(steps=100, batch_size=32, learning_rate=1.0, warmup=10)
-        >>> [round(recipe.learning_rate_at(step), 3) for step in (0, 9, 50, 99)]
-        [0.1, 0.98, 0.5, 0.0]
+        >>> tuple(round(recipe.learning_rate_at(step), 3) for step in (0, 9, 50, 99))
+        (0.1, 0.98, 0.5, 0.0)
         """
         progress = step / self.steps
         warmup = min(1.0, (step + 1) / self.warmup)

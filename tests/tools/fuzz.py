@@ -197,7 +197,8 @@ def not_json(directory: Path, random: Random) -> None:
 def code_to_run(directory: Path, random: Random) -> None:
     path = directory / random.choice(CONFIGS)
     config = json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
-    path.write_text(json.dumps(config))
+    spelled = random.choice(("auto_map", r"\u0061uto_map", r"auto\u005fmap"))
+    path.write_text(json.dumps(config).replace("auto_map", spelled))
     for name in ("evil.py", "vae/evil.py"):
         (directory / name).write_text(f"open({str(directory / 'executed')!r}, 'w')")
 
@@ -220,6 +221,32 @@ def no_plain_file(directory: Path, random: Random) -> None:
         *(lambda to=to: path.symlink_to(to) for to in ("no", path, "/dev/zero")),
     )
     random.choice(make)()
+
+
+@may_load
+def files_that_nobody_asked_for(directory: Path, random: Random) -> None:
+    """Files that diffusers and transformers look for, and we do not: pickles, FIFOs, endless files, an index."""
+    names = ("added_tokens.json", "chat_template.jinja", "tokenizer.model", "vocab.json", "vae/config.yaml")
+    weights = ("bin", "fp16.safetensors", "fp16.bin", "safetensors.index.json", "bin.index.json")
+    for name in (*names, *(f"vae/diffusion_pytorch_model.{ending}" for ending in weights)):
+        path = directory / name
+        kinds = (
+            lambda path=path: os.mkfifo(path),
+            lambda path=path: path.symlink_to("/dev/zero"),
+            lambda path=path: torch.save({}, path),
+            lambda path=path: path.write_text('{"weight_map": {"encoder.conv_in.bias": "evil.bin"}}'),
+        )
+        random.choice(kinds)()
+
+
+@may_load
+def settings_that_lead_elsewhere(directory: Path, random: Random) -> None:
+    """Paths in the tokenizer's settings, which transformers opens wherever they are."""
+    path = directory / random.choice(("tokenizer_config.json", "special_tokens_map.json"))
+    config = json.loads(path.read_text()) if path.exists() else {}
+    name = random.choice(("tokenizer_file", "vocab_file", "merges_file", "gguf_file", "fast_tokenizer_files"))
+    elsewhere = random.choice(("/dev/zero", "/etc/passwd", "/proc/self/mem", "../tokenizer.4.0.0.json"))
+    path.write_text(json.dumps(config | {name: [elsewhere] if name.endswith("s") else elsewhere}))
 
 
 @must_be_refused
