@@ -39,7 +39,7 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 
 
 class InputError(ValueError):
-    """Something was asked for that cannot be done. The message is one line, at most 300 characters."""
+    """Something was asked for that cannot be done. The message is one short line."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(message))

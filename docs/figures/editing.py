@@ -121,6 +121,18 @@ def measure_middle() -> dict[str, Any]:
     return found
 
 
+def measure_variety() -> dict[str, Any]:
+    """Ask how much the place of a circle varies from noise to noise, for noise of several lengths."""
+    pipe, number, found = JanusFlowPipeline.from_pretrained("shapes"), 24, {}
+    z = image_noise(pipe.latent_shape, number, torch.Generator().manual_seed(SEED))
+    for length in (0.0, 0.25, 0.5, 0.71, 1.0):
+        images = pipe("a red circle", STEPS, 2.0, None, number, latents=length * z, progress=False).images
+        scenes = [detect(np.asarray(image)) for image in images]
+        places = np.array([(scene[0].x, scene[0].y) for scene in scenes if len(scene) == 1])
+        found[f"{length:g}"] = {"circles": len(places), "pixels": float(places.std(axis=0).mean())}
+    return {"pictures": number, "steps": STEPS, "lengths": found}
+
+
 BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SWITCHES = (0.0, 0.1, 0.2, 0.3, 0.5)
 PAIRS, FEW = 16, 12  # pairs of captions, steps
@@ -316,6 +328,7 @@ TASKS = {
     "fill": measure_fill,
     "middle": measure_middle,
     "lengths": measure_lengths,
+    "variety": measure_variety,
     "blend": measure_blend,
 }
 

@@ -10,7 +10,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from canvas import BLUE, GREEN, INK, ORANGE, RED, SKY, Drawing, figure, main
+from canvas import BLUE, GREEN, ORANGE, RED, SKY, Drawing, figure, main
 from diffusers import AutoencoderKL
 from machine import SEED, album, arrow, box, broken, examples, kept, pipeline, png, svg, text
 from PIL import Image, ImageDraw, ImageFont
@@ -77,7 +77,9 @@ def statistics() -> dict:
     posterior = vae.encode(x).latent_dist
     mean = posterior.mean
     back = vae.decode(mean).sample
-    sampled = vae.decode(mean + posterior.std * torch.randn(mean.shape, generator=torch.Generator().manual_seed(SEED))).sample
+    sampled = vae.decode(
+        mean + posterior.std * torch.randn(mean.shape, generator=torch.Generator().manual_seed(SEED))
+    ).sample
     original = as_bytes(x)
     edge = near_edges(original)
     return {
@@ -226,7 +228,10 @@ def wrong_factor() -> dict:
         answer[name] = {**described(original, decoded), "picture": png(decoded[index])}
     for name, size in {"7.68 times too large": 1 / SDXL, "7.68 times too small": SDXL}.items():
         decoded = as_bytes(vae.decode(z_1 / factor * size).sample)
-        answer[name] = {**described(original, decoded), "picture": png(decoded[CATEGORIES.index("position") * EACH + 4])}
+        answer[name] = {
+            **described(original, decoded),
+            "picture": png(decoded[CATEGORIES.index("position") * EACH + 4]),
+        }
     return answer
 
 
@@ -252,28 +257,36 @@ def stretched(k: float) -> AutoencoderKL:
     return vae.eval()
 
 
+def largest(vae: AutoencoderKL, z: Tensor) -> float:
+    """Return the largest number that any convolution of the decoder gives."""
+    found = [0.0]
+    hooks = [
+        module.register_forward_hook(lambda _module, _input, out: found.append(out.abs().max().item()))
+        for module in vae.decoder.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    to_pictures(vae, z)
+    for hook in hooks:
+        hook.remove()
+    return max(found)
+
+
 def half_precision() -> dict:
     """Decode in three dtypes, with the bundled VAE and with one whose activations are larger."""
     z = examples(EACH)[1][[CATEGORIES.index("position") * EACH + 4]]
     answer, exact = {}, to_pictures(pipeline().vae, z, "pt")
     for k in (1, 8000):
-        vae, most = stretched(k), [0.0]
-        hooks = [
-            module.register_forward_hook(lambda _m, _i, out: most.append(out.abs().max().item()))
-            for module in vae.decoder.modules()
-            if isinstance(module, nn.Conv2d)
-        ]
-        to_pictures(vae, z)
-        for hook in hooks:
-            hook.remove()
-        answer[str(k)] = {"largest": max(most)}
+        vae = stretched(k)
+        answer[str(k)] = {"largest": largest(vae, z)}
         for dtype in (torch.float32, torch.bfloat16, torch.float16):
             decoded = vae.to(dtype).decode((z / pipeline().vae.config.scaling_factor).to(dtype)).sample.float()
             with np.errstate(invalid="ignore"):
                 shown = to_pictures(vae, z)[0]
             answer[str(k)][str(dtype).removeprefix("torch.")] = {
                 "finite": decoded.isfinite().float().mean().item(),
-                "error": 255 * (decoded.div(2).add(0.5).clamp(0, 1) - exact).abs().mean().item() if decoded.isfinite().all() else None,
+                "error": 255 * (decoded.div(2).add(0.5).clamp(0, 1) - exact).abs().mean().item()
+                if decoded.isfinite().all()
+                else None,
                 "picture": png(shown),
             }
     return answer
@@ -419,7 +432,8 @@ def path() -> Drawing:
         "A picture goes through an encoder and a multiplication to four small grey maps, the latent, and from there "
         "through a division and a decoder back to a picture.",
         f"The way of the bundled model's pictures. The encoder makes 4 x 12 x 12 = 576 numbers of 3 x 48 x 48 = 6,912. "
-        f"They are multiplied by the scaling factor {told['factor']:.3f}; the decoder gets them divided by it. The four "
+        f"They are multiplied by the scaling factor {told['factor']:.3f}; the decoder gets them divided by it. The "
+        "four "
         "small maps are the real channels of this latent, black for -3 and white for 3.",
     )
 
@@ -438,11 +452,14 @@ def reconstructed() -> Drawing:
     scenes_, others = [told[n]["mean"] for n in names[:2]], [told[n]["mean"] for n in names[2:]]
     return Drawing(
         album(columns, ["picture", "after the VAE", "error x 4"], rows, below, side=84, left=96, gap=6, top=56),
-        "Seven pictures, what the VAE gives back, and their difference. The two scenes come back with faint errors along "
+        "Seven pictures, what the VAE gives back, and their difference. The two scenes come back with faint errors "
+        "along "
         "the outlines; letters, thin lines, a colour ramp, a checkerboard and noise come back wrong.",
-        "Pictures before and after the bundled VAE. Third row: the absolute error, four times as strong, black where it "
+        "Pictures before and after the bundled VAE. Third row: the absolute error, four times as strong, black "
+        "where it "
         f"is 64 or more of 255. The two scenes have a mean error of {min(scenes_):.1f} and {max(scenes_):.1f} of 255, "
-        f"{100 * edges:.0f} % of it at outlines, as measured over {statistic['scenes']} scenes. The other five are of kinds that the VAE never saw in training, and their errors are "
+        f"{100 * edges:.0f} % of it at outlines, as measured over {statistic['scenes']} scenes. The other five are "
+        "of kinds that the VAE never saw in training, and their errors are "
         f"{min(others):.0f} to {max(others):.0f}.",
     )
 
@@ -455,10 +472,14 @@ def precision() -> Drawing:
     below = [[""] * 4, [f"mean {std:.2f}" for std in one["stds"]]]
     return Drawing(
         album(columns, ["mean", "standard|deviation"], [one["channels"], one["sure"]], below, side=96, left=100),
-        "Four channels of a latent, and below each the standard deviation: small where the things are, near one elsewhere.",
-        "What the encoder says about one scene (a star and a square). Above: the means of the four channels, black for -3 "
-        "and white for 3 after scaling. Below: the standard deviations before scaling, black for 0 and white for 1, which "
-        f"is the prior's. Over {told['scenes']} scenes, {100 * told['unused']:.0f} % of all numbers have a standard deviation "
+        "Four channels of a latent, and below each the standard deviation: small where the things are, near one "
+        "elsewhere.",
+        "What the encoder says about one scene (a star and a square). Above: the means of the four channels, black "
+        "for -3 "
+        "and white for 3 after scaling. Below: the standard deviations before scaling, black for 0 and white for 1, "
+        "which "
+        f"is the prior's. Over {told['scenes']} scenes, {100 * told['unused']:.0f} % of all numbers have a standard "
+        "deviation "
         f"above 0.9, so they say almost nothing, and {100 * told['sure']:.0f} % have one below 0.1.",
     )
 
@@ -479,11 +500,14 @@ def values() -> Drawing:
     stds = told["channel stds"]
     return Drawing(
         picture,
-        "A histogram of latent values with a tall peak near zero and long tails beside a normal curve, and four bars of "
+        "A histogram of latent values with a tall peak near zero and long tails beside a normal curve, and four "
+        "bars of "
         "different heights.",
         f"Scaled latents of {told['scenes']} scenes beside the noise. Left: all values; their standard deviation is "
-        f"{told['std with']:.2f} ({told['std without']:.2f} before scaling), but they are not normally distributed. Right: the four "
-        f"channels have standard deviations from {min(stds):.2f} to {max(stds):.2f}; one factor for all of them makes only the total 1.",
+        f"{told['std with']:.2f} ({told['std without']:.2f} before scaling), but they are not normally distributed. "
+        "Right: the four "
+        f"channels have standard deviations from {min(stds):.2f} to {max(stds):.2f}; one factor for all of them "
+        "makes only the total 1.",
     )
 
 
@@ -496,7 +520,8 @@ def noise() -> Drawing:
     last = max(size for size, share in zip(told["sizes"], told["accepted"], strict=True) if share == 1)
     return Drawing(
         album(columns, ["noise of|this size"], [told["pictures"]], below, side=88, left=86, gap=6),
-        "One scene decoded from its latent with more and more noise: shapes stay clean at first, then their outlines fray.",
+        "One scene decoded from its latent with more and more noise: shapes stay clean at first, then their "
+        "outlines fray.",
         "A scene decoded from its scaled latent with noise of several standard deviations added. Below: of how many of "
         f"{data('statistics')['scenes']} scenes the caption is still true. Noise of {last:g} changes no answer.",
     )
@@ -511,22 +536,38 @@ def mixed() -> Drawing:
     for (name, one), colour, label in zip(
         sorted(told.items(), key=lambda item: -float(item[0])),
         (ORANGE, BLUE, GREEN, RED),
-        ("7.68: SDXL's latents, not scaled", "1: scaled", "0.753: the bundled model's, not scaled", "0.13: scaled twice"),
+        (
+            "7.68: SDXL's latents, not scaled",
+            "1: scaled",
+            "0.753: the bundled model's, not scaled",
+            "0.13: scaled twice",
+        ),
         strict=True,
     ):
         signal = (t * float(name)) ** 2
         ax.plot(t, signal / (signal + (1 - t) ** 2), color=colour, label=label)
         ax.plot(one["balance"], 0.5, "o", color=colour)
     ax.set(xlabel="time t", ylabel="data's share of the variance", xlim=(0, 1))
-    ax.legend(frameon=False, fontsize=9, title="standard deviation of the data", title_fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend(
+        frameon=False,
+        fontsize=9,
+        title="standard deviation of the data",
+        title_fontsize=9,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
     large = told["7.678"]
     return Drawing(
         picture,
-        "Four curves that rise from 0 to 1. With data of unit variance the curve crosses one half at t = 0.5, with larger "
+        "Four curves that rise from 0 to 1. With data of unit variance the curve crosses one half at t = 0.5, with "
+        "larger "
         "data much earlier, with smaller data much later.",
-        "How much of the variance of z_t comes from the data. Dots: noise and data are equally strong. With unit variance "
-        f"this happens at t = {told['1']['balance']:.2f}; with data of 7.68 at t = {large['balance']:.3f}, so that the data "
-        f"go from a tenth to nine tenths of the variance in {large['steps of 30']:.1f} of 30 uniform steps instead of {told['1']['steps of 30']:.0f}.",
+        "How much of the variance of z_t comes from the data. Dots: noise and data are equally strong. With unit "
+        "variance "
+        f"this happens at t = {told['1']['balance']:.2f}; with data of 7.68 at t = {large['balance']:.3f}, so that "
+        "the data "
+        f"go from a tenth to nine tenths of the variance in {large['steps of 30']:.1f} of 30 uniform steps instead "
+        f"of {told['1']['steps of 30']:.0f}.",
     )
 
 
@@ -538,19 +579,33 @@ def toys() -> Drawing:
     for ax, (name, one) in zip(axes, told.items(), strict=True):
         points = np.array(one["points"])
         ax.scatter(points[:, 0], points[:, 1], s=1.5, color=BLUE if name == "data" else ORANGE)
-        ax.set(xticks=[], yticks=[], xlim=(-2.2, 2.2), ylim=(-2.2, 2.2), aspect="equal", title="the data" if name == "data" else f"size {name}")
+        ax.set(
+            xticks=[],
+            yticks=[],
+            xlim=(-2.2, 2.2),
+            ylim=(-2.2, 2.2),
+            aspect="equal",
+            title="the data" if name == "data" else f"size {name}",
+        )
         ax.title.set_fontsize(10)
-        ax.set_xlabel(f"{100 * one['off']:.0f} % off" + ("" if name == "data" else f"\nshares {100 * one['shares']:.0f} % off"), fontsize=9)
+        ax.set_xlabel(
+            f"{100 * one['off']:.0f} % off" + ("" if name == "data" else f"\nshares {100 * one['shares']:.0f} % off"),
+            fontsize=9,
+        )
         ax.spines[:].set_visible(False)
     small, unit, large = told["0.13"], told["1"], told["7.68"]
     return Drawing(
         picture,
-        "Six scatter plots: eight clusters on a circle, and samples of five networks. For the smallest data the clusters are "
+        "Six scatter plots: eight clusters on a circle, and samples of five networks. For the smallest data the "
+        "clusters are "
         "a smear; they become sharper as the data grow.",
-        "A small network (128 wide, 4,000 steps, the same for all) learns eight clusters of unequal shares, given at five "
-        "sizes; 30 Euler steps, drawn back to one size. The percentages: points that lie in no cluster, and wrong shares of the "
+        "A small network (128 wide, 4,000 steps, the same for all) learns eight clusters of unequal shares, given "
+        "at five "
+        "sizes; 30 Euler steps, drawn back to one size. The percentages: points that lie in no cluster, and wrong "
+        "shares of the "
         f"clusters. At size 0.13 {100 * small['off']:.0f} % lie in none, at size 1 {100 * unit['off']:.0f} %, at 7.68 "
-        f"{100 * large['off']:.0f} %; the shares are {100 * small['shares']:.0f} %, {100 * unit['shares']:.0f} % and {100 * large['shares']:.0f} % off. One run each.",
+        f"{100 * large['off']:.0f} %; the shares are {100 * small['shares']:.0f} %, {100 * unit['shares']:.0f} % and "
+        f"{100 * large['shares']:.0f} % off. One run each.",
     )
 
 
@@ -563,10 +618,13 @@ def factors() -> Drawing:
     below = [[f"{100 * told[name]['accepted']:.0f} % true" for name in names]]
     return Drawing(
         album(columns, [""], [[told[name]["picture"] for name in names]], below, side=100, left=10, top=52),
-        "One scene decoded five times: right, a little pale without the division, paler when multiplied, burnt when the latent "
+        "One scene decoded five times: right, a little pale without the division, paler when multiplied, burnt when "
+        "the latent "
         "is 7.68 times too large, nearly empty when it is 7.68 times too small.",
-        f"Latents of {data('statistics')['scenes']} scenes decoded with the factor used rightly, left out, and used the wrong way round "
-        f"(factor {data('statistics')['factor']:.3f}), and with an error of the size of SDXL's factor. Below: of how many pictures the "
+        f"Latents of {data('statistics')['scenes']} scenes decoded with the factor used rightly, left out, and used "
+        "the wrong way round "
+        f"(factor {data('statistics')['factor']:.3f}), and with an error of the size of SDXL's factor. Below: of how "
+        "many pictures the "
         "caption is still true.",
     )
 
@@ -579,13 +637,17 @@ def halves() -> Drawing:
     named = {name: f"largest number|{told[name]['largest']:,.0f}" for name in told}
     rows = [[told[name][dtype]["picture"] for dtype in dtypes] for name in told]
     below = [
-        [f"error {told[name][d]['error']:.2f}" if told[name][d]["finite"] == 1 else "all NaN" for d in dtypes] for name in told
+        [f"error {told[name][d]['error']:.2f}" if told[name][d]["finite"] == 1 else "all NaN" for d in dtypes]
+        for name in told
     ]
     return Drawing(
         album(dtypes, list(named.values()), rows, below, side=84, left=130),
-        "Two rows of three pictures. All show the same scene, but the last one, float16 with large activations, is black.",
-        "The bundled decoder in three dtypes. Second row: the same decoder with everything on its main path 8,000 times as "
-        f"large, which its norms divide away again. Its largest number is {told['8000']['largest']:,.0f}; float16 ends at 65,504, gives "
+        "Two rows of three pictures. All show the same scene, but the last one, float16 with large activations, is "
+        "black.",
+        "The bundled decoder in three dtypes. Second row: the same decoder with everything on its main path 8,000 "
+        "times as "
+        f"large, which its norms divide away again. Its largest number is {told['8000']['largest']:,.0f}; float16 "
+        "ends at 65,504, gives "
         "infinity, then NaN, and the picture is black. Errors are mean differences from float32, of 255.",
     )
 

@@ -153,7 +153,14 @@ def text(
 
 
 def box(
-    x: float, y: float, width: float, height: float, words: str, colour: str = "", size: float = 13, dashed: bool = False
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    words: str,
+    colour: str = "",
+    size: float = 13,
+    dashed: bool = False,
 ) -> str:
     """Return a rounded box with centred lines of text. The colour tints the inside and draws the border."""
     lines = words.split("|") if words else []
@@ -203,7 +210,8 @@ def album(
     told = below or [[""] * len(line) for line in tiles]
     feet = [6 + 15 * max(cell.count("|") + 1 for cell in line) if any(line) else 0 for line in told]
     parts = [
-        text(left + i * (side + gap) + side / 2, top - 8 - 15 * head.count("|"), head, 12) for i, head in enumerate(columns)
+        text(left + i * (side + gap) + side / 2, top - 8 - 15 * head.count("|"), head, 12)
+        for i, head in enumerate(columns)
     ]
     y = top
     for name, line, words, foot in zip(names, tiles, told, feet, strict=True):

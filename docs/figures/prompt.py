@@ -128,7 +128,7 @@ def apart(pipe: JanusFlowPipeline) -> dict[str, Any]:
         nothing = PromptRows(rows.ids, torch.zeros_like(rows.attention_mask), rows.positions)
         hidden.append(pipe.model(steps[0].z, steps[0].t, nothing))
     found["first token hidden too"] = relative(hidden[1], hidden[0])
-    found["first token seen"] = found["t"]["0.00"][lengths.index(11)]
+    found["first token seen, %"] = 100 * found["t"]["0.00"][lengths.index(11)]
     return found
 
 
@@ -149,7 +149,7 @@ def other_rows(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
         v = pipe.model(step.z, step.t, right)
         for name, rows in others.items():
             found[name][f"{step.t:.2f}"] = relative(pipe.model(step.z, step.t, rows), v)
-    return {name: values | {"most": max(values.values())} for name, values in found.items()}
+    return {name: values | {"most, %": 100 * max(values.values())} for name, values in found.items()}
 
 
 def right_cut(rows: PromptRows) -> PromptRows:
@@ -174,8 +174,8 @@ def attention(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
         ).attentions
         seen = torch.cat(weights)[:, :, length + 1 :].mean(dim=(0, 1, 2))  # by image tokens, of each key
         parts = {"first token": seen[0], "other prompt tokens": seen[1:length].sum(), "time token": seen[length]}
-        found[name] = {part: share.item() for part, share in parts.items()}
-        found[name]["image tokens"] = seen[length + 1 :].sum().item()
+        found[name] = {f"{part}, %": 100 * share.item() for part, share in parts.items()}
+        found[name]["image tokens, %"] = 100 * seen[length + 1 :].sum().item()
     return found
 
 

@@ -26,8 +26,7 @@ from janus_minimal.solvers import SOLVERS
 
 EACH = 5  # captions of each of the seven categories
 SEED = 7  # of captions and noise
-METHODS = {"Euler": denoise, "midpoint": SOLVERS["midpoint"], "Heun": SOLVERS["heun"]}
-METHODS["Adams-Bashforth"] = SOLVERS["adams-bashforth"]
+METHODS = {method: SOLVERS[method.lower()] for method in ("Euler", "midpoint", "Heun", "Adams-Bashforth")}
 ASKS = {"Euler": 1, "midpoint": 2, "Heun": 2, "Adams-Bashforth": 1}  # evaluations a step
 LOOKS = {
     "Euler": (ORANGE, "-", "o"),

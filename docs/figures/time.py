@@ -111,7 +111,17 @@ VARIANTS = {
     "t without 1000": lambda: waves_as(told(lambda s: s / 1000)),
     "1 - t": lambda: waves_as(told(lambda s: 1000 - s)),
 }
-SCORED = ("intact", "token held", "blocks held", "blocks off", "both held", "sine first", "half - 1", "t without 1000", "1 - t")
+SCORED = (
+    "intact",
+    "token held",
+    "blocks held",
+    "blocks off",
+    "both held",
+    "sine first",
+    "half - 1",
+    "t without 1000",
+    "1 - t",
+)
 
 
 @cache
@@ -139,7 +149,7 @@ def pictures(variant: str) -> dict:
 
 
 def direction() -> dict:
-    """Compare direction and size of the velocities with those of the intact model, where the blocks are not told the time."""
+    """Compare direction and size of the velocities with the intact model's, where the blocks are not told the time."""
     intact, answer = intact_velocities(), {}
     for variant in ("blocks held", "blocks off"):
         with VARIANTS[variant]():
@@ -255,10 +265,13 @@ def waves() -> Drawing:
     turns = 1000 * frequencies / (2 * np.pi)
     return Drawing(
         picture,
-        "Left: a heat map with fine stripes in the first channels of each half, broad ones further right, and flat colour at the "
+        "Left: a heat map with fine stripes in the first channels of each half, broad ones further right, and flat "
+        "colour at the "
         "end. Right: four cosines over time, from fast to slow.",
-        f"The embedding of all times at C = 96, the bundled size. Left: each row is e(t) of one time. Right: four of its channels. From t = 0 "
-        f"to 1 the fastest wave (i = 0) turns {turns[0]:.0f} times, the slowest (i = 47) {turns[-1]:.3f} times, which is {360 * turns[-1]:.0f} degrees.",
+        "The embedding of all times at C = 96, the bundled size. Left: each row is e(t) of one time. Right: four of "
+        "its channels. From t = 0 "
+        f"to 1 the fastest wave (i = 0) turns {turns[0]:.0f} times, the slowest (i = 47) {turns[-1]:.3f} times, "
+        f"which is {360 * turns[-1]:.0f} degrees.",
     )
 
 
@@ -274,9 +287,11 @@ def alike() -> Drawing:
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return Drawing(
         picture,
-        "A blue curve with a sharp peak at 0.5 that falls on both sides, an orange one that falls too, and a red line that stays near 1.",
+        "A blue curve with a sharp peak at 0.5 that falls on both sides, an orange one that falls too, and a red "
+        "line that stays near 1.",
         "How alike the embedding of a time is to that of t = 0.5 (cosine of the angle). Waves of 1000 t fall to "
-        f"{min(told['waves of 1000 t']):.2f}: every time has an embedding of its own, and near times are alike. Waves of t itself stay above "
+        f"{min(told['waves of 1000 t']):.2f}: every time has an embedding of its own, and near times are alike. "
+        "Waves of t itself stay above "
         f"{min(told['waves of t']):.3f}: all times look almost the same.",
     )
 
@@ -298,14 +313,36 @@ def paths() -> Drawing:
         box(548, 12, 204, 42, "one token, first of the new ones,|for attention in all 24 layers", ORANGE, 12),
         arrow([(520, 59), (520, 90), (546, 90)], GREEN),
         box(548, 70, 204, 42, "SiLU, Linear D to 2K, in each|of the four blocks: scale, shift", GREEN, 12),
-        text(30, 146, "Way 1, the token: image tokens may look at it, if attention has learned to.", 13, "start", ORANGE),
-        text(30, 170, "Way 2, FiLM: x becomes x (1 + scale) + shift, at every position, whether it helps or not.", 13, "start", GREEN),
-        text(30, 200, "Through way 2 the encoder's map x_emb already depends on t before the language model reads it.", 13, "start"),
-        text(30, 224, "So image tokens carry the time too, and way 1 is not the only one into the language model.", 13, "start"),
+        text(
+            30, 146, "Way 1, the token: image tokens may look at it, if attention has learned to.", 13, "start", ORANGE
+        ),
+        text(
+            30,
+            170,
+            "Way 2, FiLM: x becomes x (1 + scale) + shift, at every position, whether it helps or not.",
+            13,
+            "start",
+            GREEN,
+        ),
+        text(
+            30,
+            200,
+            "Through way 2 the encoder's map x_emb already depends on t before the language model reads it.",
+            13,
+            "start",
+        ),
+        text(
+            30,
+            224,
+            "So image tokens carry the time too, and way 1 is not the only one into the language model.",
+            13,
+            "start",
+        ),
     )
     return Drawing(
         drawing,
-        "A row of boxes from t to t_emb, which then splits into two arrows: one to a token, one to scale and shift in each block.",
+        "A row of boxes from t to t_emb, which then splits into two arrows: one to a token, one to scale and shift "
+        "in each block.",
         "How the time enters the released model. The embedding is computed once per step and used in two ways.",
     )
 
@@ -325,9 +362,12 @@ def film() -> Drawing:
     low, high = min(told[n]["from"] for n in blocks), max(told[n]["to"] for n in blocks)
     return Drawing(
         picture,
-        "Four panels of twelve curves each. In every block some channels are turned up early and down late, others the other way.",
-        "What FiLM multiplies channels by, over time, in the four blocks of the bundled model: the twelve channels of each block that "
-        f"change most. Over all channels and times the factor goes from {low:.2f} to {high:.2f}; 1 would mean that the time changes nothing.",
+        "Four panels of twelve curves each. In every block some channels are turned up early and down late, others "
+        "the other way.",
+        "What FiLM multiplies channels by, over time, in the four blocks of the bundled model: the twelve channels "
+        "of each block that "
+        f"change most. Over all channels and times the factor goes from {low:.2f} to {high:.2f}; 1 would mean that "
+        "the time changes nothing.",
     )
 
 
@@ -347,17 +387,22 @@ def silenced() -> Drawing:
     told = {name: data(f"errors, {name}") for name in CURVES}
     picture, ax = plt.subplots(figsize=(7.8, 3.4), layout="constrained")
     for name, (label, colour) in CURVES.items():
-        ax.semilogy(TIMES, told[name]["loss"], "o-" if name != "both held" else "o--", markersize=3.5, color=colour, label=label)
+        ax.semilogy(
+            TIMES, told[name]["loss"], "o-" if name != "both held" else "o--", markersize=3.5, color=colour, label=label
+        )
     ax.set(xlabel="true time t", ylabel="loss")
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     i = TIMES.index(0.9)
     loss = {name: one["loss"][i] for name, one in told.items()}
     return Drawing(
         picture,
-        "Curves of the loss over time. With the token held or zero the curve lies on the intact one. With the blocks held it "
+        "Curves of the loss over time. With the token held or zero the curve lies on the intact one. With the "
+        "blocks held it "
         "touches the intact one only at 0.5.",
-        f"Mean squared error of the velocity with one of time's two ways silenced. At t = 0.9: {loss['intact']:.2f} intact, {loss['token held']:.2f} if the token always "
-        f"says 0.5, {loss['blocks held']:.2f} if the blocks are always told 0.5, {loss['blocks off']:.2f} with scale and shift 0. At t = 0.5 holding changes nothing.",
+        f"Mean squared error of the velocity with one of time's two ways silenced. At t = 0.9: {loss['intact']:.2f} "
+        f"intact, {loss['token held']:.2f} if the token always "
+        f"says 0.5, {loss['blocks held']:.2f} if the blocks are always told 0.5, {loss['blocks off']:.2f} with scale "
+        "and shift 0. At t = 0.5 holding changes nothing.",
     )
 
 
@@ -377,11 +422,15 @@ def drawn_pictures() -> Drawing:
             top=56,
             gap=6,
         ),
-        "Rows of seven pictures: by the intact model, with the token held, with the blocks held, with both held, with scale and "
+        "Rows of seven pictures: by the intact model, with the token held, with the blocks held, with both held, "
+        "with scale and "
         "shift zero.",
-        f"Pictures of the bundled model with time's ways silenced, the same noise in each column, 30 steps, guidance 2. Of {told['intact']['captions']} captions "
-        f"the picture is true of {100 * told['intact']['score']:.0f} % (intact), {100 * told['token held']['score']:.0f} % (token held), "
-        f"{100 * told['blocks held']['score']:.0f} % (blocks held), {100 * told['both held']['score']:.0f} % (both) and {100 * told['blocks off']['score']:.0f} % (scale and shift 0).",
+        "Pictures of the bundled model with time's ways silenced, the same noise in each column, 30 steps, guidance "
+        f"2. Of {told['intact']['captions']} captions "
+        f"the picture is true of {100 * told['intact']['score']:.0f} % (intact), "
+        f"{100 * told['token held']['score']:.0f} % (token held), "
+        f"{100 * told['blocks held']['score']:.0f} % (blocks held), {100 * told['both held']['score']:.0f} % (both) "
+        f"and {100 * told['blocks off']['score']:.0f} % (scale and shift 0).",
     )
 
 
@@ -391,11 +440,15 @@ def clock() -> Drawing:
     told = data("wrong clock")
     times, loss = told["times"], np.array(told["loss"])
     ratio = loss / np.diag(loss)[:, None]
-    picture, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    shown = ax.imshow(np.log10(ratio), cmap="cividis", origin="lower", vmin=0, vmax=2)
+    picture, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
+    shown = ax.imshow(np.log10(ratio), cmap="cividis", origin="lower", vmin=0, vmax=2, aspect="auto")
     ax.set(
-        xticks=range(len(times)), xticklabels=times, yticks=range(len(times)), yticklabels=times,
-        xlabel="time that the network is told", ylabel="true time of z_t",
+        xticks=range(len(times)),
+        xticklabels=times,
+        yticks=range(len(times)),
+        yticklabels=times,
+        xlabel="time that the network is told",
+        ylabel="true time of z_t",
     )
     ax.tick_params(labelsize=8)
     bar = picture.colorbar(shown, ax=ax, ticks=[0, 1, 2])
@@ -406,8 +459,10 @@ def clock() -> Drawing:
     return Drawing(
         picture,
         "A heat map with a dark diagonal, bright away from it.",
-        "What a wrong time costs the bundled model. Each row is one true time; colours: the loss relative to that of the right time, which "
-        f"is the diagonal. At t = 0.55, being told 0.65 makes the loss {ratio[i, up]:.1f} times as large, being told 0.95 {ratio[i, far]:.0f} times.",
+        "What a wrong time costs the bundled model. Each row is one true time; colours: the loss relative to that "
+        "of the right time, which "
+        f"is the diagonal. At t = 0.55, being told 0.65 makes the loss {ratio[i, up]:.1f} times as large, being told "
+        f"0.95 {ratio[i, far]:.0f} times.",
     )
 
 
@@ -425,18 +480,23 @@ def traps() -> Drawing:
     picture, ax = plt.subplots(figsize=(7.8, 3.2), layout="constrained")
     told = {name: data(f"errors, {name}")["apart"] for name in TRAPS}
     for name, (label, colour) in TRAPS.items():
-        ax.semilogy(TIMES, [max(x, 1e-5) for x in told[name]], "o-", markersize=3.5, color=colour, label=label)
+        ax.semilogy(TIMES, [x or float("nan") for x in told[name]], "o-", markersize=3.5, color=colour, label=label)
     rounded = data("rounding")
-    ax.semilogy(rounded["times"], [max(x, 1e-5) for x in rounded["apart"]], "o-", markersize=3.5, color=PINK, label="1000 t in bfloat16")
+    points = [(t, x) for t, x in zip(rounded["times"], rounded["apart"], strict=True) if x]
+    ax.semilogy(*zip(*points, strict=True), "o-", markersize=3.5, color=PINK, label="1000 t in bfloat16")
     ax.set(xlabel="time t", ylabel="relative error of the velocity")
     ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     mean = {name: 100 * sum(line) / len(line) for name, line in told.items()}
     return Drawing(
         picture,
-        "Five curves of the error over time on a logarithmic axis. Rounding is lowest, the divisor is above it, and the other three are near one.",
-        "How far the velocity of the bundled model is from the right one, |v - v_right| / |v_right|, if its time is computed wrongly. Means over "
-        f"the times: {mean['sine first']:.0f} % with the sine first, {mean['half - 1']:.0f} % with half - 1, {mean['t without 1000']:.0f} % without the factor 1000, "
-        f"{mean['1 - t']:.0f} % with the time reversed, at most {100 * max(rounded['apart']):.1f} % in bfloat16 (where rounding changes nothing, the point lies on the axis' lower end).",
+        "Five curves of the error over time on a logarithmic axis. Rounding is lowest, the divisor is above it, and "
+        "the other three are near one.",
+        "How far the velocity of the bundled model is from the right one, |v - v_right| / |v_right|, if its time is "
+        "computed wrongly. Means over "
+        f"the times: {mean['sine first']:.0f} % with the sine first, {mean['half - 1']:.0f} % with half - 1, "
+        f"{mean['t without 1000']:.0f} % without the factor 1000, "
+        f"{mean['1 - t']:.0f} % with the time reversed, at most {100 * max(rounded['apart']):.1f} % in bfloat16. "
+        "Points without any error are left out.",
     )
 
 
@@ -458,7 +518,8 @@ def trap_pictures() -> Drawing:
             gap=6,
         ),
         "Rows of seven pictures: right, and with the time computed wrongly in four ways.",
-        "Pictures of the bundled model with the time computed wrongly, the same noise in each column. The percentages say of how many of "
+        "Pictures of the bundled model with the time computed wrongly, the same noise in each column. The "
+        "percentages say of how many of "
         f"{told['intact']['captions']} pictures the caption is true.",
     )
 

@@ -5,7 +5,6 @@
 draws them from data/uvit.json. Delete that file first to measure again, which takes some minutes.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -15,7 +14,22 @@ import numpy as np
 import torch
 from canvas import BLUE, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main
 from einops import rearrange
-from machine import album, apart, arrow, box, broken, drawn, examples, kept, pipeline, replaced, rows, svg, text, velocities
+from machine import (
+    album,
+    apart,
+    arrow,
+    box,
+    broken,
+    drawn,
+    examples,
+    kept,
+    pipeline,
+    replaced,
+    rows,
+    svg,
+    text,
+    velocities,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -214,7 +228,7 @@ def response_norms() -> dict:
 
 
 def sight() -> dict:
-    """Differentiate the velocity of one patch by the latent, at each patch: all of it, and without the language model."""
+    """Differentiate the velocity of one patch by the latent at each patch, with and without the language model."""
     pipe = pipeline()
     _, z_1, z_0 = examples(1)
     answer = {}
@@ -222,7 +236,11 @@ def sight() -> dict:
         for way in ("whole", "convolutions alone"):
             z = ((1 - t) * z_0 + t * z_1).requires_grad_()
             held: list[Tensor] = []
-            change = (lambda backbone, tokens, r, cache: backbone(tokens, r, cache).detach()) if way != "whole" else (lambda backbone, *a: backbone(*a))
+            change = (
+                (lambda backbone, tokens, r, cache: backbone(tokens, r, cache).detach())
+                if way != "whole"
+                else (lambda backbone, *a: backbone(*a))
+            )
             with torch.enable_grad(), replaced(pipe.model, "backbone", change):
                 v = pipe.model(z, torch.tensor(t), rows(1))
                 out = v[:, :, 4:6, 4:6]  # the patch in row 2, column 2
@@ -316,11 +334,16 @@ def whole() -> Drawing:
     count = data("parameters")["released"]
     return Drawing(
         drawing,
-        "A diagram in the form of a U: down the left side the encoder, along the bottom the language model, up the right "
-        "side the decoder. A red arrow, the skip, crosses from left to right. The time goes to both sides and to the bottom.",
-        f"The released model. Blue: the U-ViT ({count['encoder'] / 1e6:.1f} M parameters on the left with the time embedding, "
-        f"{count['decoder'] / 1e6:.1f} M on the right). Orange: the two aligners ({(count['align in'] + count['align out']) / 1e6:.1f} M). "
-        f"Pink: the language model ({count['language model'] / 1e9:.2f} B). The skip (red) goes around the language model. The time "
+        "A diagram in the form of a U: down the left side the encoder, along the bottom the language model, up the "
+        "right "
+        "side the decoder. A red arrow, the skip, crosses from left to right. The time goes to both sides and to "
+        "the bottom.",
+        f"The released model. Blue: the U-ViT ({count['encoder'] / 1e6:.1f} M parameters on the left with the time "
+        "embedding, "
+        f"{count['decoder'] / 1e6:.1f} M on the right). Orange: the two aligners "
+        f"({(count['align in'] + count['align out']) / 1e6:.1f} M). "
+        f"Pink: the language model ({count['language model'] / 1e9:.2f} B). The skip (red) goes around the language "
+        "model. The time "
         "goes three ways: into the blocks of both sides, and into the language model as one token.",
     )
 
@@ -339,7 +362,11 @@ def block() -> Drawing:
     ]
     parts, x = [text(8, 88, "x", 15, "start"), arrow([(22, 84), (38, 84)])], 40
     for words, number, shape, colour in steps:
-        parts += [box(x, 60, 84, 48, words, colour), text(x + 42, 126, number, 11), text(x + 42, 142, shape, 11, more="font-style='italic'")]
+        parts += [
+            box(x, 60, 84, 48, words, colour),
+            text(x + 42, 126, number, 11),
+            text(x + 42, 142, shape, 11, more="font-style='italic'"),
+        ]
         parts.append(arrow([(x + 84, 84), (x + 102, 84)]))
         x += 104
     parts += [
@@ -358,10 +385,13 @@ def block() -> Drawing:
     ]
     return Drawing(
         svg(x + 164, 240, *parts),
-        "A row of boxes: depthwise convolution, RMSNorm, a linear layer that widens, GELU, GRN, a linear layer that narrows. "
-        "A red arrow goes from the input past all of them to a plus sign. After the plus sign the time scales and shifts.",
+        "A row of boxes: depthwise convolution, RMSNorm, a linear layer that widens, GELU, GRN, a linear layer that "
+        "narrows. "
+        "A red arrow goes from the input past all of them to a plus sign. After the plus sign the time scales and "
+        "shifts.",
         "One ConvNeXt block. Numbers below the boxes: parameters of a block of the released encoder, K = 768, D = 2048 "
-        f"({count['one encoder block']:,} in all). Italic: the shape that leaves the box. The time acts after the sum, so it "
+        f"({count['one encoder block']:,} in all). Italic: the shape that leaves the box. The time acts after the "
+        "sum, so it "
         "also changes what came along the red line.",
     )
 
@@ -377,13 +407,18 @@ def cost() -> Drawing:
         ax.barh(1, count[part] / 1e6, left=left, color=colour, label={"mapper": "FiLM's mapper"}.get(part, part))
         left += count[part] / 1e6
     ax.barh(0, count["full 7 x 7"] / 1e6, color="#999999")
-    ax.set(yticks=[0, 1], yticklabels=["one full 7 x 7\nconvolution", "a whole\nConvNeXt block"], xlabel="million parameters")
+    ax.set(
+        yticks=[0, 1],
+        yticklabels=["one full 7 x 7\nconvolution", "a whole\nConvNeXt block"],
+        xlabel="million parameters",
+    )
     ax.legend(frameon=False, fontsize=9, loc="center right", bbox_to_anchor=(1, 0.72))
     ratio = count["full 7 x 7"] / count["one encoder block"]
     return Drawing(
         picture,
         "Two bars: a whole ConvNeXt block is about a quarter as long as a single full convolution.",
-        f"Parameters at K = 768. A full 7 x 7 convolution has {count['full 7 x 7'] / 1e6:.1f} M weights, {ratio:.1f} times as many as the whole "
+        f"Parameters at K = 768. A full 7 x 7 convolution has {count['full 7 x 7'] / 1e6:.1f} M weights, {ratio:.1f} "
+        "times as many as the whole "
         f"ConvNeXt block. The depthwise convolution has {count['depthwise']:,}; its bar is too thin to be seen.",
     )
 
@@ -393,23 +428,31 @@ def windows() -> Drawing:
     """Draw which patches a patch sees through the language model and through the convolutions."""
     cell, row, column = 11, 11, 11
     parts = []
-    for index, (x0, title) in enumerate(((10, "language model: causal"), (290, "one 7 x 7 convolution"), (570, "two 7 x 7 convolutions"))):
+    for index, (x0, title) in enumerate(
+        ((10, "language model: causal"), (290, "one 7 x 7 convolution"), (570, "two 7 x 7 convolutions"))
+    ):
         parts.append(text(x0 + 12 * cell, 16, title, 12.5))
         for i in range(24):
             for j in range(24):
-                seen = i * 24 + j <= row * 24 + column if index == 0 else max(abs(i - row), abs(j - column)) <= 3 * index
+                seen = (
+                    i * 24 + j <= row * 24 + column if index == 0 else max(abs(i - row), abs(j - column)) <= 3 * index
+                )
                 here = (i, j) == (row, column)
                 colour = RED if here else (BLUE if index else ORANGE) if seen else "none"
                 parts.append(
-                    f'<rect x="{x0 + cell * j}" y="{26 + cell * i}" width="{cell - 1.5}" height="{cell - 1.5}" fill="{colour}" '
-                    f'fill-opacity="{1 if here else 0.6}" stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
+                    f'<rect x="{x0 + cell * j}" y="{26 + cell * i}" width="{cell - 1.5}" height="{cell - 1.5}" '
+                    f'fill="{colour}" fill-opacity="{1 if here else 0.6}" '
+                    f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
                 )
     seen = row * 24 + column + 1
     return Drawing(
         svg(845, 26 + 24 * cell + 8, *parts),
-        "Three grids of 24 x 24 cells around one red cell: everything above and to the left, a square of 7 x 7, a square of 13 x 13.",
-        f"What the patch in row 12, column 12 (red) can be told of at the released size. Left: in the language model it attends to "
-        f"{seen} of 576 patches, those before it in raster order, and to none below it. Middle and right: convolutions see all "
+        "Three grids of 24 x 24 cells around one red cell: everything above and to the left, a square of 7 x 7, a "
+        "square of 13 x 13.",
+        "What the patch in row 12, column 12 (red) can be told of at the released size. Left: in the language model "
+        "it attends to "
+        f"{seen} of 576 patches, those before it in raster order, and to none below it. Middle and right: "
+        "convolutions see all "
         "directions, one block 7 x 7 = 49 patches, two blocks 13 x 13 = 169.",
     )
 
@@ -428,8 +471,10 @@ def gelu() -> Drawing:
     told = data("gelu")
     return Drawing(
         picture,
-        "Left: GELU, a smooth ReLU with a small dip below zero. Right: the difference of the two GELUs, a wave below a thousandth.",
-        f"Left: GELU beside ReLU. Right: the tanh approximation minus the exact GELU, in thousandths. It is at most {told['most']:.5f}, at |x| = {told['at']:.1f}.",
+        "Left: GELU, a smooth ReLU with a small dip below zero. Right: the difference of the two GELUs, a wave "
+        "below a thousandth.",
+        "Left: GELU beside ReLU. Right: the tanh approximation minus the exact GELU, in thousandths. It is at most "
+        f"{told['most']:.5f}, at |x| = {told['at']:.1f}.",
     )
 
 
@@ -451,12 +496,17 @@ def grn() -> Drawing:
     factors = [factor for one in told.values() for factor in one["factor"]]
     return Drawing(
         picture,
-        "Left: four falling curves, a few channels far above the mean and most a little below it. Right: clouds of points, "
+        "Left: four falling curves, a few channels far above the mean and most a little below it. Right: clouds of "
+        "points, "
         "factors on both sides of one.",
-        f"GRN in the four blocks of the bundled model, at t = 0.4. Left: the strongest channel has {most:.1f} times the mean norm. Right: "
-        f"what each channel is multiplied by, from {min(factors):.2f} to {max(factors):.2f}; an untrained GRN multiplies everything by 1 "
-        f"(thin line). Here the strongest channels are damped: of the encoder's weights {100 * told['encoder 1']['negative']:.0f} % and "
-        f"{100 * told['encoder 2']['negative']:.0f} % are negative, of the decoder's {100 * told['decoder 1']['negative']:.0f} % and {100 * told['decoder 2']['negative']:.0f} %.",
+        f"GRN in the four blocks of the bundled model, at t = 0.4. Left: the strongest channel has {most:.1f} times "
+        "the mean norm. Right: "
+        f"what each channel is multiplied by, from {min(factors):.2f} to {max(factors):.2f}; an untrained GRN "
+        "multiplies everything by 1 "
+        "(thin line). Here the strongest channels are damped: of the encoder's weights "
+        f"{100 * told['encoder 1']['negative']:.0f} % and "
+        f"{100 * told['encoder 2']['negative']:.0f} % are negative, of the decoder's "
+        f"{100 * told['decoder 1']['negative']:.0f} % and {100 * told['decoder 2']['negative']:.0f} %.",
     )
 
 
@@ -477,11 +527,15 @@ def probe() -> Drawing:
     i = told["times"].index(0.4)
     return Drawing(
         picture,
-        "Two panels of two curves. Left: z_t is predicted almost perfectly from the skip and less well from the language model. "
+        "Two panels of two curves. Left: z_t is predicted almost perfectly from the skip and less well from the "
+        "language model. "
         "Right: early, z_1 is predicted better from the language model.",
-        f"What a linear regression reads at one position. Left: its own patch of z_t. From the skip at least {100 * low:.1f} % of the variance "
-        f"at every time, from the language model's answer {100 * min(back):.0f} to {100 * max(back):.0f} %. Right: the patch of the finished latent: at t = "
-        f"0.4, {100 * told['z_1 from language model'][i]:.0f} % from the language model and {100 * told['z_1 from skip'][i]:.0f} % from the skip.",
+        "What a linear regression reads at one position. Left: its own patch of z_t. From the skip at least "
+        f"{100 * low:.2f} % of the variance "
+        f"at every time, from the language model's answer {100 * min(back):.0f} to {100 * max(back):.0f} %. Right: "
+        "the patch of the finished latent: at t = "
+        f"0.4, {100 * told['z_1 from language model'][i]:.0f} % from the language model and "
+        f"{100 * told['z_1 from skip'][i]:.0f} % from the skip.",
     )
 
 
@@ -504,11 +558,15 @@ def skip() -> Drawing:
     zero, noise = told["skip zero"]["score"], told["skip noise"]["score"]
     return Drawing(
         album(columns, names, [one["pictures"] for one in told.values()], side=84, left=130, top=56, gap=6),
-        "Rows of seven pictures: by the intact model, with a skip of zeros, of noise, of equal length, without the language "
-        "model, without GRN. With a skip of zeros the things are in place but ragged. Without the language model there are only "
+        "Rows of seven pictures: by the intact model, with a skip of zeros, of noise, of equal length, without the "
+        "language "
+        "model, without GRN. With a skip of zeros the things are in place but ragged. Without the language model "
+        "there are only "
         "coloured patches.",
-        f"The bundled model with one part cut, the same noise in each column, 30 steps, guidance 2. Percentages: of how many of "
-        f"{told['intact']['captions']} pictures the caption is true: {100 * told['intact']['score']:.0f} % intact, {100 * zero:.0f} % with a skip of zeros, "
+        "The bundled model with one part cut, the same noise in each column, 30 steps, guidance 2. Percentages: of "
+        "how many of "
+        f"{told['intact']['captions']} pictures the caption is true: {100 * told['intact']['score']:.0f} % intact, "
+        f"{100 * zero:.0f} % with a skip of zeros, "
         f"{100 * noise:.0f} % with a skip of noise of the same strength.",
     )
 
@@ -526,10 +584,13 @@ def skip_errors() -> Drawing:
     i = TIMES.index(0.7)
     return Drawing(
         picture,
-        "Curves of the loss over time on a logarithmic axis. The intact model is lowest; without the skip the loss is far "
+        "Curves of the loss over time on a logarithmic axis. The intact model is lowest; without the skip the loss "
+        "is far "
         "higher at every time.",
-        f"Mean squared error of the velocity with one part cut. At t = 0.7: {told['intact']['loss'][i]:.2g} intact, {told['skip zero']['loss'][i]:.2g} with a skip of "
-        f"zeros, {told['skip noise']['loss'][i]:.2g} with noise, {told['language model silent']['loss'][i]:.2g} with a silent language model. Dotted: 2, about "
+        f"Mean squared error of the velocity with one part cut. At t = 0.7: {told['intact']['loss'][i]:.2g} intact, "
+        f"{told['skip zero']['loss'][i]:.2g} with a skip of "
+        f"zeros, {told['skip noise']['loss'][i]:.2g} with noise, {told['language model silent']['loss'][i]:.2g} with "
+        "a silent language model. Dotted: 2, about "
         "what answering zero would give.",
     )
 
@@ -541,8 +602,12 @@ def seen() -> Drawing:
     picture, axes = plt.subplots(1, 4, figsize=(8.5, 2.5), layout="constrained")
     for ax, (name, values) in zip(axes, told.items(), strict=True):
         grid = np.array(values)
-        ax.imshow(np.log10(grid / np.array(told[f"{name.split(',')[0]}, whole"]).max()), cmap="cividis", vmin=-3, vmax=0)
-        ax.set(xticks=[], yticks=[], title=name.replace("early", "t = 0.1").replace("late", "t = 0.7").replace(", ", "\n"))
+        ax.imshow(
+            np.log10(grid / np.array(told[f"{name.split(',')[0]}, whole"]).max()), cmap="cividis", vmin=-3, vmax=0
+        )
+        ax.set(
+            xticks=[], yticks=[], title=name.replace("early", "t = 0.1").replace("late", "t = 0.7").replace(", ", "\n")
+        )
         ax.title.set_fontsize(10)
         ax.spines[:].set_visible(False)
     shown = axes[-1].images[0]
@@ -555,11 +620,15 @@ def seen() -> Drawing:
 
     return Drawing(
         picture,
-        "Four small heat maps of 6 x 6 patches. In all of them the patch itself is brightest. At the early time other patches "
+        "Four small heat maps of 6 x 6 patches. In all of them the patch itself is brightest. At the early time "
+        "other patches "
         "are bright too.",
-        "How strongly the velocity of one patch (row 3, column 3) depends on the latent at each of the 6 x 6 patches of the bundled model: the "
-        "size of the derivative, relative to the largest. Whole: with the language model. Convolutions alone: the language model's answer held "
-        f"fixed. Of what comes from other patches, {100 * below('early, whole'):.0f} % (t = 0.1) and {100 * below('late, whole'):.0f} % (t = 0.7) of the squared derivative "
+        "How strongly the velocity of one patch (row 3, column 3) depends on the latent at each of the 6 x 6 "
+        "patches of the bundled model: the "
+        "size of the derivative, relative to the largest. Whole: with the language model. Convolutions alone: the "
+        "language model's answer held "
+        f"fixed. Of what comes from other patches, {100 * below('early, whole'):.0f} % (t = 0.1) and "
+        f"{100 * below('late, whole'):.0f} % (t = 0.7) of the squared derivative "
         "lies in rows below, which causal attention does not reach from here.",
     )
 
@@ -587,7 +656,8 @@ def shuffle() -> Drawing:
     return Drawing(
         svg(680, 190, *parts),
         "Four boxes a, b, c, d stacked as channels, and the same four boxes as a square of two by two.",
-        "Pixel shuffle of one position with four channels. Channel 2 p + q becomes row p, column q. Cutting into patches is the way back; no number changes.",
+        "Pixel shuffle of one position with four channels. Channel 2 p + q becomes row p, column q. Cutting into "
+        "patches is the way back; no number changes.",
     )
 
 

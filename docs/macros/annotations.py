@@ -24,7 +24,7 @@ class AsWritten(griffe.Extension):
         if node.returns:
             func.returns = ast.get_source_segment(agent.code, node.returns)
 
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Put a fence around every example of a docstring."""
         if obj.docstring:
             obj.docstring.value = EXAMPLE.sub(r"```pycon\n\g<0>\n```\n", obj.docstring.value)

@@ -68,7 +68,7 @@ def snippet(file: str, start: str, end: str) -> str:
 
 def stage(index: int) -> str:
     """The line of the loop that carries this number, without its comment."""
-    source = (ROOT / "janus_minimal" / "denoise.py").read_text(encoding="utf-8")
+    source = (ROOT / "janus_minimal" / "sampling.py").read_text(encoding="utf-8")
     (line,) = re.findall(rf"^ +(.+?)  # {index} \w+", source, re.MULTILINE)
     return f"```python\n{line}\n```"
 

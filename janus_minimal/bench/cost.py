@@ -25,8 +25,8 @@ def step_cost(config: JanusConfig, side: int, images: int, prompt_tokens: int, c
         side: height and width of the latent.
         images: B. The encoder runs on B rows, everything after it on 2B.
         prompt_tokens: L.
-        cached: whether the prompt's keys and values are read from the cache. Without it, the language
-            model runs on L + 1 + N tokens instead of 1 + N.
+        cached: whether the prompt's keys and values are read from the cache. Without it, the
+            language model runs on L + 1 + N tokens instead of 1 + N.
 
     >>> cost = step_cost(JanusConfig(), side=48, images=1, prompt_tokens=20)  # the released model
     >>> round(cost["language model"] / sum(cost.values()), 3)
@@ -55,15 +55,15 @@ def image_tokens(config: JanusConfig, side: int) -> int:
 
 
 def linear(rows: int, inputs: int, outputs: int) -> int:
-    """Return the operations of a matrix product [rows, inputs] x [inputs, outputs]: a linear layer without its bias."""
+    """Return the operations of a linear layer: [rows, inputs] x [inputs, outputs], no bias."""
     return 2 * rows * inputs * outputs
 
 
 def blocks(config: UViTConfig, channels: int, rows: int, places: int) -> int:
     """Return the operations of all ConvNeXt blocks on one side.
 
-    Each block has a depthwise convolution, two linear layers (to four times the channels and back) at
-    every position, and one linear layer from the time embedding to scale and shift.
+    Each block has a depthwise convolution, two linear layers (to four times the channels and back)
+    at every position, and one linear layer from the time embedding to scale and shift.
     """
     convolution = linear(rows * places, DEPTHWISE, channels)
     inner = 2 * linear(rows * places, channels, WIDER * channels)
@@ -79,7 +79,7 @@ def encoder(config: EncoderConfig, rows: int, places: int) -> int:
 
 
 def decoder(config: DecoderConfig, rows: int, places: int) -> int:
-    """Return the operations of the U-ViT decoder: ConvNeXt blocks of 2C channels, then the upsampling convolutions."""
+    """Return the operations of the U-ViT decoder: ConvNeXt blocks, then upsampling."""
     inputs = config.in_channels + config.channels
     cost = blocks(config, inputs, rows, places)
     for doubling in range(config.upsamples):
@@ -92,9 +92,9 @@ def decoder(config: DecoderConfig, rows: int, places: int) -> int:
 def llama(config: LanguageConfig, rows: int, q: int, k: int) -> int:
     """Return the operations of the language model for q new tokens that attend to k tokens.
 
-    Each layer has four projections (queries, keys, values, output), two products of attention (scores,
-    and the weighted sum of values), and a gated MLP of three matrices. All q x k scores are counted,
-    although the causal mask discards some of them.
+    Each layer has four projections (queries, keys, values, output), two products of attention
+    (scores, and the weighted sum of values), and a gated MLP of three matrices. All q x k scores
+    are counted, although the causal mask discards some of them.
     """
     width, head = config.hidden_size, config.hidden_size // config.num_attention_heads
     kept = config.num_key_value_heads * head

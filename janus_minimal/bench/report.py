@@ -44,7 +44,10 @@ class Report:
 
     @property
     def ratio(self) -> float:
-        """Return the time of the language model with the prompt as input, over its time with the prompt's cache."""
+        """Return how many times faster the language model is with the prompt's cache.
+
+        It is the time with the prompt as part of the input, over the time with its cache.
+        """
         return self.stages["language model with the prompt"].median / self.stages["language model"].median
 
     @property
@@ -54,7 +57,7 @@ class Report:
 
     @property
     def floor(self) -> float:
-        """Return the milliseconds that a step would take if all its operations ran at the best rate measured.
+        """Return the milliseconds of a step whose operations all run at the best rate measured.
 
         No step can be faster than this on the same machine, so it shows how much is left to gain.
         """
@@ -67,7 +70,7 @@ class Report:
         return asdict(self) | derived | {"over the floor": ours / self.floor, "faster": official / ours}
 
     def to_bars(self) -> tuple[dict[str, dict[str, float]], str, str]:
-        """Return what a bar chart needs: rows of named parts, a title, and the label of the axis."""
+        """Return what a bar chart needs: rows of named parts, a title, and the axis label."""
         parts = {name: self.stages[name].median for name in STAGES}
         whole = {name: {name: spread.median} for name, spread in self.loops.items()}
         images = f"{self.images} image{'s' * (self.images > 1)}"

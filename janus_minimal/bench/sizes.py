@@ -64,7 +64,7 @@ def random_model(config: JanusConfig, dtype: torch.dtype, device: torch.device) 
 
 
 def vae_of(size: str, device: torch.device) -> AutoencoderKL:
-    """Return the VAE that belongs to this size: the bundled one, or SDXL's sizes with random weights."""
+    """Return the VAE of this size: the bundled one, or SDXL's sizes with random weights."""
     if size == "small":
         return load_vae(find_checkpoint("shapes") / "vae", device)
     return AutoencoderKL(**SDXL_VAE).to(device).eval()

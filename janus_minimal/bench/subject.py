@@ -1,8 +1,8 @@
 """What the bench times: one model with one prompt and one noise, and every action on them.
 
 An action is a function without arguments, so that clock.py can run all of them in turns. There are
-three groups: whole steps of the loop (`loops`), the stages of one step (`stages`), and other ways to
-do some stages (`alternatives`), which show what a choice of ours saves or would save.
+three groups: whole steps of the loop (`loops`), the stages of one step (`stages`), and other ways
+to do some stages (`alternatives`), which show what a choice of ours saves or would save.
 
     B  images       r  rows: 2B       n  new tokens: 1 + N       D  language-model width
 """
@@ -37,7 +37,7 @@ class Subject:
     def of(
         cls, config: JanusConfig, side: int, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device
     ) -> "Subject":
-        """Return a subject with random weights, a random prompt of L tokens, and noise of side x side.
+        """Return a subject with random weights, a random prompt, and noise of side x side.
 
         Args:
             config: the sizes of the model.
@@ -53,9 +53,10 @@ class Subject:
         return cls(random_model(config, dtype, device), prompt, z)
 
     def loops(self, rounds: int, compiled: bool = False) -> dict[str, Action]:
-        """Return actions that take one step each: as the official demo does, ours without a cache, ours, ours compiled.
+        """Return actions that take one step each.
 
-        Each action of ours takes the next step of its own generator, so it does real work each time.
+        They are: the work of the official demo, ours without a cache, ours, and ours compiled. Each
+        action of ours takes the next step of its own generator, so it does real work each time.
         """
         times = time_grid(rounds + 1)  # one more, to warm up
         plain = denoise(self.model, self.prompt, self.z, times, use_cache=False)
@@ -108,10 +109,10 @@ class Subject:
     def alternatives(self, tokens: Tensor, rows: PromptRows, cache: PromptCache) -> dict[str, Action]:
         """Return other ways to do some stages.
 
-        Two of them are what the loop avoids: encoding both rows of each image, and running the prompt
-        in every step. The others are savings that the loop does not make, because they are small: the
-        mask made once for all steps, the unconditional rows in a call of their own with one prompt
-        token, and the copying of the prompt's keys and values in each layer.
+        Two of them are what the loop avoids: encoding both rows of each image, and running the
+        prompt in every step. The others are savings that the loop does not make, because they are
+        small: the mask made once for all steps, the unconditional rows in a call of their own with
+        one prompt token, and the copying of the prompt's keys and values in each layer.
         """
         model, t = self.model, torch.tensor(0.3)
         return {
@@ -124,7 +125,7 @@ class Subject:
 
 
 def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
-    """Return a call of the language model that is given the complete mask, with queries as rows and keys as columns."""
+    """Return a call of the language model with the complete mask, made once for all steps."""
     new, old = tokens.shape[1], rows.ids.shape[1]
     causal = torch.ones(new, old + new, dtype=torch.bool, device=tokens.device).tril(old)
     mask, positions = rows.mask(new)[:, None, None] & causal, rows.new_positions(new)
@@ -134,10 +135,10 @@ def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRow
 
 
 def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
-    """Return two calls of the language model: one on the conditional rows, one on the unconditional rows.
+    """Return two calls of the language model, for the conditional and the unconditional rows.
 
-    An unconditional row attends to a single token of the prompt. Alone, it needs the keys and values
-    of that token only.
+    An unconditional row attends to a single token of the prompt. Alone, it needs the keys and
+    values of that token only.
     """
     images = len(tokens) // 2
     worded, first = (
@@ -153,7 +154,7 @@ def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, 
 
 
 def _joining(model: JanusFlow, tokens: Float[Tensor, "r n D"], cache: PromptCache) -> Action:
-    """Return the copying that `PromptCache.update` does in all layers in one step: prompt and new keys, joined."""
+    """Return the copying of one step: all layers join the keys of the prompt and the new ones."""
     heads = model.config.language.num_key_value_heads
     prompt = cache.layers[0].keys
     new = prompt.new_zeros(len(tokens), heads, tokens.shape[1], prompt.shape[-1])

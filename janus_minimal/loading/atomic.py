@@ -1,14 +1,14 @@
 """Files that are either complete or absent.
 
-A run can be killed, and a disk can be full, while a file is being written. Half a checkpoint under its
-final name would be read as a checkpoint. So every file is first written into a hidden directory beside
-its final place. Renaming a file within a file system is atomic: whoever opens the final name sees the
-whole old file or the whole new file.
+A run can be killed, and a disk can be full, while a file is being written. Half a checkpoint under
+its final name would be read as a checkpoint. So every file is first written into a hidden directory
+beside its final place. Renaming a file within a file system is atomic: whoever opens the final name
+sees the whole old file or the whole new file.
 
-A killed process leaves its hidden directory behind, and the next write in that place removes it. Which
-hidden directories belong to a live process is decided by a lock that the operating system releases
-when the process ends. A process id in the name would not do: in another container the same number
-means another process.
+A killed process leaves its hidden directory behind, and the next write in that place removes it.
+Which hidden directories belong to a live process is decided by a lock that the operating system
+releases when the process ends. A process id in the name would not do: in another container the same
+number means another process.
 """
 
 import os
@@ -31,10 +31,10 @@ LOCK = ".janus-minimal-lock"  # the file in each of them that its process has lo
 def atomic_directory(directory: Path) -> Iterator[Path]:
     """Yield a hidden directory whose files move into `directory` once all of them are complete.
 
-    If the block raises an exception, or the process is killed, the files in `directory` stay as they
-    were. A file that is a symbolic link there keeps its link: the file it points to is replaced.
-    Raises InputError if something cannot be written, or if a name belongs to something that is no
-    plain file, such as a device.
+    If the block raises an exception, or the process is killed, the files in `directory` stay as
+    they were. A file that is a symbolic link there keeps its link: the file it points to is
+    replaced. Raises InputError if something cannot be written, or if a name belongs to something
+    that is no plain file, such as a device.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,9 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be made: {error.strerror}; right would be a directory of your own") from None
+        raise InputError(
+            f"{path} cannot be made: {error.strerror}; right would be a directory of your own"
+        ) from None
     _check_takes_files(path, path)
 
 
@@ -122,7 +124,9 @@ def _final_place(path: Path) -> Path:
     if os.path.isdir(path):
         raise InputError(f"{path} is a directory: right would be the name of a file in it")
     if os.path.lexists(target) and not os.path.isfile(target):
-        raise InputError(f"{path} is no plain file, and is not replaced: right would be another name")
+        raise InputError(
+            f"{path} is no plain file, and is not replaced: right would be another name"
+        )
     if target != path and not os.path.isdir(target.parent):
         raise InputError(f"{path} links to {target}, in a directory that does not exist")
     return target
@@ -134,4 +138,6 @@ def _check_takes_files(directory: Path, path: Path) -> None:
             return
     except OSError as error:
         fault = (error.strerror or str(error)).lower()
-        raise InputError(f"{path} cannot be written: {fault}; right would be in a directory that takes files") from None
+        raise InputError(
+            f"{path} cannot be written: {fault}; right would be in a directory that takes files"
+        ) from None

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: bundled with the package, in a directory, or in a Hugging Face hub repository.
+"""Where a checkpoint is: bundled with the package, in a directory, or on the Hugging Face hub.
 
 The network is used only for a repository's id, "owner/name", and never under HF_HUB_OFFLINE=1. Only
 the files that the loaders read are fetched: a repository may also hold pickles and code.
@@ -19,7 +19,9 @@ MODEL_FILES = (
 VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 
-def find_checkpoint(name: str | Path, revision: str | None = None, files: Sequence[str] = MODEL_FILES) -> Path:
+def find_checkpoint(
+    name: str | Path, revision: str | None = None, files: Sequence[str] = MODEL_FILES
+) -> Path:
     """Return the directory of a checkpoint.
 
     `name` is the name of a bundled checkpoint ("shapes"), a path, or the id of a repository, whose
@@ -40,7 +42,7 @@ def find_checkpoint(name: str | Path, revision: str | None = None, files: Sequen
 
 
 def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Return the folder of the hub's cache that holds these files; only missing ones are fetched."""
+    """Return the folder of the hub's cache with these files; only missing ones are fetched."""
     from huggingface_hub import is_offline_mode, snapshot_download
 
     try:
@@ -55,4 +57,6 @@ def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
         )
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise CheckpointError(f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}") from None
+        raise CheckpointError(
+            f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}"
+        ) from None

@@ -1,12 +1,13 @@
 """JSON files of a checkpoint, treated as untrusted input.
 
-A checkpoint is written by somebody else, so its JSON files may be hostile. Three things can go wrong:
+A checkpoint is written by somebody else, so its JSON files may be hostile. Three things can go
+wrong:
 
 - The file is no plain file. Opening a FIFO waits for ever, and /dev/zero never ends.
 - The file is enormous, or nests so deeply that a parser runs out of stack.
 - The file asks to run code. transformers' `auto_map` names a Python class beside the file, and the
-  library offers to import it. The key can be written with escapes ("\\u0061uto_map"), so a search for
-  its bytes does not find it. We look at the keys that the parser produced.
+  library offers to import it. The key can be written with escapes ("\\u0061uto_map"), so a search
+  for its bytes does not find it. We look at the keys that the parser produced.
 
 Every JSON file is read here, once. Other libraries get what we parsed, never the file itself.
 """
@@ -24,9 +25,9 @@ CODE_KEYS = frozenset({"auto_map", "custom_pipelines"})  # transformers would im
 def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the object that a JSON file holds. Raises CheckpointError.
 
-    The file must be a plain UTF-8 file (a byte order mark is accepted) of at most `largest` bytes. No
-    object in it, however deep, may have a key that asks a library to run code. Duplicate keys do not
-    hide one: the check sees every pair that the parser sees.
+    The file must be a plain UTF-8 file (a byte order mark is accepted) of at most `largest` bytes.
+    No object in it, however deep, may have a key that asks a library to run code. Duplicate keys do
+    not hide one: the check sees every pair that the parser sees.
     """
     code: set[str] = set()
 
@@ -55,5 +56,7 @@ def _read_plain(path: Path, largest: int) -> bytes:
     with path.open("rb") as file:
         content = file.read(largest + 1)  # the size that a file claims need not be the truth
     if len(content) > largest:
-        raise CheckpointError(f"{path} has more than {largest:,} bytes: right would be the official file")
+        raise CheckpointError(
+            f"{path} has more than {largest:,} bytes: right would be the official file"
+        )
     return content

@@ -22,7 +22,8 @@ KEY = "latents"
 def write_latents(path: Path, latents: Float[Tensor, "B c H W"]) -> None:
     """Write a safetensors file that holds `latents` as the loop left them.
 
-    They are not yet divided by the VAE's scaling factor, as `to_pictures` does that. Raises InputError.
+    They are not yet divided by the VAE's scaling factor, as `to_pictures` does that.
+    Raises InputError.
     """
     with atomic_write(path) as unfinished:
         save_file({KEY: latents.cpu().contiguous()}, unfinished)
@@ -43,7 +44,10 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {right}") from None
     if latents.ndim != 4 or latents.shape[1] != channels or not latents.is_floating_point():
-        raise InputError(f"{path} holds {list(latents.shape)}: right would be [images, {channels}, height, width]")
+        shape = list(latents.shape)
+        raise InputError(
+            f"{path} holds {shape}: right would be [images, {channels}, height, width]"
+        )
     if not latents.isfinite().all():
         raise InputError(f"{path} holds numbers that are not finite: such latents make no picture")
     return latents

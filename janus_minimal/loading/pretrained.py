@@ -1,13 +1,13 @@
 """Tokenizers of transformers, built from files that we have read.
 
-A library that is given a directory decides itself what to open there. transformers looks for a dozen
-files beside tokenizer.json, opens paths that tokenizer_config.json and special_tokens_map.json name
-(`fast_tokenizer_files`, `tokenizer_file`), and offers to run Python files. Checks of the files that we
-know are no protection against the files that we do not know.
+A library that is given a directory decides itself what to open there. transformers looks for a
+dozen files beside tokenizer.json, opens paths that tokenizer_config.json and
+special_tokens_map.json name (`fast_tokenizer_files`, `tokenizer_file`), and offers to run Python
+files. Checks of the files that we know are no protection against the files that we do not know.
 
-So the library never sees the directory. We read three files, keep the settings that we know, and build
-the tokenizer in memory. How a text is cut into tokens stands in tokenizer.json alone; a class that
-tokenizer_config.json names could bring rules of its own, and is left out.
+So the library never sees the directory. We read three files, keep the settings that we know, and
+build the tokenizer in memory. How a text is cut into tokens stands in tokenizer.json alone; a class
+that tokenizer_config.json names could bring rules of its own, and is left out.
 """
 
 import json
@@ -34,8 +34,8 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """Build the tokenizer of a directory in the official layout. Raises CheckpointError.
 
     tokenizer.json must be there. tokenizer_config.json and special_tokens_map.json may be, and name
-    the special tokens. Nothing else is opened, nothing is fetched, no code of the checkpoint runs, and
-    no question is asked.
+    the special tokens. Nothing else is opened, nothing is fetched, no code of the checkpoint runs,
+    and no question is asked.
     """
     vocabulary = json.dumps(read_json(directory / VOCABULARY))
     config, special = _read_optional(directory / CONFIG), _read_optional(directory / SPECIAL)
@@ -47,12 +47,16 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         raise
     except BaseException as error:  # these libraries raise nearly anything, panics of Rust included
         reason = one_line(error, 150) or type(error).__name__
-        raise CheckpointError(f"{directory} holds no tokenizer that can be loaded: {reason}") from None
+        raise CheckpointError(
+            f"{directory} holds no tokenizer that can be loaded: {reason}"
+        ) from None
     tokenizer.name_or_path = str(directory)
     return tokenizer
 
 
-def load_pretrained(kind: Any, directory: Path, needed: str, **options: Any) -> PreTrainedTokenizerFast:
+def load_pretrained(
+    kind: Any, directory: Path, needed: str, **options: Any
+) -> PreTrainedTokenizerFast:
     """Do the same as `read_tokenizer`, for callers that name a class, a file and options."""
     return read_tokenizer(directory)
 

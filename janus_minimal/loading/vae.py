@@ -1,13 +1,14 @@
 """The VAE, diffusers' AutoencoderKL: from latents to pictures, and from a picture to its latent.
 
 JanusFlow's loop works on latents, which a VAE (variational autoencoder) turns into pictures. The
-released model uses the VAE of Stable Diffusion XL: a picture of 3 x 384 x 384 numbers becomes a latent
-of 4 x 48 x 48. The VAE is trained separately, and its latents do not have unit variance. Its config
-gives a scaling factor, 0.13025 there: latents in the loop are the VAE's latents times this factor.
+released model uses the VAE of Stable Diffusion XL: a picture of 3 x 384 x 384 numbers becomes a
+latent of 4 x 48 x 48. The VAE is trained separately, and its latents do not have unit variance. Its
+config gives a scaling factor, 0.13025 there: latents in the loop are the VAE's latents times this
+factor.
 
 diffusers could load the VAE's directory itself. It prefers other files to the one that we check: an
-index, whose shards may be pickles, which can run any code when they are loaded. So only two files are
-read, both by us. diffusers builds the network from the config, and our strict reader fills it.
+index, whose shards may be pickles, which can run any code when they are loaded. So only two files
+are read, both by us. diffusers builds the network from the config, and our strict reader fills it.
 
 B  images
 c  channels of a latent
@@ -47,8 +48,8 @@ class VaeConfig:
     """The settings of AutoencoderKL, with diffusers' names and defaults.
 
     One entry of block_out_channels for each level; every level but the last halves the picture's
-    sides. Each number has an upper bound beyond any real VAE, because the network is built from these
-    numbers before the weights are looked at.
+    sides. Each number has an upper bound beyond any real VAE, because the network is built from
+    these numbers before the weights are looked at.
     """
 
     in_channels: Literal[3] = 3
@@ -71,8 +72,9 @@ class VaeConfig:
 def load_vae(directory: Path, device: torch.device | str = "cpu") -> AutoencoderKL:
     """Load the VAE of a directory in diffusers' layout, in float32. Raises CheckpointError.
 
-    Only config.json and diffusion_pytorch_model.safetensors are read; no other file is opened. Every
-    weight of the network must be in the file, with its shape, finite, and nothing else may be there.
+    Only config.json and diffusion_pytorch_model.safetensors are read; no other file is opened.
+    Every weight of the network must be in the file, with its shape, finite, and nothing else may be
+    there.
     """
     vae = _build(directory / CONFIG)
     path = directory / WEIGHTS
@@ -89,29 +91,34 @@ def pixels_per_latent(vae: AutoencoderKL) -> int:
 
 
 @torch.no_grad()
-def to_pictures(vae: AutoencoderKL, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
+def to_pictures(
+    vae: AutoencoderKL, latents: Float[Tensor, "B c H W"], output_type: str = "pil"
+) -> Any:
     """Decode latents: divide by the scaling factor, run the decoder, map -1..1 to colours.
 
-    Values beyond -1..1 are clamped. `output_type` is "pil", "np" or "pt": a list of PIL pictures, an
-    array [B, height, width, 3] or a tensor [B, 3, height, width] with values in 0..1. The VAE computes
-    in its own dtype, whatever the loop's is. Official source: demo/app_janusflow.py.
+    Values beyond -1..1 are clamped. `output_type` is "pil", "np" or "pt": a list of PIL pictures,
+    an array [B, height, width, 3] or a tensor [B, 3, height, width] with values in 0..1. The VAE
+    computes in its own dtype, whatever the loop's is. Official source: demo/app_janusflow.py.
     """
     pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     return VaeImageProcessor().postprocess(pixels, output_type=output_type)
 
 
 @torch.no_grad()
-def encode_picture(vae: AutoencoderKL, picture: Image.Image, image_size: int) -> Float32[Tensor, "1 c H W"]:
+def encode_picture(
+    vae: AutoencoderKL, picture: Image.Image, image_size: int
+) -> Float32[Tensor, "1 c H W"]:
     """Encode a user's picture as a latent of the loop, the opposite of `to_pictures`.
 
-    Image-to-image needs this: the picture's latent is mixed with noise and the loop starts there. The
-    picture is turned upright as its EXIF data say, its short side is resized to `image_size`, and the
-    centre is cut out of the long side. Transparent parts become white.
+    Image-to-image needs this: the picture's latent is mixed with noise and the loop starts there.
+    The picture is turned upright as its EXIF data say, its short side is resized to `image_size`,
+    and the centre is cut out of the long side. Transparent parts become white.
 
-    The encoder describes a normal distribution of latents. We take its mean, so that the same picture
-    always gives the same latent, and multiply it by the scaling factor. The result is on the CPU, as
-    noise is. For the released model, a photo of 1200 x 800 pixels is cut to 384 x 384 and gives a
-    latent of 1 x 4 x 48 x 48. Raises InputError for a picture of more than 8 bits a channel.
+    The encoder describes a normal distribution of latents. We take its mean, so that the same
+    picture always gives the same latent, and multiply it by the scaling factor. The result is on
+    the CPU, as noise is. For the released model, a photo of 1200 x 800 pixels is cut to 384 x 384
+    and gives a latent of 1 x 4 x 48 x 48. Raises InputError for a picture of more than 8 bits a
+    channel.
     """
     square = ImageOps.fit(_to_rgb(picture), (image_size, image_size), Image.Resampling.LANCZOS)
     pixels = VaeImageProcessor(do_resize=False).preprocess(square)  # [1, 3, size, size], in -1..1
@@ -120,7 +127,7 @@ def encode_picture(vae: AutoencoderKL, picture: Image.Image, image_size: int) ->
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):  # Pillow would clip 16-bit values to 255, which is white
+    if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: right would be 8 bits a channel")
     upright = ImageOps.exif_transpose(picture)
     if not upright.has_transparency_data:
@@ -142,27 +149,39 @@ def _build(path: Path) -> AutoencoderKL:
 
 def _read_config(path: Path) -> VaeConfig:
     raw = read_json(path)
-    if raw.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
-        raise CheckpointError(f"{path} is of a {raw['_class_name']!r}: right would be an AutoencoderKL")
-    for name in SHIFTS:
-        if raw.get(name):
-            raise CheckpointError(
-                f"{path}: {name} is {raw[name]!r}: such a VAE shifts its latents, and JanusFlow's are only scaled"
-            )
+    _check_kind(path, raw)
     known = {field.name for field in fields(VaeConfig)}
     for name in sorted(raw.keys() - known - {*SHIFTS}):
         if not name.startswith("_"):  # diffusers' own notes, such as _diffusers_version
-            warnings.warn(f"{path}: {one_line(name)} is not known here and changes nothing", stacklevel=2)
+            message = f"{path}: {one_line(name, 100)} is not known here and changes nothing"
+            warnings.warn(message, stacklevel=2)
     try:
-        config = TypeAdapter(VaeConfig).validate_python({name: raw[name] for name in raw.keys() & known})
+        given = {name: raw[name] for name in raw.keys() & known}
+        config = TypeAdapter(VaeConfig).validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(f"{path}: {place} is {first['input']!r}: {first['msg'].lower()}") from None
-    levels = {len(config.down_block_types), len(config.up_block_types), len(config.block_out_channels)}
-    if len(levels) > 1:
-        raise CheckpointError(f"{path}: down_block_types, up_block_types and block_out_channels differ")
+        fault = f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg'].lower()}"
+        raise CheckpointError(f"{path}: {fault}") from None
+    if (
+        not len(config.down_block_types)
+        == len(config.up_block_types)
+        == len(config.block_out_channels)
+    ):
+        raise CheckpointError(f"{path}: block_out_channels and the block types differ in length")
     return config
+
+
+def _check_kind(path: Path, raw: dict[str, Any]) -> None:
+    """Refuse other networks with the same weights, and latents that JanusFlow does not have."""
+    kind = raw.get("_class_name", "AutoencoderKL")
+    if kind != "AutoencoderKL":
+        raise CheckpointError(f"{path} is of a {kind!r}: right would be an AutoencoderKL")
+    for name in SHIFTS:
+        if raw.get(name):
+            raise CheckpointError(
+                f"{path}: {name} is {raw[name]!r}: such a VAE shifts its latents, "
+                "and JanusFlow's are only scaled"
+            )
 
 
 def _stored_names(path: Path, vae: AutoencoderKL) -> dict[str, str]:

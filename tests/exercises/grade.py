@@ -1,4 +1,4 @@
-"""Grading: an exercise is done when its law holds of the package, and fails with each of its exhibits planted."""
+"""Grading: an exercise is done if its law passes on the correct package, and fails with each of its exhibits planted."""
 
 import re
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ SOLUTIONS = tuple(sorted((HERE / "solutions").glob("[0-9]*.py")))
 
 @dataclass(frozen=True)
 class Grade:
-    """What one exercise has come to."""
+    """The result of one exercise."""
 
     title: str
     status: str
 
     @property
     def done(self) -> bool:
-        """Whether it earns its point."""
+        """Whether the exercise counts as solved."""
         return self.status == "done"
 
 
 def title_and_exhibits(path: Path) -> tuple[str, list[str]]:
-    """The first line of an exercise, and the exhibits that it says it must catch."""
+    """Return the first line of an exercise and the exhibits that its law must catch."""
     text = path.read_text(encoding="utf-8")
     (names,) = re.findall(r"^Catches +(.+)$", text, re.MULTILINE)
     return text.splitlines()[0].strip('"'), names.split(", ")
 
 
 def grade(files: Sequence[Path]) -> list[Grade]:
-    """Run the laws on the package as it is and, where they hold, on the package with each bug."""
+    """Run the laws on the correct package. Run those that pass again, once with each exhibit planted."""
     ((passed, failed),) = passed_and_failed([(_names(files), None)])
     sound = [path for path in files if _mentions(passed, path) and not _mentions(failed, path)]
     exhibits = sorted({exhibit for path in sound for exhibit in title_and_exhibits(path)[1]})
@@ -61,7 +61,7 @@ def _mentions(laws: set[str], path: Path) -> bool:
 
 
 def report(grades: Sequence[Grade]) -> str:
-    """A line for each exercise, and the total."""
+    """Return one line for each exercise, and the total."""
     width = max(len(g.title) for g in grades)
     lines = [f"{g.title:<{width}}  {g.status}" for g in grades]
     return "\n".join([*lines, f"{sum(g.done for g in grades)} of {len(grades)} done"])

@@ -1,4 +1,4 @@
-"""Where an exercise stands before anybody has tried it."""
+"""The placeholder in an exercise that nobody has worked on yet."""
 
 from typing import NoReturn
 
@@ -6,5 +6,5 @@ import pytest
 
 
 def not_attempted() -> NoReturn:
-    """No failure, and no points."""
+    """Skip the test: it does not fail, and it earns no points."""
     pytest.skip("not attempted")

@@ -1,7 +1,7 @@
 """1. Guidance that ignores the prompt.
 
 Law      guide(v_cond, v_uncond, 0) = v_uncond.
-Hint     Any two tensors will do; torch.equal compares exactly.
+Hint     Any two tensors will do. torch.equal compares exactly.
 Catches  guidance_sign, guidance_counted_from_zero
 """
 

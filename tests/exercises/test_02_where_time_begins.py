@@ -1,7 +1,7 @@
-"""2. Where time begins and ends.
+"""2. The first and the last time of the grid.
 
-Law      time_grid(S) has S + 1 times, the first is 0, the last is 1.
-Hint     len, times[0] and times[-1]; try it for several S.
+Law      time_grid(S) has S + 1 times; the first is 0 and the last is 1.
+Hint     Use len, times[0] and times[-1]. Try several values of S.
 Catches  step_count, time_runs_backwards
 """
 

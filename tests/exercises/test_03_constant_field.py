@@ -1,6 +1,6 @@
-"""3. A straight road.
+"""3. Euler steps through a constant field.
 
-Law      dz/dt = c  =>  z(1) = z(0) + c, in any number of steps.
+Law      dz/dt = c  =>  z(1) = z(0) + c, for any number of steps.
 Hint     Loop over itertools.pairwise(time_grid(30)) with v = c. torch.testing.assert_close allows for rounding.
 Catches  euler_backwards, half_precision_clock
 """

@@ -1,7 +1,7 @@
 """4. The two ends of training.
 
 Law      interpolate(z_0, z_1, t) gives z_0 at t = 0 and z_1 at t = 1; the target is z_1 - z_0.
-Hint     One batch of two rows can be at both ends: t = [0, 1].
+Hint     One batch of two examples can test both ends: t = [0, 1].
 Catches  training_time_reversed
 """
 

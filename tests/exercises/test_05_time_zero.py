@@ -1,7 +1,7 @@
 """5. The embedding of time zero.
 
 Law      sinusoids(0) = [1 ... 1, 0 ... 0].
-Hint     cos 0 = 1, sin 0 = 0: which half is which?
+Hint     cos 0 = 1 and sin 0 = 0. Which half of the embedding is which?
 Catches  cosine_and_sine_swapped
 """
 

@@ -1,7 +1,7 @@
-"""6. Twice the channels, the same frequencies and new ones between.
+"""6. Twice the channels: the same frequencies, and new ones between them.
 
-Law      sinusoids(s, 2 C) at every second cosine = the cosines of sinusoids(s, C).
-Hint     f_i = 10000^(-i / half), so frequency i of half is frequency 2 i of 2 half. Slicing: [start:stop:2].
+Law      every second cosine of sinusoids(s, 2 C) = the cosines of sinusoids(s, C).
+Hint     f_i = 10000^(-i / half). If half doubles, frequency i becomes frequency 2 i. Slice with [start:stop:2].
 Catches  frequencies_one_too_few
 """
 

@@ -1,7 +1,7 @@
-"""7. A response norm among equals.
+"""7. GRN with equal channels.
 
-Law      all channels of the same norm  =>  out = bias + (weight + 1) x.
-Hint     n = g / mean(g) is 1 for every channel when all g are equal: let all channels be copies of one.
+Law      all channels have the same norm  =>  out = bias + (weight + 1) x.
+Hint     If all g are equal, n = g / mean(g) is 1 for every channel. Let all channels be copies of one.
 Catches  response_norm_by_the_sum, response_norm_without_residual
 """
 

@@ -1,7 +1,7 @@
-"""8. What the time does when the MLP is silent.
+"""8. What the time does if the MLP outputs zero.
 
 Law      mlp = 0  =>  block(x, t_emb) = x (1 + scale) + shift, (scale, shift) = mapper(silu(t_emb)).
-Hint     The mapper is block.cond_embeds_mapper; chunk its output in two, [:, :, None, None] spreads it over places.
+Hint     The mapper is block.cond_embeds_mapper. Add two axes with [:, :, None, None], then split with chunk(2, dim=1).
 Catches  film_before_the_residual, scale_without_one
 """
 

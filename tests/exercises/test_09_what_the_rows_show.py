@@ -1,7 +1,7 @@
-"""9. What the two rows show.
+"""9. What the two rows may attend to.
 
-Law      cond shows ids[:-1]; uncond shows ids[:1]; after them all new tokens are seen.
-Hint     prompt.rows has two rows here: ids, and mask(n) for n new tokens. Index the ids with its first L columns.
+Law      cond may attend to ids[:-1], uncond to ids[:1], and both to all new tokens.
+Hint     rows.ids and rows.mask(n), for n new tokens, have two rows here. Index the ids with the first L columns of the mask.
 Catches  last_prompt_token_kept, unconditional_row_keeps_the_words, mask_shifted_by_one
 """
 

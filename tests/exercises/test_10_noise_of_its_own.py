@@ -1,7 +1,7 @@
-"""10. Noise of its own.
+"""10. Each image has its own noise.
 
-Law      noise_i != noise_j, and noise_i is the same whatever the number of images.
-Hint     image_noise(shape, images, generator); give it a generator of the same seed twice.
+Law      noise_i != noise_j for i != j, and noise_i does not depend on the number of images.
+Hint     Call image_noise(shape, images, generator) twice, with two generators of the same seed.
 Catches  same_noise_for_all
 """
 

@@ -1,7 +1,7 @@
-"""11. Cached, asked twice, not cached.
+"""11. The same velocity with the cache, with the cache again, and without it.
 
-Law      velocity(z, t, prompt, cache) is the same the first time, the second time, and with cache = None.
-Hint     model.prefill(prompt) makes the cache; torch.stack turns (v_cond, v_uncond) into one tensor to compare.
+Law      velocity(z, t, prompt, cache) is the same at the first call, at the second call, and with cache = None.
+Hint     model.prefill(prompt) makes the cache. torch.stack turns (v_cond, v_uncond) into one tensor to compare.
 Catches  prompt_fed_beside_its_cache, cache_that_keeps_the_step, cache_cropped_too_little, cache_cropped_too_much
 """
 

@@ -1,7 +1,7 @@
-"""12. A batch, or one by one.
+"""12. The same velocity in a batch and alone.
 
 Law      velocity(batch)[i] = velocity(member i), for prompts of different lengths and two images of each.
-Hint     The images of prompt 0 come first, then those of prompt 1: member i has prompt i // 2.
+Hint     The images of prompt 0 come first, then those of prompt 1. So member i has prompt i // 2.
 Catches  prompts_dealt_in_turn, mask_shifted_by_one
 """
 

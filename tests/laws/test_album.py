@@ -57,7 +57,7 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
     assert result.returncode == 0, result.stderr
     assert (
         f"{len(PROMPTS) - len(PROMPTS) // 2}/{len(PROMPTS) - len(PROMPTS) // 2}" in result.stderr
-    )  # the first's share
+    )  # the prompts of the first process
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert result.stdout.count("5 sheets") == 1
 

@@ -1,4 +1,4 @@
-"""The prompt's keys and values: filled once, then only read, and no different from running the prompt again."""
+"""The prompt cache: filled once, then only read, with the same result as computing the prompt again."""
 
 import pytest
 import torch
@@ -17,7 +17,8 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 def test_the_cache_changes_nothing(model, prompts, images, t, seed):
     """v(z, t, prompt, cache) = v(z, t, prompt).
 
-    Attention is causal and the prompt comes first: it cannot know what follows it.
+    Attention is causal and the prompt comes first, so the prompt's keys and values do not depend on the later tokens.
+    Reading them from the KV cache gives the same result as computing them again.
     """
     prompt = pair(prompts, images)
     z = normal(seed, prompt.num_images, 4, 12, 12)
@@ -28,9 +29,9 @@ def test_the_cache_changes_nothing(model, prompts, images, t, seed):
 
 @given(prompts=PROMPTS, steps=st.integers(1, 4), seed=SEEDS)
 def test_the_cache_changes_nothing_at_any_step(model, prompts, steps, seed):
-    """z_k(cached) = z_k(uncached), k = 0 .. S, every row.
+    """z_k(cached) = z_k(uncached), k = 0 .. S, for every image.
 
-    There is no state between the steps that could drift.
+    The cache is not changed during the loop. So it cannot become wrong in a later step.
     """
     prompt = pair(prompts)
     z, times = normal(seed, prompt.num_images, 4, 12, 12), time_grid(steps)
@@ -43,7 +44,8 @@ def test_the_cache_changes_nothing_at_any_step(model, prompts, steps, seed):
 def test_the_prompts_keys_and_values_depend_neither_on_z_nor_on_t(model, prompts, t, seed):
     """K(prompt ; z, t)[:L] = K(prompt), and V likewise, in every layer.
 
-    The reason why they may be kept at all.
+    A prompt token attends only to itself and to earlier prompt tokens. Neither the latent nor the time reaches it, so
+    its keys and values are the same in all steps.
     """
     prompt, whole = pair(prompts), DynamicCache()
     z = normal(seed, 2 * prompt.num_images, 4, 12, 12)
@@ -54,7 +56,7 @@ def test_the_prompts_keys_and_values_depend_neither_on_z_nor_on_t(model, prompts
         positions = torch.cat([rows.positions, rows.new_positions(37)], dim=1)
         model.llama(inputs_embeds=inputs, attention_mask=rows.mask(37), position_ids=positions, past_key_values=whole)
         kept = model.prefill(prompt)
-    seen = rows.attention_mask[:, None, :, None]  # keys of hidden places are never read
+    seen = rows.attention_mask[:, None, :, None]  # masked tokens are never attended to, so their keys may differ
     for together, alone in zip(whole.layers, kept.layers, strict=True):
         torch.testing.assert_close(together.keys[:, :, :length] * seen, alone.keys * seen, **CLOSE)
         torch.testing.assert_close(together.values[:, :, :length] * seen, alone.values * seen, **CLOSE)
@@ -64,7 +66,8 @@ def test_the_prompts_keys_and_values_depend_neither_on_z_nor_on_t(model, prompts
 def test_the_cache_is_never_written_after_the_prompt(model, prompts, steps, seed):
     """cache before step k = cache after step k: the same tensors, the same bytes.
 
-    What is never written needs no cropping.
+    The keys and values of time token and image tokens change at every step, so they must not stay in the cache. A cache
+    that stores only the prompt never needs to be cropped.
     """
     prompt = pair(prompts)
     cache, z = model.prefill(prompt), normal(seed, len(prompts), 4, 12, 12)
@@ -81,9 +84,10 @@ def test_the_cache_is_never_written_after_the_prompt(model, prompts, steps, seed
 
 @given(length=st.integers(1, 6), new=st.integers(1, 6), seed=SEEDS)
 def test_a_cache_returns_prompt_and_new_and_keeps_the_prompt(length, new, seed):
-    """update(new) = [prompt ; new], as often as it is asked.
+    """update(new) = [prompt ; new], at every call.
 
-    Attention sees both; only the prompt stays.
+    Attention needs the keys and values of the prompt and of the new tokens. Only those of the prompt are stored, so the
+    second call returns the same as the first.
     """
     prompt, step = normal(seed, 2, 1, 2, length, 4), normal(seed + 1, 2, 1, 2, new, 4)
     cache = PromptCache([(prompt[0], prompt[1])])
@@ -98,7 +102,8 @@ def test_a_cache_returns_prompt_and_new_and_keeps_the_prompt(length, new, seed):
 def test_the_prompt_is_computed_once_for_all_its_images(model, prompts, images):
     """cache(k images)[p k + i] = cache(1 image)[p].
 
-    All images of one prompt share its keys and values.
+    All images of one prompt have the same prompt keys and values. The language model computes them once, and they are
+    repeated for each image.
     """
     with torch.no_grad():
         one, many = (model.prefill(pair(prompts, k)).layers for k in (1, images))
@@ -108,9 +113,10 @@ def test_the_prompt_is_computed_once_for_all_its_images(model, prompts, images):
 
 
 def test_a_tuple_is_no_cache(model):
-    """cache = ()  =>  AttributeError.
+    """past_key_values = ()  =>  AttributeError.
 
-    The official demo loops over its own empty list, and hands on an empty tuple.
+    The official demo passes on an empty tuple, because it loops over its own empty list. Old versions of transformers
+    treated the tuple as "no cache"; current ones stop with this error.
     """
     with pytest.raises(AttributeError, match="get_seq_length"):
         model.llama(inputs_embeds=torch.zeros(1, 3, 64), past_key_values=(), use_cache=True)

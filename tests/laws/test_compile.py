@@ -1,4 +1,4 @@
-"""Compiled or not, the same pictures."""
+"""Compiled stages: they draw the same pictures as the uncompiled ones."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import torch
 from janus_minimal.model import JanusFlow
 from janus_minimal.runtime.compile import STAGES, compile_stages
 
-# In a process of its own, for functions whose shapes are checked cannot be compiled.
+# Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled.
 COMPARED = """
 import torch
 from janus_minimal import JanusFlowPipeline
@@ -26,7 +26,7 @@ for prompt in ("a red circle", "a red circle left of a blue square"):
 def test_the_compiled_loop_draws_the_same_pictures():
     """|latents(compiled) - latents| < 1e-4, for each of two prompts of different lengths.
 
-    The same operations, some of them fused: only rounding may differ.
+    The compiler fuses operations, but they compute the same. Only rounding may differ.
     """
     said = subprocess.run([sys.executable, "-c", COMPARED], check=True, capture_output=True, text=True).stdout
     differences = [float(line) for line in said.splitlines()]
@@ -62,16 +62,17 @@ with torch._dynamo.config.patch(error_on_recompile=True):
 def test_prompts_of_any_length_share_the_compiled_graphs():
     """graphs(13 prompt lengths) = graphs(2 prompt lengths), and a fourteenth compiles nothing.
 
-    With fixed sizes each length is compiled, and after eight of them torch runs the model uncompiled.
+    A graph with a fixed prompt length would have to be compiled again for each length. After eight compilations, torch
+    would give up and run the model uncompiled.
     """
     done = subprocess.run([sys.executable, "-c", LENGTHS], check=True, capture_output=True, text=True)
     assert int(done.stdout.split()[0]) <= 2, done.stdout
 
 
 def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch):
-    """no compiler  =>  a warning, and the stages as they were.
+    """no compiler  =>  a warning, and the stages stay uncompiled.
 
-    A picture that takes longer is better than none.
+    The uncompiled model draws the same pictures, only more slowly. So a missing compiler is no reason to stop.
     """
 
     def broken(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""The official config.json: what is read, what is refused, what fits."""
+"""The official config.json: which settings are read, which are refused, and which sizes fit together."""
 
 import pytest
 import torch
@@ -16,9 +16,9 @@ from janus_minimal import JanusFlow
     ],
 )
 def test_a_wrong_config_value_is_named(directory, section, field, value):
-    """field not of its kind or range  =>  CheckpointError.
+    """a value of a wrong type or range  =>  CheckpointError.
 
-    The field and the value are named, not the line of code that fell over it.
+    The message names the field and the value. Otherwise the user would only see an error from inside the network.
     """
     edit_config(directory, lambda c: c[section]["params"].update({field: value}))
     refused(directory, "config.json", field, repr(value))
@@ -27,9 +27,10 @@ def test_a_wrong_config_value_is_named(directory, section, field, value):
 @pytest.mark.parametrize("value", [10**13, 10**30, float("inf"), float("nan"), -1, None, [], {}])
 @pytest.mark.parametrize("field", ["num_hidden_layers", "hidden_size", "rope_theta"])
 def test_no_size_asks_for_the_whole_machine(directory, field, value):
-    """field beyond any model's  =>  CheckpointError, at once.
+    """a value beyond any real model  =>  CheckpointError, at once.
 
-    The model is built from these numbers before the weights are looked at.
+    The model is built from these numbers before the weights are read. A huge number could use up all memory of the
+    machine.
     """
     edit_config(directory, lambda c: c["language_config"].update({field: value}))
     refused(directory, "config.json", field)
@@ -42,7 +43,7 @@ def test_no_size_asks_for_the_whole_machine(directory, field, value):
 def test_parts_that_do_not_fit_each_other_are_named(directory, section, field, value):
     """width(encoder) = width(decoder) = width(Llama), channels(decoder) = channels(encoder).
 
-    What one gives the next takes.
+    Each part reads what another part writes. So their sizes must agree.
     """
     edit_config(directory, lambda c: c[section]["params"].update({field: value}))
     refused(directory, "config.json", field)
@@ -50,9 +51,9 @@ def test_parts_that_do_not_fit_each_other_are_named(directory, section, field, v
 
 @pytest.mark.parametrize(("field", "value"), [("rope_scaling", {"factor": 2.0}), ("attention_bias", True)])
 def test_a_setting_that_would_compute_something_else_is_refused(directory, field, value):
-    """Llama with a setting that is not computed here  =>  CheckpointError.
+    """a Llama setting that is not implemented here  =>  CheckpointError.
 
-    To leave it out would be silently wrong.
+    If the setting were ignored, the model would compute something else, and no error would be raised.
     """
     edit_config(directory, lambda c: c["language_config"].update({field: value}))
     refused(directory, field)
@@ -61,7 +62,8 @@ def test_a_setting_that_would_compute_something_else_is_refused(directory, field
 def test_an_unknown_setting_is_warned_of(directory, model):
     """load(config + unknown) = load(config), with a warning.
 
-    It may be of no matter here, as most are; who wrote it should know that it is left out.
+    Most unknown settings do not change the computation, so loading continues. The warning tells the user which setting
+    is ignored.
     """
     edit_config(directory, lambda c: c["vision_gen_enc_config"]["params"].update({"sparkle": 3}))
     with pytest.warns(UserWarning, match="sparkle is not known here"):
@@ -70,9 +72,9 @@ def test_an_unknown_setting_is_warned_of(directory, model):
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", '"', "[" * 100_000, "\x00", "{}}"])
 def test_a_config_that_is_no_object_is_named(directory, text):
-    """invalid JSON  =>  CheckpointError.
+    """invalid JSON, or JSON that is not an object  =>  CheckpointError.
 
-    However deep it nests.
+    This also holds for text that is nested so deeply that the JSON parser gives up.
     """
     (directory / "config.json").write_text(text)
     refused(directory, "config.json")
@@ -81,16 +83,17 @@ def test_a_config_that_is_no_object_is_named(directory, text):
 def test_sizes_that_do_not_fit_the_weights_are_named(directory):
     """shape(config, key) != shape(file, key)  =>  CheckpointError.
 
-    The config makes the shapes that the weights must have.
+    The config determines the shapes that the weights must have. If they differ, config and weights belong to different
+    models.
     """
     edit_config(directory, lambda c: c["language_config"].update({"intermediate_size": 100}))
     refused(directory, "mlp", "config.json")
 
 
 def test_padding_left_out_means_kernel_minus_stride(directory):
-    """padding = ceil(kernel - stride) where the config leaves it out.
+    """padding = ceil(kernel - stride) if the config does not give it.
 
-    The official default, 0 at the released size.
+    This is the default of the official code. At the released size, kernel 2 and stride 2, it is 0.
     """
     edit_config(directory, lambda c: c["vision_gen_enc_config"]["params"].pop("padding"))
     assert JanusFlow.from_pretrained(directory).vision_gen_enc_model.in_conv.padding == (0, 0)
@@ -99,7 +102,8 @@ def test_padding_left_out_means_kernel_minus_stride(directory):
 def test_the_released_sizes_are_the_defaults():
     """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296.
 
-    The released sizes are the defaults; counted on the meta device, without memory for them.
+    The defaults of the config classes are the sizes of the released model. The parameters are counted on the meta
+    device, which allocates no memory for them.
     """
     from janus_minimal.config import JanusConfig
 

@@ -7,7 +7,7 @@ from janus_minimal.bench import clock
 from janus_minimal.errors import InputError
 from janus_minimal.runtime.device import device_name, devices, pick_device
 
-# Every kind that `torch.device` accepts or refuses in a way of its own; "meta" takes numbers and never returns them.
+# One name for each way in which `torch.device` accepts or refuses a name. Tensors on "meta" have no values to read.
 ABSENT = ["warp", "", ":", "cuda:x", "cuda:99", "mps:9", "xpu:9", "meta", "hpu", "xla", "vulkan", "privateuseone"]
 
 

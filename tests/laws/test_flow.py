@@ -1,4 +1,4 @@
-"""The mathematics of the flow, tried on fields with a known answer."""
+"""The mathematics of rectified flow, checked on velocity fields whose exact solution is known."""
 
 from itertools import pairwise
 
@@ -23,7 +23,8 @@ def integrate(field, z, times):
 def test_the_grid_starts_at_noise_and_ends_at_data(steps):
     """t_0 = 0, t_S = 1, t_{k+1} - t_k = 1 / S.
 
-    S steps need S + 1 times, and the flow is defined on the whole of 0..1.
+    The flow is defined from noise at t = 0 to data at t = 1, so the grid must cover all of it. S steps lie between S +
+    1 times.
     """
     times = time_grid(steps)
     assert len(times) == steps + 1
@@ -33,9 +34,10 @@ def test_the_grid_starts_at_noise_and_ends_at_data(steps):
 
 @given(steps=STEPS, shift=st.floats(0.1, 10))
 def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
-    """1 - t_k = s sigma / (1 + (s - 1) sigma), sigma = 1 - k / S; shift 1 changes nothing.
+    """1 - t_k = s sigma / (1 + (s - 1) sigma), sigma = 1 - k / S, s = shift; s = 1 gives t_k = k / S.
 
-    diffusers shifts its noise levels by the same formula, written for sigma.
+    Stable Diffusion 3 and diffusers shift the noise level sigma by this formula. Our formula shifts t = 1 - sigma, and
+    both must give the same grid.
     """
     sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     expected = 1 - shift * sigmas / (1 + (shift - 1) * sigmas)
@@ -47,7 +49,8 @@ def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
 def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     """shift > 1  =>  t_k < k / S inside the grid.
 
-    Small t is where the content is decided, and where the field bends.
+    All inner times move towards t = 0, the noisy end. There the content of the picture is decided and the velocity
+    changes fastest, so small steps help most.
     """
     assert (time_grid(10, shift=2.0)[1:-1] < time_grid(10)[1:-1]).all()
 
@@ -56,9 +59,10 @@ def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     ("steps", "shift"), [(0, 1.0), (-3, 1.0), (5, 0.0), (5, -1.0), (5, float("nan")), (5, float("inf"))]
 )
 def test_a_grid_that_cannot_be_is_one_line(steps, shift):
-    """S >= 1, 0 < shift < inf; else ValueError.
+    """S >= 1 and 0 < shift < inf, else ValueError.
 
-    A grid of NaN would only be noticed as a picture of NaN.
+    Otherwise the grid could hold NaN, and the user would only notice it at the end, from a picture of NaN. The message
+    says in one line which values are right.
     """
     with pytest.raises(ValueError, match="right would be steps >= 1 and shift > 0"):
         time_grid(steps, shift)
@@ -66,9 +70,10 @@ def test_a_grid_that_cannot_be_is_one_line(steps, shift):
 
 @given(steps=STEPS)
 def test_s_steps_ask_the_field_s_times(steps):
-    """asked: t_0 .. t_{S-1}, S times in all.
+    """times of the evaluations = t_0 .. t_{S-1}, S in all.
 
-    Each step starts where it asks; nothing is asked at t = 1, where nothing is left to do.
+    An Euler step evaluates the velocity field once, at the time where the step begins. No step begins at t = 1, so the
+    field is never evaluated there.
     """
     asked = []
     integrate(lambda z, t: asked.append(t) or z, torch.zeros(1), time_grid(steps))
@@ -79,7 +84,8 @@ def test_s_steps_ask_the_field_s_times(steps):
 def test_euler_follows_a_constant_field_exactly(steps, seed):
     """dz/dt = c  =>  z(1) = z(0) + c.
 
-    A straight line has no curvature to miss, whatever the number of steps.
+    An Euler step assumes that the velocity stays constant during the step. For a constant field this is true, so the
+    result is exact for any number of steps.
     """
     z, c = normal(seed, 2, 5)
     torch.testing.assert_close(integrate(lambda z, t: c, z, time_grid(steps)), z + c, rtol=1e-4, atol=1e-5)
@@ -89,7 +95,8 @@ def test_euler_follows_a_constant_field_exactly(steps, seed):
 def test_one_step_reaches_the_target_of_a_straight_flow(seed):
     """v = (z_1 - z) / (1 - t)  =>  z_0 + (1 - 0) v = z_1.
 
-    This is what a straight path is worth: one step is as good as a thousand.
+    In this field every path is a straight line with constant velocity. One Euler step therefore gives the same result
+    as a thousand.
     """
     z, target = normal(seed, 2, 5)
     torch.testing.assert_close(integrate(lambda z, t: (target - z) / (1 - t), z, time_grid(1)), target)
@@ -99,7 +106,8 @@ def test_one_step_reaches_the_target_of_a_straight_flow(seed):
 def test_twice_the_steps_make_half_the_error(steps):
     """dz/dt = -z  =>  |z_S - z(0) / e| = O(1 / S).
 
-    Euler's method is of first order: it misses half the curvature on half the step.
+    Euler's method has order 1. A step of length 1 / S leaves an error of order 1 / S^2, and the errors of S steps add
+    up to order 1 / S.
     """
     z = torch.ones(1, dtype=torch.float64)
     coarse, fine = (abs(integrate(lambda z, t: -z, z, time_grid(s)).item() - torch.e**-1) for s in (steps, 2 * steps))
@@ -108,9 +116,10 @@ def test_twice_the_steps_make_half_the_error(steps):
 
 @given(steps=st.integers(2, 40), part=TIMES, seed=SEEDS)
 def test_steps_can_be_taken_in_two_goes(steps, part, seed):
-    """N steps = k steps, then N - k steps from z_k.
+    """S steps = k steps, then S - k steps from z_k.
 
-    The state is z and nothing but z.
+    An Euler step needs only the current latent z, its time and the next time. Nothing else is carried from step to
+    step, so a run can stop after any step and continue later.
     """
     z, k, times = normal(seed, 5), round(part * steps), time_grid(steps)
     there = integrate(lambda z, t: z.sin() + t, z, times[: k + 1])
@@ -123,7 +132,8 @@ def test_steps_can_be_taken_in_two_goes(steps, part, seed):
 def test_guidance_is_affine_in_its_weight(weight, seed):
     """guide(w) = v_uncond + w (v_cond - v_uncond).
 
-    The line through the two velocities: beyond w = 1 it goes on past what the prompt asks for.
+    The guided velocity moves along the straight line through both velocities. For w > 1 it goes beyond v_cond, away
+    from v_uncond.
     """
     cond, uncond = normal(seed, 2, 7, dtype=torch.float64)
     torch.testing.assert_close(guide(cond, uncond, weight), uncond + weight * (cond - uncond))
@@ -133,7 +143,7 @@ def test_guidance_is_affine_in_its_weight(weight, seed):
 def test_guidance_passes_through_both_velocities(seed):
     """guide(0) = v_uncond, guide(1) = v_cond.
 
-    So w = 1 is no guidance at all; the papers that count from s = w - 1 call that zero.
+    So w = 1 means no guidance. Papers that write s = w - 1 call the same case s = 0.
     """
     cond, uncond = normal(seed, 2, 7)
     assert torch.equal(guide(cond, uncond, 0), uncond)
@@ -144,7 +154,8 @@ def test_guidance_passes_through_both_velocities(seed):
 def test_the_training_target_is_the_derivative_of_the_training_point(t, seed):
     """d z_t / dt = z_1 - z_0.
 
-    z_t is linear in t, so the difference quotient is the derivative itself.
+    The network learns the velocity of the line from noise to data. z_t is linear in t, so the difference quotient is
+    exactly this velocity.
     """
     z_0, z_1 = normal(seed, 2, 3, 4, dtype=torch.float64)
     here, there = (torch.full((3,), time, dtype=torch.float64) for time in (t, t + 0.01))
@@ -156,7 +167,8 @@ def test_the_training_target_is_the_derivative_of_the_training_point(t, seed):
 def test_training_points_run_from_noise_to_data(seed):
     """z_t = z_0 at t = 0 and z_1 at t = 1.
 
-    Each row at a time of its own: a batch is not a moment.
+    Noise stands at t = 0 and data at t = 1. Each example has its own time, so one batch of two examples can test both
+    ends.
     """
     z_0, z_1 = normal(seed, 2, 2, 4, 3, 3)
     z_t, _ = interpolate(z_0, z_1, torch.tensor([0.0, 1.0]))

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: bundled, in a directory, in a repository of the hub."""
+"""Where a checkpoint is found: bundled with the package, in a directory, or in a Hugging Face hub repository."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch, tmp_path):
-    """No network, and a hub cache of its own that holds one repository."""
+    """Switch the network off, and use a temporary hub cache that holds one repository."""
     cache = tmp_path / "cache"
     snapshot = cache / "models--someone--golden" / "snapshots" / COMMIT
     (cache / "models--someone--golden" / "refs").mkdir(parents=True)
@@ -32,7 +32,7 @@ def offline(monkeypatch, tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The repositories that the hub is asked for."""
+    """Record the repositories that are requested from the hub; every request fails."""
     names = []
 
     def snapshot_download(name, **_):
@@ -46,7 +46,7 @@ def asked(monkeypatch):
 def test_a_bundled_name_is_a_folder_of_the_package(asked):
     """find("shapes") = checkpoints/shapes.
 
-    It comes with the package, and nobody is asked.
+    The bundled checkpoint is part of the package. No request is sent to the hub.
     """
     assert find_checkpoint("shapes") == BUNDLED / "shapes"
     assert asked == []
@@ -55,7 +55,7 @@ def test_a_bundled_name_is_a_folder_of_the_package(asked):
 def test_a_directory_is_itself(asked, tmp_path):
     """find(directory) = directory.
 
-    Even if it has the form of a repository's name.
+    An existing directory is used even if its path has the form of a repository's name, owner/name.
     """
     (tmp_path / "someone" / "golden").mkdir(parents=True)
     assert find_checkpoint("someone/golden") == Path("someone/golden")
@@ -63,9 +63,9 @@ def test_a_directory_is_itself(asked, tmp_path):
 
 
 def test_a_repository_is_found_in_the_hubs_cache(offline, model):
-    """load(owner/name) = load(its snapshot), without a network.
+    """load(owner/name) = load(its snapshot in the hub cache), without a network.
 
-    What was fetched once is there, and HF_HUB_OFFLINE=1 is obeyed.
+    Files that were fetched once are used again. HF_HUB_OFFLINE=1 is respected.
     """
     assert find_checkpoint("someone/golden") == offline
     assert find_checkpoint("someone/golden", revision=COMMIT) == offline
@@ -73,18 +73,18 @@ def test_a_repository_is_found_in_the_hubs_cache(offline, model):
 
 
 def test_a_repository_that_cannot_be_fetched_is_named():
-    """owner/name that nobody has  =>  CheckpointError.
+    """a repository that cannot be fetched  =>  CheckpointError.
 
-    One line: the name and the reason.
+    The message is one line with the name of the repository and the reason.
     """
     with pytest.raises(CheckpointError, match=r"^someone/else cannot be fetched from the hub: .+$"):
         find_checkpoint("someone/else")
 
 
 def test_a_mistyped_path_asks_nobody(asked, tmp_path):
-    """runs/mine where runs exists  =>  CheckpointError, no network.
+    """runs/mine where the folder runs exists  =>  CheckpointError, no request to the hub.
 
-    A path and a repository's name look alike; a folder that is there decides.
+    A path and a repository's name can look alike. If the parent folder exists, a mistyped path is the likely reason.
     """
     (tmp_path / "runs").mkdir()
     for name in ("runs/mine", "mine", "./mine", "/nowhere/at/all", "a/b/c"):
@@ -96,7 +96,7 @@ def test_a_mistyped_path_asks_nobody(asked, tmp_path):
 def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path):
     """files(fetched) = config, weights, tokenizer.
 
-    A repository may hold pictures, pickles and code besides.
+    A repository may also hold pictures, pickles and code. They are never needed, and pickles and code could be harmful.
     """
     wanted = {}
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: wanted.update(options) or tmp_path)

@@ -1,6 +1,6 @@
-"""Commands that are cut short leave complete files, or none, and say so in one line.
+"""Commands that are interrupted: they leave complete files or none, and say so in one line.
 
-The laws of the writing itself are in test_atomic.py.
+The laws about writing files are in test_atomic.py.
 """
 
 import os
@@ -16,7 +16,8 @@ GENERATE = [sys.executable, "-m", "janus_minimal", "generate", "a red circle", "
 def test_a_full_disk_is_one_line(tmp_path):
     """generate on a full disk  =>  one line, status 2, no file.
 
-    Here a limit on the size of files stands for a disk that has no room.
+    The user needs one clear message, and no incomplete file may remain. The test limits the size of files, which has
+    the same effect as a full disk.
     """
     done = subprocess.run(
         [*GENERATE, "--latent", tmp_path / "latents.safetensors"],
@@ -33,16 +34,16 @@ def test_a_full_disk_is_one_line(tmp_path):
 def test_an_interrupted_run_ends_in_one_line(tmp_path):
     """Ctrl-C in the middle of the loop  =>  one line, status 130, no file.
 
-    The user did this on purpose, so a traceback would tell nothing.
+    The user stopped the command on purpose, so a traceback would not help.
     """
     command = [*GENERATE[:-1], "1000000", "--out", str(tmp_path / "picture.png")]
-    # If the tests run in the background, Ctrl-C is ignored there, and a child would inherit that.
+    # Tests that run in the background ignore Ctrl-C, and a child process inherits this. So it is switched back on.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
     said = b""
     while b"1/1000000" not in said:
         more = os.read(process.stderr.fileno(), 65536)
-        assert more, said.decode()  # it ended before its first step
+        assert more, said.decode()  # the command ended before its first step
         said += more
     process.send_signal(signal.SIGINT)
     said += process.communicate(timeout=60)[1]

@@ -1,4 +1,4 @@
-"""The whole network: what may depend on what."""
+"""The whole network: which outputs may depend on which inputs."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -30,9 +30,10 @@ def latents(seed, images):
 
 @given(prompts=PROMPTS, images=st.integers(1, 2), cached=st.booleans(), seed=SEEDS)
 def test_a_batch_is_its_members_one_by_one(model, prompts, images, cached, seed):
-    """v(batch)[i] = v(member i).
+    """v(batch)[i] = v(member i alone).
 
-    Padding on the left is hidden and unnumbered, so neighbours of other lengths make no difference.
+    Padding on the left is masked and not counted in the positions. So prompts of different lengths can share a batch
+    without changing the result.
     """
     z = latents(seed, images * len(prompts))
     together = velocities(model, pair(prompts, images), z, cached=cached)
@@ -45,7 +46,7 @@ def test_a_batch_is_its_members_one_by_one(model, prompts, images, cached, seed)
 def test_permuted_images_have_permuted_velocities(model, images, seed):
     """v(z[p]) = v(z)[p] for every permutation p of one prompt's images.
 
-    An image knows nothing of its place in the batch.
+    Each image of a batch is computed independently. Its place in the batch makes no difference.
     """
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
     z, prompt = latents(seed, images), pair([[1, 5, 6, 7]], images)
@@ -56,7 +57,7 @@ def test_permuted_images_have_permuted_velocities(model, images, seed):
 def test_images_may_stand_at_times_of_their_own(model, times, seed):
     """v(z, [t_1, t_2])[i] = v(z[i], t_i).
 
-    One time for all is a special case; training never has it.
+    Sampling uses one time for all images. Training draws a time for each example, so the network accepts both.
     """
     prompt, z = pair([[1, 5, 6, 7]], len(times)), latents(seed, len(times))
     together = velocities(model, prompt, z, torch.tensor(times))
@@ -66,9 +67,10 @@ def test_images_may_stand_at_times_of_their_own(model, times, seed):
 
 @given(ids=st.lists(st.integers(3, 90), min_size=6, max_size=20), seed=SEEDS)
 def test_the_unconditional_velocity_knows_only_the_prompts_length(model, ids, seed):
-    """v_uncond(words) = v_uncond(other words); v_uncond(L) != v_uncond(L - 2).
+    """v_uncond(words) = v_uncond(other words) of the same number; v_uncond(L) != v_uncond(L - 2).
 
-    Hidden words stay hidden, but the positions after them do not move up: a quirk of the original that we keep.
+    The prompt's words are masked in the unconditional row, so they cannot change the velocity. Masked tokens keep their
+    position indices, so the prompt's length still does. The released weights were trained this way, so we keep it.
     """
     z, other = latents(seed, 1), [ids[0], *[93 - i for i in ids[1:]]]
     (cond, uncond), (cond_other, uncond_other) = (velocities(model, pair([words]), z) for words in (ids, other))
@@ -81,7 +83,7 @@ def test_the_unconditional_velocity_knows_only_the_prompts_length(model, ids, se
 def test_later_image_tokens_are_not_seen(model, prompt, j, seed):
     """d hidden_i / d token_j = 0 for i < j.
 
-    The backbone reads the picture as it reads text: from the top left, never ahead.
+    Attention is causal among image tokens too. They stand in raster order, so a patch never attends to a later patch.
     """
     tokens = normal(seed, 4, 37, 64)
     changed = tokens.clone()
@@ -96,7 +98,8 @@ def test_later_image_tokens_are_not_seen(model, prompt, j, seed):
 def test_image_tokens_are_read_row_by_row(model, seed):
     """token 1 + (i w + j) = aligner(x_emb[:, :, i, j]), token 0 = t_emb.
 
-    Named axes say so; a view that reads channels as places would have the right shape too.
+    The time token comes first, then the patches in raster order, row by row. A view that mixes channels and positions
+    has the right shape too, so only the values can show the bug.
     """
     x_emb, t_emb = normal(seed, 2, 32, 6, 6), normal(seed, 2, 64)
     with torch.no_grad():
@@ -110,7 +113,8 @@ def test_image_tokens_are_read_row_by_row(model, seed):
 def test_hidden_states_go_back_where_their_tokens_came_from(model, seed):
     """back[:, :, i, j] = aligner(norm(hidden_{1 + i w + j})).
 
-    The time token's hidden state is dropped, the others are dealt out row by row.
+    Each image token's hidden state describes its own patch. The time token's hidden state is dropped, and the others
+    are laid out row by row.
     """
     hidden, skip = normal(seed, 2, 37, 64), torch.zeros(2, 32, 6, 6)
     with torch.no_grad():
@@ -122,7 +126,8 @@ def test_hidden_states_go_back_where_their_tokens_came_from(model, seed):
 def test_gradient_reaches_every_parameter(model, prompt):
     """d loss / d p != 0 for every parameter p.
 
-    No part of the generation path is left out of training.
+    Training must be able to change the whole generation path. A parameter without a gradient would be unused or cut off
+    by mistake.
     """
     v = model(latents(0, 4), torch.full((4,), 0.4), prompt.batch())
     gradients = torch.autograd.grad(v.square().mean(), list(model.parameters()), allow_unused=True)
@@ -135,7 +140,8 @@ def test_gradient_reaches_every_parameter(model, prompt):
 def test_half_precision_weights_keep_a_float32_velocity(model, half, prompt, seed):
     """|v(bfloat16) - v(float32)| < 0.05 |v(float32)|, in float32.
 
-    bfloat16 keeps 8 bits, so a weight is off by up to 1 / 256; latent and clock are not rounded at all.
+    bfloat16 has 8 bits of precision, so each weight is rounded by up to 1 part in 256. The velocity is returned in
+    float32, because the loop adds it to the latent in small steps.
     """
     z = latents(seed, 2)
     exact, rounded = velocities(model, prompt, z), velocities(half, prompt, z)
@@ -147,7 +153,8 @@ def test_half_precision_weights_keep_a_float32_velocity(model, half, prompt, see
 def test_positions_are_exact_after_every_cast(model, cast):
     """inv_freq(model.to(dtype)) = inv_freq(model), in float32.
 
-    Rounded to bfloat16, the table turns position 600 of the released width by up to 0.73 radians too far.
+    This table holds the angles of the rotary embedding (RoPE). Rounded to bfloat16, it would turn position 600 of the
+    released width by up to 0.73 radians too far. So it is computed again in float32 after every cast.
     """
     table = model.llama.rotary_emb.inv_freq
     moved = cast(deepcopy(model))
@@ -159,7 +166,7 @@ def test_positions_are_exact_after_every_cast(model, cast):
 def test_casting_is_the_same_as_loading_in_that_dtype(model, half, prompt):
     """v(model.to(bfloat16)) = v(from_pretrained(dtype = bfloat16)).
 
-    There is one model in bfloat16, whichever way one gets there.
+    A user can load a model in bfloat16, or load it in float32 and cast it. Both ways must give the same model.
     """
     z = latents(0, 2)
     assert torch.equal(velocities(deepcopy(model).to(torch.bfloat16), prompt, z), velocities(half, prompt, z))
@@ -171,7 +178,8 @@ def test_casting_is_the_same_as_loading_in_that_dtype(model, half, prompt):
 def test_every_device_computes_the_same(device, dtype, cached):
     """v(device) = v(CPU) within 1e-3 in float32, 5 % in bfloat16, for prompts of different lengths.
 
-    A GPU sums in another order. Left padding needs positions and a mask on that device as well.
+    A GPU sums in another order, so small differences are allowed. The prompts differ in length because left padding
+    needs positions and an attention mask on the device too.
     """
     here, there = (JanusFlow.from_pretrained(GOLDEN, dtype, d) for d in ("cpu", device))
     prompt, z = pair([[1, 5, 6, 7, 8], [1, 9]], 2), latents(0, 4)
@@ -183,11 +191,12 @@ def test_every_device_computes_the_same(device, dtype, cached):
 
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_no_tensor_is_left_behind_on_the_cpu(monkeypatch, use_cache):
-    """device(every tensor of the loop) = device(model), on a device that computes nothing.
+    """device(every tensor of the loop) = device(model), checked on the meta device.
 
-    Torch's meta device refuses to mix with the CPU as a GPU does, so no GPU is needed to find a stray tensor.
+    PyTorch's meta device refuses to be mixed with the CPU, as a GPU does. So the test finds a tensor that was left on
+    the CPU, and needs no GPU for it.
     """
-    # transformers looks at the mask's values, to take a shortcut where nothing is masked.
+    # transformers reads the mask's values, to leave the mask out if nothing is masked. Meta tensors have no values.
     monkeypatch.setattr("transformers.masking_utils._ignore_causal_mask_sdpa", lambda *args, **kwargs: False)
     with torch.device("meta"):
         model = JanusFlow(read_config(GOLDEN))

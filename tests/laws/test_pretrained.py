@@ -73,7 +73,7 @@ def flags(directory):
 
 
 def map_of_special_tokens(directory):
-    edit(directory / "tokenizer_config.json", pad_token=None, add_bos_token=True, model_max_length=99)
+    edit(directory / "tokenizer_config.json", pad_token=None, add_bos_token=False, model_max_length=99)
     edit(directory / "special_tokens_map.json", pad_token=flagged(PAD), additional_special_tokens=[IMAGE, "<new>"])
 
 

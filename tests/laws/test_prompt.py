@@ -1,4 +1,4 @@
-"""The pair of rows: with the words, and without them."""
+"""The prompt pair: a conditional row with the prompt, and an unconditional row without it."""
 
 from dataclasses import FrozenInstanceError
 
@@ -22,7 +22,8 @@ T = torch.tensor(0.4)
 def test_the_last_token_is_dropped_and_the_rest_kept(prompts):
     """cond = ids[:-1], right-aligned.
 
-    The time token takes the last one's place, right before the image.
+    The last token is <begin_of_image>, and the time token takes its place. The image tokens follow directly, so every
+    prompt must end at the right edge of its row.
     """
     rows = pair(prompts).rows
     for row, visible, ids in zip(rows.ids, rows.attention_mask, prompts, strict=False):
@@ -32,9 +33,10 @@ def test_the_last_token_is_dropped_and_the_rest_kept(prompts):
 
 @given(prompts=PROMPTS)
 def test_the_unconditional_row_shows_the_first_token_alone(prompts):
-    """visible(uncond) = {first token}.
+    """attention_mask(uncond) = 1 at the first token, 0 at all others.
 
-    Its words' places hold padding, and are hidden on top.
+    The other prompt tokens are replaced by padding and masked as well. So no word of the prompt can reach the
+    unconditional velocity.
     """
     rows = pair(prompts).rows
     for row, visible, ids in zip(rows.ids[len(prompts) :], rows.attention_mask[len(prompts) :], prompts, strict=True):
@@ -44,9 +46,10 @@ def test_the_unconditional_row_shows_the_first_token_alone(prompts):
 
 @given(prompts=PROMPTS, seed=SEEDS)
 def test_the_unconditional_row_knows_the_number_of_words_alone(prompts, seed):
-    """uncond(words) = uncond(other words), as many.
+    """uncond(prompt) = uncond(other prompt of the same length).
 
-    So guidance compares the words with no words, not with other words.
+    The unconditional row depends on the length of the prompt, but not on its words. So guidance compares the prompt
+    with no prompt, not with another prompt.
     """
     words = torch.Generator().manual_seed(seed)
     others = [[ids[0], *torch.randint(3, 90, (len(ids) - 1,), generator=words).tolist()] for ids in prompts]
@@ -59,9 +62,10 @@ def test_the_unconditional_row_knows_the_number_of_words_alone(prompts, seed):
 
 @given(prompts=PROMPTS, new=st.integers(1, 5))
 def test_each_row_stands_where_it_would_stand_alone(prompts, new):
-    """positions = 0 .. L-1 for the words, L .. L+n-1 for the n new tokens.
+    """positions = 0 .. L-1 for the prompt, L .. L+n-1 for the n new tokens.
 
-    Hiding does not renumber, and neither does padding on the left.
+    Masked tokens keep their position indices, and padding on the left is not counted. So a prompt has the same
+    positions in a batch as it has alone.
     """
     rows = pair(prompts).rows
     after = rows.new_positions(new)
@@ -74,9 +78,9 @@ def test_each_row_stands_where_it_would_stand_alone(prompts, new):
 
 @given(prompts=PROMPTS, new=st.integers(1, 5))
 def test_new_tokens_are_always_seen(prompts, new):
-    """mask(n) = [visible ; 1 ... 1].
+    """mask(n) = [attention_mask ; 1 ... 1].
 
-    What is hidden is hidden in the prompt alone.
+    Only prompt tokens are ever masked. The time token and the image tokens may always be attended to.
     """
     rows = pair(prompts).rows
     mask = rows.mask(new)
@@ -88,7 +92,8 @@ def test_new_tokens_are_always_seen(prompts, new):
 def test_images_of_one_prompt_stand_together(prompts, images):
     """batch row (p k + i) of either half = prompt p's row.
 
-    B conditional rows, then B unconditional ones, so that chunk(2) parts them.
+    The images of one prompt are neighbours. The batch has B conditional rows, then B unconditional rows, so chunk(2)
+    separates the two velocities.
     """
     prompt = pair(prompts, images)
     batch = prompt.batch()
@@ -101,7 +106,7 @@ def test_images_of_one_prompt_stand_together(prompts, images):
 def test_one_image_of_each_unless_more_are_asked_for(prompts):
     """from_ids(ids) = from_ids(ids, images = 1, pad = 0).
 
-    What most people want is what they get when they say nothing.
+    The defaults are one image of each prompt, and 0 as the id that fills masked positions.
     """
     prompt = PromptPair.from_ids([torch.tensor(ids) for ids in prompts])
     assert prompt.num_images == len(prompts)
@@ -110,9 +115,10 @@ def test_one_image_of_each_unless_more_are_asked_for(prompts):
 
 @given(prompts=PROMPTS)
 def test_a_pair_does_not_change(prompts):
-    """pair.rows = other, pair.rows.ids = other  =>  error.
+    """assignment to pair.rows or pair.rows.ids  =>  FrozenInstanceError.
 
-    A cache that was filled from a pair would not notice.
+    A KV cache is filled from a pair once. If the pair changed afterwards, the cache would belong to another prompt, and
+    no error would be raised.
     """
     prompt = pair(prompts)
     with pytest.raises(FrozenInstanceError):
@@ -125,7 +131,8 @@ def test_a_pair_does_not_change(prompts):
 def test_training_drops_whole_rows(prompts):
     """drop(d)[p] = uncond[p] where d[p], else cond[p].
 
-    Training learns the very rows that guidance will ask for.
+    Prompt dropout in training uses exactly the unconditional rows that guidance uses in sampling. So the network has
+    been trained on both rows.
     """
     prompt = pair(prompts)
     dropped = torch.arange(len(prompts)) % 2 == 0
@@ -137,7 +144,7 @@ def test_training_drops_whole_rows(prompts):
 def test_hidden_places_carry_no_gradient(model, prompts, seed):
     """d v / d embedding[pad] = 0.
 
-    Padding stands in hidden places alone, so nothing flows through it.
+    Padding stands only at masked positions. No token attends to it, so no gradient reaches its embedding.
     """
     v = model.velocity(normal(seed, len(prompts), 4, 12, 12), T, pair(prompts))
     table = model.llama.embed_tokens.weight
@@ -150,7 +157,7 @@ def test_hidden_places_carry_no_gradient(model, prompts, seed):
 def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
     """v(pad = a) = v(pad = b).
 
-    Padding is hidden in every row, so its embedding reaches nothing.
+    Padding is masked in every row. No token attends to it, so its id does not change the velocity.
     """
     z = normal(seed, len(prompts), 4, 12, 12)
     with torch.no_grad():
@@ -160,36 +167,38 @@ def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
 
 @pytest.mark.parametrize(("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1]], 1)])
 def test_nothing_to_ask_for_is_an_error(prompts, images):
-    """P >= 1, L >= 1, k >= 1.
+    """P >= 1 prompts, L >= 1 tokens, k >= 1 images, else PromptError.
 
-    At least one prompt of at least two tokens, and at least one image.
+    L counts the tokens that remain after the last one is dropped. So each prompt needs at least two tokens.
     """
     with pytest.raises(PromptError):
         pair(prompts, images)
 
 
 def test_an_unknown_word_is_named_with_the_known_ones(pipe):
-    """first word not in vocabulary  =>  PromptError.
+    """a word outside the vocabulary  =>  PromptError.
 
-    The small tokenizer knows some thirty words, and says which.
+    The small tokenizer knows only about thirty words. The message names the first unknown word and lists the known
+    ones, so that the user can correct the caption.
     """
     with pytest.raises(PromptError, match=r'does not know "pink"; it knows: a, above, an, .*yellow'):
         PromptPair.from_text("a pink and mauve circle", pipe.tokenizer)
 
 
 def test_an_empty_caption_is_an_error(pipe):
-    """ "" =>  PromptError.
+    """caption = "" or spaces only  =>  PromptError.
 
-    Nothing but spaces says nothing.
+    Such a caption says nothing about the picture. Without the error, the model would draw from the chat template alone.
     """
     with pytest.raises(PromptError, match="empty"):
         PromptPair.from_text("  ", pipe.tokenizer)
 
 
 def test_the_chat_template_surrounds_the_caption(pipe):
-    """ids = [bos, user:, words, assistant:, <begin_of_image>], the last dropped.
+    """ids = [bos, user:, words, assistant:, <begin_of_image>] without the last.
 
-    The official template, filled with the caption stripped of spaces.
+    The model was trained with this chat template. Spaces around the caption are removed before the caption is filled
+    in.
     """
     ids = PromptPair.from_text(" a red circle ", pipe.tokenizer).rows.ids[0]
     words = ["<｜begin▁of▁sentence｜>", "user:", "a", "red", "circle", "assistant:"]
@@ -198,7 +207,7 @@ def test_the_chat_template_surrounds_the_caption(pipe):
 
 @pytest.fixture
 def official(tmp_path):
-    """A tokenizer of the official format, read as a user's is, without the tokens that are named."""
+    """Load a tokenizer of the official format as a user does; the special tokens that are named are left out of it."""
 
     def read(*without):
         write_tokenizer(tmp_path, without)
@@ -208,9 +217,10 @@ def official(tmp_path):
 
 
 def test_the_official_format_is_read_to_the_byte(official, tmp_path):
-    """AutoTokenizer(files).encode = the file's own tokenizer.
+    """AutoTokenizer(files).encode = encode of tokenizer.json itself.
 
-    Its config names a class that cuts words otherwise; the file decides.
+    tokenizer_config.json names a class that splits text in another way. The rules in tokenizer.json are the right ones,
+    so they must be used.
     """
     tokenizer, raw = official(), write_tokenizer(tmp_path)
     for caption in ("a red circle", "über 3 bicycles,\n  in the rain", "圖"):
@@ -223,7 +233,8 @@ def test_the_official_format_is_read_to_the_byte(official, tmp_path):
 def test_either_tag_gives_the_same_rows(official):
     """rows(... <begin_of_image>) = rows(... <generation tag>).
 
-    Whichever stands last is dropped, so that its place is the time's: both give the same picture.
+    The last token is dropped, whichever tag it is, and the time token takes its place. So both tags give the same
+    picture.
     """
     tokenizer = official()
     texts = [TEMPLATE.format(prompt="a red circle").replace(IMAGE, tag) for tag in (IMAGE, GENERATION)]
@@ -238,9 +249,10 @@ def test_either_tag_gives_the_same_rows(official):
     [([IMAGE], f"no token {IMAGE}"), ([BOS], "begins no text"), ([PAD, EOS], "neither a padding token")],
 )
 def test_a_tokenizer_without_a_token_that_is_needed_is_refused(official, without, said):
-    """tag, beginning and padding in vocabulary, else CheckpointError.
+    """image tag, begin-of-sentence token and padding token in vocabulary, else CheckpointError.
 
-    Without the tag a piece of a word would be dropped; without a beginning the row without words would keep one.
+    Without the tag, only a piece of it would be dropped at the end of the prompt. Without a begin-of-sentence token,
+    the unconditional row would keep a piece of text. Without a padding token, masked positions could not be filled.
     """
     tokenizer = official(*without)
     with pytest.raises(CheckpointError, match=said):
@@ -251,7 +263,8 @@ def test_a_tokenizer_without_a_token_that_is_needed_is_refused(official, without
 def test_a_tokenizer_that_begins_with_another_token_than_its_own_is_refused(official, other):
     """encode(text)[0] = bos, else CheckpointError.
 
-    Else the row without words would keep the first word.
+    The unconditional row keeps the first token of the text. If this is not the begin-of-sentence token, the row is not
+    independent of the text.
     """
     tokenizer = official()
     tokenizer.bos_token = other
@@ -260,9 +273,9 @@ def test_a_tokenizer_that_begins_with_another_token_than_its_own_is_refused(offi
 
 
 def test_without_a_padding_token_the_end_of_the_sentence_pads(official):
-    """pad = eos where there is no pad.
+    """pad = eos if there is no padding token.
 
-    The official fallback; it is hidden, and so does not matter.
+    The official code does the same. Padding is masked, so the choice does not change the picture.
     """
     tokenizer = official(PAD)
     check_tokenizer(tokenizer, len(tokenizer))
@@ -273,9 +286,10 @@ def test_without_a_padding_token_the_end_of_the_sentence_pads(official):
 def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(official):
     """tokens(tokenizer) <= vocab_size, else CheckpointError.
 
-    An id without an embedding would be an error deep in the first step.
+    A token id without an embedding would cause an unclear error deep inside the first step. The check at loading time
+    names both numbers.
     """
     tokenizer = official()
-    check_tokenizer(tokenizer, len(tokenizer) + 1)  # spare embeddings are usual
+    check_tokenizer(tokenizer, len(tokenizer) + 1)  # a model may have more embeddings than are used
     with pytest.raises(CheckpointError, match=r"319 tokens, the model knows 318"):
         check_tokenizer(tokenizer, len(tokenizer) - 1)

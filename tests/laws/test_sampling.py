@@ -1,4 +1,4 @@
-"""The loop gives the official latents; three other opinions, one right and two wrong."""
+"""The loop: it gives the official latents, agrees with diffusers, and can be stopped, changed and continued."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,8 @@ def latents_and_velocities(model, prompt, z, steps, weight, use_cache=True):
 def test_the_loop_is_the_official_one(model, prompt, golden, name, weight, cache):
     """z_{k+1} = z_k + (t_{k+1} - t_k) v_k.
 
-    The official modules' own latents and velocities, computed without any cache.
+    The expected latents and velocities come from the official modules, run without a cache. Our loop must give them
+    with the cache and without it.
     """
     z, v = latents_and_velocities(model, prompt, golden[f"{name}_z"][0], 6, weight, cache)
     assert relative(z, golden[f"{name}_z"]) < 1e-5
@@ -37,9 +38,10 @@ def test_the_loop_is_the_official_one(model, prompt, golden, name, weight, cache
 
 
 def test_diffusers_scheduler_takes_the_same_steps(model, prompt, golden):
-    """sigma = 1 - t.
+    """z_S(diffusers, sigma = 1 - t) = z_S(ours).
 
-    diffusers' Euler runs the other way; with its sigmas inverted its steps are ours.
+    diffusers' Euler scheduler counts the noise level sigma, which falls while t rises. With its sigmas inverted, it
+    takes the same steps as our loop.
     """
     scheduler = FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
     scheduler.set_timesteps(sigmas=np.linspace(1, 1 / 6, 6))
@@ -54,7 +56,8 @@ def test_diffusers_scheduler_takes_the_same_steps(model, prompt, golden):
 def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
     """v([prompt ; prompt ; t ; z]) != v([prompt ; t ; z]).
 
-    The repaired loop that is passed around takes a real cache, yet keeps feeding the prompt: it is seen twice.
+    A repaired version of the official loop is passed around that fills a real KV cache, but still feeds the prompt in
+    every step. The prompt is then in the sequence twice, and the latents are wrong.
     """
     rows, llama = prompt.batch(), model.llama
     z, kept = golden["loop_w_z"][0], DynamicCache()
@@ -65,7 +68,7 @@ def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
             hidden = llama(
                 inputs_embeds=new, attention_mask=rows.mask(37), past_key_values=kept, use_cache=True
             ).last_hidden_state
-            kept.crop(rows.ids.shape[1] - kept.get_seq_length())  # back to the prompt alone
+            kept.crop(rows.ids.shape[1] - kept.get_seq_length())  # keep only the prompt
             v = model.decode(model.align_out(hidden[:, -37:], skip), t_emb, skip)
             z = z + guide(*v.chunk(2), 2.0) / 6
     assert relative(z, golden["loop_w_z"][-1]) > 0.05
@@ -73,9 +76,10 @@ def test_feeding_the_prompt_beside_its_cache_is_wrong(model, prompt, golden):
 
 @given(steps=STEPS, cache=st.booleans())
 def test_s_steps_ask_the_language_model_s_times(model, prompt, steps, cache):
-    """calls = S, and one more to fill the cache.
+    """calls of the language model = S, plus one to fill the cache.
 
-    Both velocities of a step come from one batch.
+    The conditional and the unconditional velocity of a step come from one batch. So each step calls the language model
+    once.
     """
     calls = []
     hook = model.llama.register_forward_hook(lambda *_: calls.append(1))
@@ -86,9 +90,10 @@ def test_s_steps_ask_the_language_model_s_times(model, prompt, steps, cache):
 
 @given(prompts=PROMPTS, steps=STEPS, k=st.integers(0, 5), weight=WEIGHTS, seed=SEEDS)
 def test_the_loop_can_be_left_and_taken_up(model, prompts, steps, k, weight, seed):
-    """N steps = k steps, then N - k steps from z_k.
+    """S steps = k steps, then S - k steps from z_k.
 
-    There is no state but z: the cache is the prompt's, not the loop's.
+    Only the latent z changes from step to step; the cache holds the prompt alone. So the loop can stop after any step
+    and continue later with the same result.
     """
     prompt, times = pair(prompts), time_grid(steps + k + 1)
     z = normal(seed, len(prompts), 4, 12, 12)
@@ -102,7 +107,8 @@ def test_the_loop_can_be_left_and_taken_up(model, prompts, steps, k, weight, see
 def test_every_step_is_what_its_parts_say(model, prompts, steps, weight, seed):
     """v = guide(v_cond, v_uncond, w), (v_cond, v_uncond) = velocity(z, t), z_next = z + (t' - t) v.
 
-    The loop adds nothing to the mathematics but its order.
+    The loop only calls the network, guidance and the Euler step in the right order. So each result of a step can be
+    computed again from the others.
     """
     prompt, times = pair(prompts), time_grid(steps)
     cache = model.prefill(prompt)
@@ -120,7 +126,7 @@ def test_every_step_is_what_its_parts_say(model, prompts, steps, weight, seed):
 def test_a_weight_of_one_is_the_conditional_loop(model, prompt, steps, seed):
     """w = 1  =>  v = v_cond.
 
-    The unconditional rows are then computed for nothing, and change nothing.
+    w = 1 means no guidance. The unconditional rows are still computed, but they do not change the result.
     """
     for step in denoise(model, prompt, normal(seed, 2, 4, 12, 12), time_grid(steps), 1.0):
         assert torch.equal(step.v, step.v_cond)
@@ -128,9 +134,9 @@ def test_a_weight_of_one_is_the_conditional_loop(model, prompt, steps, seed):
 
 @given(use_cache=st.booleans())
 def test_the_loop_keeps_no_gradient(model, prompt, use_cache):
-    """requires_grad(z_k) = requires_grad(v_k) = False, though the weights require it.
+    """requires_grad(z_k) = requires_grad(v_k) = False, although the weights require gradients.
 
-    Otherwise the graph of every step so far would stay in memory.
+    Otherwise the computation graphs of all steps would stay in memory.
     """
     assert all(parameter.requires_grad for parameter in model.parameters())
     for step in denoise(model, prompt, normal(0, 2, 4, 12, 12), time_grid(3), 2.0, use_cache):
@@ -141,9 +147,9 @@ def test_the_loop_keeps_no_gradient(model, prompt, use_cache):
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("end", ["exhausted", "closed"])
 def test_the_callers_gradient_mode_is_never_touched(model, prompt, mode, end):
-    """grad mode before, between and after the steps = the caller's.
+    """gradient mode before, between and after the steps = the caller's.
 
-    A generator pauses inside its body. A context left open over a yield would hold for the caller too.
+    A generator pauses at each yield. If no_grad were still active there, it would also hold in the caller's code.
     """
     with torch.set_grad_enabled(mode):
         steps = denoise(model, prompt, normal(0, 2, 4, 12, 12), time_grid(3))
@@ -155,9 +161,9 @@ def test_the_callers_gradient_mode_is_never_touched(model, prompt, mode, end):
 
 
 def test_a_step_says_when_it_begins_and_when_it_ends(model, prompt, golden):
-    """step_k.t = t_k, step_k.t_next = t_{k+1}, and z_next belongs to t_next.
+    """step_k.t = t_k, step_k.t_next = t_{k+1}, z_next = z + (t_next - t) v.
 
-    Whoever replaces part of z_next, as inpainting does, needs the time at which it stands.
+    z_next is the latent at t_next. Code that replaces a part of z_next, such as inpainting, needs to know this time.
     """
     times = time_grid(5, shift=2.0)
     steps = list(denoise(model, prompt, golden["loop_w_z"][0], times))
@@ -170,7 +176,8 @@ def test_a_step_says_when_it_begins_and_when_it_ends(model, prompt, golden):
 def test_inpainting_by_the_next_time_keeps_the_known_region_exactly(model, prompt, golden):
     """z_next := (1 - t_next) z_0 + t_next z_1 in the known region  =>  z_S = z_1 there.
 
-    With t in place of t_next, the known region ends one step short of its latent.
+    The last step ends at t_next = 1, where this formula gives z_1 exactly. With t in place of t_next, some noise would
+    remain in the known region.
     """
     z_0 = golden["loop_w_z"][0]
     z_1 = normal(3, *z_0.shape)
@@ -184,7 +191,8 @@ def test_inpainting_by_the_next_time_keeps_the_known_region_exactly(model, promp
 def test_a_wrong_number_of_latents_is_one_line(model, prompt, number):
     """len(z) != B  =>  InputError, in the loop and in velocity.
 
-    Otherwise the latents of one image would meet the prompt of another, or an error deep in torch.
+    Otherwise the latent of one image could be drawn with the prompt of another, or torch would fail deep inside the
+    network.
     """
     z, said = normal(0, number, 4, 12, 12), rf"^{number} latents for a prompt pair of 2 images: right would be .*$"
     with pytest.raises(InputError, match=said):
@@ -197,7 +205,8 @@ def test_a_wrong_number_of_latents_is_one_line(model, prompt, number):
 def test_the_last_denoised_prediction_is_the_final_latent(model, prompt, steps, seed):
     """denoised_{S-1} = z_{S-1} + (1 - t_{S-1}) v_{S-1} = z_S.
 
-    The last step is the rest of the way, so the film strip ends with the picture.
+    The last step covers the rest of the way to t = 1. So a film of the denoised predictions ends with the final
+    picture.
     """
     *_, last = denoise(model, prompt, normal(seed, 2, 4, 12, 12), time_grid(steps))
     torch.testing.assert_close(last.denoised, last.z_next)
@@ -206,16 +215,17 @@ def test_the_last_denoised_prediction_is_the_final_latent(model, prompt, steps, 
 def test_the_denoised_prediction_goes_the_rest_of_the_way(model, prompt, golden):
     """denoised = z + (1 - t) v, at every step.
 
-    If the path were straight from here on, this is where it would end.
+    If the velocity stayed constant from time t on, the path would end at this latent.
     """
     for step in denoise(model, prompt, golden["loop_w_z"][0], time_grid(6)):
         torch.testing.assert_close(step.denoised - step.z, (1 - step.index / 6) * step.v)
 
 
 def test_the_caller_may_lead_the_loop_elsewhere(model, prompt, golden):
-    """z_{k+1} := x  =>  the next step starts at x.
+    """step.z_next := x  =>  the next step starts at x.
 
-    A callback or a student can change the latent between two steps; the loop has no memory to contradict it.
+    A callback or a student can change the latent between two steps. The loop reads z_next again after each yield and
+    keeps no other copy.
     """
     steps = denoise(model, prompt, golden["loop_w_z"][0], time_grid(6))
     first = next(steps)
@@ -226,7 +236,8 @@ def test_the_caller_may_lead_the_loop_elsewhere(model, prompt, golden):
 def test_the_clock_stays_in_float32_under_bfloat16_weights(half, prompt, golden):
     """t_k = k / S exactly, z and v in float32.
 
-    The official demo's bfloat16 clock takes 1/30 for 0.033447 and arrives at t = 1.0034.
+    In bfloat16, 1/30 becomes 0.033447. The official demo computes its times in this way, and its thirty steps end at t
+    = 1.0034 instead of 1.
     """
     steps = list(denoise(half, prompt, golden["loop_w_z"][0], time_grid(6)))
     assert [step.t.item() for step in steps] == time_grid(6)[:-1].tolist()
@@ -237,7 +248,7 @@ def test_the_clock_stays_in_float32_under_bfloat16_weights(half, prompt, golden)
 def test_the_network_is_told_a_thousand_times_the_exact_time(half, prompt, golden):
     """timestep_k = 1000 k / S, in float32, whatever the weights' dtype.
 
-    bfloat16 has 8 bits: it would tell step 29 of 30 that it is at 968, not at 966.67.
+    bfloat16 has only 8 bits of precision. At step 29 of 30, the network would be told 968 instead of 966.67.
     """
     told = []
     hook = half.vision_gen_enc_model.time_embed.register_forward_pre_hook(lambda _, args: told.append(args[0][0]))

@@ -1,4 +1,4 @@
-"""Every block of the U-ViT computes what the official one computes, and what its idea says."""
+"""Every block of the U-ViT gives the official module's values and has the properties that its design promises."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def random_norm(channels, seed):
 def test_sinusoids_are_the_official_ones(golden):
     """e(t) = [cos(1000 t f), sin(1000 t f)], f_i = 10000^(-i / half).
 
-    The official module's own values; it is told 1000 t.
+    The expected values come from the official module. Its input is 1000 t, as ours is.
     """
     torch.testing.assert_close(sinusoids(golden["enc_t"], 32), golden["time_proj"], **CLOSE)
 
@@ -42,7 +42,8 @@ def test_sinusoids_are_the_official_ones(golden):
 def test_the_response_norm_is_the_official_one(model, golden):
     """out = bias + (weight n + 1) x, n = g / (mean g + 1e-6), g = |x| over the picture.
 
-    The official module's own values.
+    The expected values come from the official module. g is the L2 norm of each channel over all positions of the
+    picture.
     """
     norm = model.vision_gen_enc_model.mid_block.res_blocks[0].channelwise_norm
     torch.testing.assert_close(norm(golden["grn_x"]), golden["grn_out"], **CLOSE)
@@ -51,7 +52,8 @@ def test_the_response_norm_is_the_official_one(model, golden):
 def test_the_convnext_block_is_the_official_one(model, golden):
     """out = (x + mlp(norm(depthwise x))) (1 + scale) + shift.
 
-    The official module's own values: the time acts after the residual sum.
+    The expected values come from the official module. There, the time scales and shifts the sum, not only the residual
+    branch.
     """
     block = model.vision_gen_enc_model.mid_block.res_blocks[0]
     torch.testing.assert_close(block(golden["dec_skip"], golden["enc_t_emb"]), golden["block_out"], **CLOSE)
@@ -60,7 +62,8 @@ def test_the_convnext_block_is_the_official_one(model, golden):
 def test_the_encoder_is_the_official_one(model, golden):
     """(x_emb, t_emb, skip) = encoder(z, 1000 t), skip = x_emb.
 
-    The official module's own values; it hands the skip on in a list, we hand on the value.
+    The expected values come from the official module. It returns the skip in a list; our encoder returns the tensor
+    itself.
     """
     x_emb, t_emb, skip = model.vision_gen_enc_model(golden["enc_x"], golden["enc_t"])
     torch.testing.assert_close(x_emb, golden["enc_x_emb"], **CLOSE)
@@ -71,7 +74,7 @@ def test_the_encoder_is_the_official_one(model, golden):
 def test_the_decoder_is_the_official_one(model, golden):
     """v = unpatch(blocks([norm(back) ; skip], t_emb)).
 
-    The official module's own values.
+    The expected values come from the official module. Only the language model's output is normalised; the skip is not.
     """
     out = model.vision_gen_dec_model(golden["dec_x"], golden["enc_t_emb"], golden["dec_skip"])
     torch.testing.assert_close(out, golden["dec_out"], **CLOSE)
@@ -81,7 +84,8 @@ def test_the_decoder_is_the_official_one(model, golden):
 def test_each_upsample_doubles_the_side_and_the_last_gives_the_latent(upsamples):
     """[2C, h, w] -> [C, 2h, 2w] -> ... -> [c, H, W].
 
-    The released decoder has one; a config may ask for more.
+    The released decoder has one upsample, but a config may ask for more. Only the last one gives the c channels of the
+    latent.
     """
     decoder = ShallowUViTDecoder(DecoderConfig((4,), 8, in_channels=4, out_channels=3, upsamples=upsamples))
     shapes, x = [], torch.zeros(1, 8, 5, 6)
@@ -96,7 +100,7 @@ def test_each_upsample_doubles_the_side_and_the_last_gives_the_latent(upsamples)
 def test_without_a_middle_block_nothing_happens_in_the_middle(channels, seed):
     """use_mid_block = False  =>  mid_block(x, t_emb) = x.
 
-    However many layers the config names besides.
+    This setting removes all ConvNeXt blocks, even if layers_in_middle names a number of them.
     """
     block = MidBlock(channels, EncoderConfig(hidden_size=8, use_mid_block=False))
     x = normal(seed, 2, channels, 3, 4)
@@ -107,7 +111,7 @@ def test_without_a_middle_block_nothing_happens_in_the_middle(channels, seed):
 def test_sinusoids_have_a_known_length(half, seed):
     """|e(t)|^2 = C / 2.
 
-    Every frequency contributes cos^2 + sin^2 = 1.
+    The embedding has C / 2 frequencies, and each contributes cos^2 + sin^2 = 1, at any time.
     """
     e = sinusoids(1000 * normal(seed, 5).sigmoid(), 2 * half)
     torch.testing.assert_close(e.square().sum(dim=1), torch.full((5,), float(half)))
@@ -117,7 +121,8 @@ def test_sinusoids_have_a_known_length(half, seed):
 def test_sinusoids_tell_times_apart(s, apart):
     """s != s'  =>  e(s) != e(s').
 
-    The slowest frequency turns by less than half a circle over the whole range.
+    The slowest wave completes less than half a period over the whole range of s. So it never repeats a value, and
+    different times have different embeddings.
     """
     here, there = sinusoids(torch.tensor([s, s + apart]), 64)
     assert (here - there).norm() > 0.05
@@ -127,7 +132,8 @@ def test_sinusoids_tell_times_apart(s, apart):
 def test_the_response_norm_starts_as_the_identity(rows, side, channels, seed):
     """weight = bias = 0  =>  out = x.
 
-    The 1 in (weight n + 1) is a residual connection.
+    The 1 in (weight n + 1) is a residual connection. A new layer, whose weight and bias are zero, therefore changes
+    nothing.
     """
     x = normal(seed, rows, side, side, channels)
     assert torch.equal(GlobalResponseNorm(channels)(x), x)
@@ -137,7 +143,8 @@ def test_the_response_norm_starts_as_the_identity(rows, side, channels, seed):
 def test_the_response_norm_calms_what_hardly_speaks(g):
     """all channels of norm g  =>  n = g / (g + 1e-6).
 
-    Where no channel answers none has won, and nothing is divided by zero.
+    If all channels are close to zero, n is close to zero too, so none of them is amplified. The constant 1e-6 also
+    prevents a division by zero.
     """
     norm = GlobalResponseNorm(3)
     norm.weight.data.fill_(1)
@@ -147,9 +154,9 @@ def test_the_response_norm_calms_what_hardly_speaks(g):
 
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_the_response_norm_knows_no_order_of_channels(side, channels, seed):
-    """norm_p(x[p]) = norm(x)[p] for every permutation p, its parameters permuted too.
+    """norm_p(x[p]) = norm(x)[p] for every permutation p of the channels, applied to weight and bias too.
 
-    The mean over channels is symmetric.
+    Each channel is compared with the mean over all channels. The mean does not depend on the order of the channels.
     """
     x, norm = normal(seed, 2, side, side, channels), random_norm(channels, seed)
     order = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))
@@ -160,9 +167,10 @@ def test_the_response_norm_knows_no_order_of_channels(side, channels, seed):
 
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_the_response_norm_knows_no_order_of_places(side, channels, seed):
-    """norm(x[q]) = norm(x)[q] for every permutation q of the picture's places.
+    """norm(x[q]) = norm(x)[q] for every permutation q of the picture's positions.
 
-    A channel answers with its norm over the whole picture, rows and columns alike.
+    The norm of a channel sums over all positions, rows and columns alike. The sum does not depend on the order of the
+    positions.
     """
     x, norm = normal(seed, 2, side, side, channels), random_norm(channels, seed)
     order = torch.randperm(side * side, generator=torch.Generator().manual_seed(seed))
@@ -175,9 +183,10 @@ def test_the_response_norm_knows_no_order_of_places(side, channels, seed):
 
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_a_block_that_hears_no_time_is_a_plain_residual_block(side, channels, seed):
-    """scale = shift = 0  =>  out = x + mlp(norm(depthwise x)), whatever t_emb says.
+    """scale = shift = 0  =>  out = x + mlp(norm(depthwise x)), for every t_emb.
 
-    FiLM multiplies by 1 + scale, so that a mapper of zeros does nothing.
+    FiLM multiplies by 1 + scale and adds shift. If the layer that computes both has zero weights, the time has no
+    influence.
     """
     block, x = ConvNextBlock(channels, 16, 1e-6, 0.0), normal(seed, 2, channels, side, side)
     nn.init.zeros_(block.cond_embeds_mapper.weight)
@@ -191,7 +200,8 @@ def test_a_block_that_hears_no_time_is_a_plain_residual_block(side, channels, se
 def test_the_depthwise_stage_commutes_with_translation(channels, dy, dx, seed):
     """depthwise(shift x) = shift(depthwise x), away from the border.
 
-    A convolution treats all places alike; padding makes the border different.
+    A convolution uses the same weights at every position, so a moved input gives a moved output. Near the border, zero
+    padding makes a difference.
     """
     depthwise, x = ConvNextBlock(channels, 16, 1e-6, 0.0).depthwise, normal(seed, 1, channels, 16, 16)
     moved = depthwise(x.roll((dy, dx), (2, 3)))
@@ -202,9 +212,10 @@ def test_the_depthwise_stage_commutes_with_translation(channels, dy, dx, seed):
 
 @given(channels=CHANNELS, h=SIDES, w=SIDES, seed=SEEDS)
 def test_pixel_shuffle_undoes_patchify(channels, h, w, seed):
-    """shuffle("b c (h p) (w q) -> b (c p q) h w") = identity.
+    """pixel_shuffle(patchify(x)) = x, patchify = "b c (h p) (w q) -> b (c p q) h w".
 
-    The decoder's last step deals channels out to the places that the encoder's patches came from.
+    The decoder's last operation writes four values of one position into a 2 x 2 square. The encoder cuts the latent
+    into the same 2 x 2 squares.
     """
     x = normal(seed, 2, channels, 2 * h, 2 * w)
     patches = rearrange(x, "b c (h p) (w q) -> b (c p q) h w", p=2, q=2)
@@ -215,7 +226,8 @@ def test_pixel_shuffle_undoes_patchify(channels, h, w, seed):
 def test_a_norm_over_channels_leaves_places_alone(channels, h, w, seed):
     """norm_over_channels(norm, x)[:, :, i, j] = norm(x[:, :, i, j]).
 
-    Channels-first storage is a matter of layout, not of arithmetic.
+    RMSNorm normalises the channel vector of one position and reads no other position. Whether the channels come first
+    or last in memory must not change the result.
     """
     norm, x = nn.RMSNorm(channels, eps=1e-6), normal(seed, 2, channels, h, w)
     torch.testing.assert_close(norm_over_channels(norm, x)[:, :, h - 1, 0], norm(x[:, :, h - 1, 0]))
@@ -223,9 +235,9 @@ def test_a_norm_over_channels_leaves_places_alone(channels, h, w, seed):
 
 @given(seed=SEEDS)
 def test_rows_of_a_batch_never_mix(model, seed):
-    """encoder(x)[i] = encoder(x[i]).
+    """encoder(z)[i] = encoder(z[i]).
 
-    No norm runs over the batch.
+    No normalisation runs over the batch. So each latent gives the same result in a batch as it gives alone.
     """
     z, timestep = normal(seed, 3, 4, 12, 12), 1000 * normal(seed, 3).sigmoid()
     whole = model.vision_gen_enc_model(z, timestep)
@@ -235,9 +247,10 @@ def test_rows_of_a_batch_never_mix(model, seed):
 
 
 def test_shapes_are_checked_while_testing():
-    """sinusoids: [b] -> [b, C], and [2, 3] is no [b].
+    """sinusoids: [b] -> [b, C], and an input of shape [2, 3]  =>  TypeCheckError.
 
-    The annotations are enforced while testing, or every other law would mean less.
+    The tests rely on the shape annotations being enforced. If the check were switched off by mistake, no other test
+    would notice.
     """
     with pytest.raises(TypeCheckError):
         sinusoids(torch.zeros(2, 3), 8)

@@ -1,4 +1,4 @@
-"""Strict loading: each key of the generation path exactly once, everything else named."""
+"""Strict loading of weights: each key of the generation path is used exactly once, and every fault is reported."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from janus_minimal.loading.hub import BUNDLED
 def test_save_then_load_is_the_identity(model, tmp_path):
     """load(save(model)) = model.
 
-    And nothing but the two files is left behind.
+    Saving must not lose or change anything. It writes two files, config.json and model.safetensors, and leaves no other
+    file behind.
     """
     model.save_pretrained(tmp_path)
     again = JanusFlow.from_pretrained(tmp_path)
@@ -32,7 +33,7 @@ def test_save_then_load_is_the_identity(model, tmp_path):
 def test_shards_are_one_checkpoint(model, directory):
     """load(shards, index) = load(one file).
 
-    The index maps each key to one of several files.
+    Large checkpoints are split into several files (shards). The index says which shard holds which key.
     """
     shard(directory)
     for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
@@ -40,9 +41,9 @@ def test_shards_are_one_checkpoint(model, directory):
 
 
 def test_weights_take_the_dtype_that_is_asked_for():
-    """dtype(p) = the dtype asked for, for every parameter p.
+    """dtype(p) = the requested dtype, for every parameter p.
 
-    Whatever the file holds.
+    The caller chooses the dtype. The dtype of the numbers in the file makes no difference.
     """
     half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
@@ -51,16 +52,18 @@ def test_weights_take_the_dtype_that_is_asked_for():
 def test_the_understanding_path_is_left_out(directory):
     """load(all keys) = load(generation keys).
 
-    Understanding has a path of its own; its keys are known, and left out.
+    The official checkpoint also holds the understanding path, which is not part of this package. Its keys are known and
+    skipped.
     """
     rewrite(directory, lambda w: [w.pop(key) for key in list(w) if "_und_" in key or "lm_head" in key])
     JanusFlow.from_pretrained(directory)
 
 
 def test_attention_is_torchs_own_whatever_the_config_says():
-    """attention = sdpa.
+    """attention implementation = sdpa.
 
-    The official config asks for flash_attention_2, which few machines have; torch chooses the kernel itself.
+    The official config asks for flash_attention_2, which many machines do not have. PyTorch's own attention (SDPA) runs
+    everywhere and chooses a fast kernel itself.
     """
     config = json.loads((GOLDEN / "config.json").read_text())
     assert config["language_config"]["_attn_implementation"] == "flash_attention_2"
@@ -71,7 +74,8 @@ def test_attention_is_torchs_own_whatever_the_config_says():
 def test_a_missing_key_is_named(key):
     """keys(file) >= keys(model), else CheckpointError.
 
-    Any one that is dropped is named: a parameter without a weight would be noise.
+    A parameter without a stored weight would hold random numbers, and every picture would be spoiled. The message names
+    the key.
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights.pop(key))
@@ -80,9 +84,9 @@ def test_a_missing_key_is_named(key):
 
 @given(key=st.sampled_from(KEYS), ending=st.text("abc_.", min_size=1, max_size=8))
 def test_an_unknown_key_is_named(key, ending):
-    """keys(file) <= keys(model) and the understanding path's, else CheckpointError.
+    """keys(file) <= keys(model) + keys(understanding path), else CheckpointError.
 
-    A weight that nobody asked for belongs to another model.
+    An unknown key means that the file belongs to another model. The message names the key.
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights.update({key + ending: torch.ones(1)}))
@@ -93,7 +97,7 @@ def test_an_unknown_key_is_named(key, ending):
 def test_a_wrong_shape_is_named(key):
     """shape(file, key) = shape(model, key), else CheckpointError.
 
-    Any one that has another shape is named, with both shapes.
+    config.json determines the shape of each parameter. The message names the key and both shapes.
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights.update({key: torch.cat([weights[key], weights[key]])}))
@@ -104,7 +108,7 @@ def test_a_wrong_shape_is_named(key):
 def test_each_key_is_used(key):
     """model[key] = file[key], for every key.
 
-    A key that is accepted but not used would be a silent default.
+    If a key were accepted but not used, its parameter would silently keep another value.
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights.update({key: weights[key] + 1}))
@@ -113,9 +117,9 @@ def test_each_key_is_used(key):
 
 
 def test_a_truncated_file_is_named(directory):
-    """half a file  =>  CheckpointError.
+    """an incomplete file  =>  CheckpointError.
 
-    A download that broke off is not half a model.
+    A download that was interrupted leaves such a file. The message says that it is incomplete.
     """
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -126,7 +130,7 @@ def test_a_truncated_file_is_named(directory):
 def test_pickles_are_refused_with_the_reason(directory, name):
     """*.bin, *.pt, *.pkl  =>  CheckpointError.
 
-    Loading a pickle can run any code.
+    Loading a pickle can run any code that its author put into it. The message says so.
     """
     (directory / "model.safetensors").rename(directory / name)
     refused(directory, name, "refused", "can run any code")
@@ -135,7 +139,7 @@ def test_pickles_are_refused_with_the_reason(directory, name):
 def test_no_weights_at_all_says_what_would_be_right(directory):
     """no weights  =>  CheckpointError.
 
-    Right would be one file, or shards with their index.
+    The message says what is expected: one safetensors file, or shards with their index.
     """
     (directory / "model.safetensors").unlink()
     refused(directory, "holds no weights", "model.safetensors.index.json")
@@ -143,9 +147,9 @@ def test_no_weights_at_all_says_what_would_be_right(directory):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vae/diffusion_pytorch_model.safetensors"])
 def test_a_pipe_is_not_waited_for(tmp_path, name):
-    """a file that is none  =>  CheckpointError, at once.
+    """a path that is not a regular file  =>  CheckpointError, at once.
 
-    Opening a pipe that nobody fills would wait for ever.
+    Opening a named pipe waits until another program writes into it. Loading could wait for ever.
     """
     shutil.copytree(BUNDLED / "shapes", tmp_path, dirs_exist_ok=True)
     (tmp_path / name).unlink()
@@ -155,9 +159,9 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
 
 
 def test_a_missing_directory_says_what_would_be_right(tmp_path):
-    """no directory  =>  CheckpointError.
+    """no such directory  =>  CheckpointError.
 
-    Right would be a bundled name, or a directory.
+    The message says what is expected: a directory, or the name of a bundled checkpoint.
     """
     refused(tmp_path / "nowhere", "no checkpoint", "shapes")
 
@@ -166,7 +170,8 @@ def test_a_missing_directory_says_what_would_be_right(tmp_path):
 def test_a_weight_that_is_not_finite_is_named(key, wrong):
     """|w| < inf for every weight, else CheckpointError.
 
-    One of them makes every picture nothing, and the reason is hard to find from there.
+    A single infinite or NaN weight can spoil every picture, and the cause is hard to find from the picture. The message
+    names the key.
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights[key].view(-1)[-1:].fill_(wrong))
@@ -176,7 +181,7 @@ def test_a_weight_that_is_not_finite_is_named(key, wrong):
 def test_weights_that_are_no_floats_are_named(directory):
     """dtype(file, key) in {F64, F32, F16, BF16}, else CheckpointError.
 
-    Whole numbers would be cast without a word.
+    Integers would be cast to floats without a warning, although they are not the weights of this model.
     """
     rewrite(directory, lambda weights: weights.update({KEYS[0]: weights[KEYS[0]].long()}))
     refused(directory, KEYS[0], "I64")
@@ -185,7 +190,7 @@ def test_weights_that_are_no_floats_are_named(directory):
 def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
     """load in blocks = load at once.
 
-    No more of the file than a block is in memory beside the weights.
+    Reading block by block needs little more memory than the weights themselves. It must not change the weights.
     """
     monkeypatch.setattr("janus_minimal.loading.weights.BLOCK", 1000)
     for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
@@ -194,9 +199,10 @@ def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "elsewhere/model.safetensors", "none", 3])
 def test_an_index_that_leaves_the_directory_is_refused(directory, name):
-    """shard in directory, else CheckpointError.
+    """every shard lies in the checkpoint's directory, else CheckpointError.
 
-    An index comes from whoever wrote the checkpoint; it opens no other file.
+    The index is written by the author of the checkpoint. It must not make the loader open any other file of the
+    machine.
     """
     shard(directory, lambda names: names.update({KEYS[0]: name}))
     refused(directory, "index.json")
@@ -204,9 +210,9 @@ def test_an_index_that_leaves_the_directory_is_refused(directory, name):
 
 @pytest.mark.parametrize("change", [dict.pop, lambda names, key: names.update({key: "model-1-of-2.safetensors"})])
 def test_shards_that_disagree_with_their_index_are_named(directory, change):
-    """keys(shard) = keys that the index puts there, else CheckpointError.
+    """keys(shard) = the keys that the index lists for it, else CheckpointError.
 
-    A key in two shards has two values, of which one would be taken without a word.
+    If a key were in two shards, it would have two values, and one of them would be chosen without a warning.
     """
     shard(directory, lambda names: change(names, sorted(names)[1]))
     refused(directory, sorted(load_file(GOLDEN / "model.safetensors"))[1])

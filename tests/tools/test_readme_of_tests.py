@@ -18,7 +18,7 @@ def copy(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("copy")
     shutil.copy(ROOT / "pyproject.toml", root)
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    flow = root / "tests" / "test_flow.py"
+    flow = root / "tests" / "laws" / "test_flow.py"
     flow.write_text(flow.read_text(encoding="utf-8") + "\n\n" + EXAMPLES["law"], encoding="utf-8")
     (root / "tests" / "museum" / "exhibits" / "pasted.py").write_text(EXAMPLES["exhibit"], encoding="utf-8")
     (root / "tests" / "exercises" / "test_13_pasted.py").write_text(EXAMPLES["exercise"], encoding="utf-8")

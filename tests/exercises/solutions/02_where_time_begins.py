@@ -1,4 +1,4 @@
-"""2. Where time begins and ends.
+"""2. The first and the last time of the grid.
 
 Catches  step_count, time_runs_backwards
 """

@@ -1,4 +1,4 @@
-"""3. A straight road.
+"""3. Euler steps through a constant field.
 
 Catches  euler_backwards, half_precision_clock
 """

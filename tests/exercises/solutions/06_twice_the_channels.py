@@ -1,4 +1,4 @@
-"""6. Twice the channels, the same frequencies and new ones between.
+"""6. Twice the channels: the same frequencies, and new ones between them.
 
 Catches  frequencies_one_too_few
 """

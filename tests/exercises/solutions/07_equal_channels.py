@@ -1,4 +1,4 @@
-"""7. A response norm among equals.
+"""7. GRN with equal channels.
 
 Catches  response_norm_by_the_sum, response_norm_without_residual
 """

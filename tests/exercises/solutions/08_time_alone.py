@@ -1,4 +1,4 @@
-"""8. What the time does when the MLP is silent.
+"""8. What the time does if the MLP outputs zero.
 
 Catches  film_before_the_residual, scale_without_one
 """

@@ -1,4 +1,4 @@
-"""9. What the two rows show.
+"""9. What the two rows may attend to.
 
 Catches  last_prompt_token_kept, unconditional_row_keeps_the_words, mask_shifted_by_one
 """

@@ -1,4 +1,4 @@
-"""10. Noise of its own.
+"""10. Each image has its own noise.
 
 Catches  same_noise_for_all
 """

@@ -1,4 +1,4 @@
-"""11. Cached, asked twice, not cached.
+"""11. The same velocity with the cache, with the cache again, and without it.
 
 Catches  prompt_fed_beside_its_cache, cache_that_keeps_the_step, cache_cropped_too_little, cache_cropped_too_much
 """

@@ -1,4 +1,4 @@
-"""12. A batch, or one by one.
+"""12. The same velocity in a batch and alone.
 
 Catches  prompts_dealt_in_turn, mask_shifted_by_one
 """

@@ -1,7 +1,8 @@
-"""One token of every step stays in the cache: the time token.
+"""The time token of every step stays in the cache.
 
-After each step the cache is cropped to the L + 1 tokens that stood before the image, as if the time belonged to the
-prompt. The next step then sees two times.
+An ordinary KV cache must be cropped after each step, back to the L prompt tokens. It is easy to count the time token as
+part of the prompt and to crop to one token more. Then each step leaves its time token behind, and the next step attends
+to this outdated time. In the pictures, an object can disappear.
 """
 
 from museum.plant import instead_of

@@ -1,8 +1,9 @@
-"""The step's own keys stay in the cache.
+"""The cache keeps each step's own keys and values.
 
-What every cache of transformers does, even where use_cache=False is passed with one
-(https://github.com/huggingface/transformers/issues/37078). The second step then attends to the first step's image;
-stored caches grow with each use: https://github.com/MemTensor/MemOS/issues/2301.
+Every cache of transformers appends what it is given, even if use_cache=False is passed with it
+(https://github.com/huggingface/transformers/issues/37078). In text this is right, because past tokens never change.
+Here the second step attends to the image tokens of the first, which are outdated. A cache that is stored also grows
+with each use: https://github.com/MemTensor/MemOS/issues/2301. In the pictures, objects are slightly deformed.
 """
 
 from museum.plant import instead_of

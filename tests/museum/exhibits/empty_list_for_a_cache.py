@@ -1,8 +1,9 @@
-"""The official demo's cache.
+"""The official demo's cache is always empty.
 
-It sets out to crop the first step's keys, loops over its own empty list instead, and hands on an empty tuple. Old
-transformers took that for no cache and computed the prompt every time; new ones stop. Reported four times over:
-https://github.com/deepseek-ai/Janus/issues/30, /77, /99, and pull request 137, which repairs the crash alone.
+The demo means to crop the keys of the first step. It loops over its own empty list instead, and passes on an empty
+tuple. Old versions of transformers treated this as "no cache" and computed the prompt again in every step: the pictures
+were right, only slower. New versions stop with an error before the first step. The bug was reported four times:
+https://github.com/deepseek-ai/Janus/issues/30, /77, /99, and pull request 137, which repairs only the crash.
 """
 
 from museum.plant import instead_of

@@ -1,7 +1,8 @@
-"""A step against the velocity.
+"""The Euler step has the wrong sign.
 
-diffusers' flow models give -v and its scheduler counts sigma = 1 - t: take one of the two signs over without the other,
-and noise becomes more noise. Easy to make whenever two conventions meet in one line.
+Two conventions exist. Flow models in diffusers predict -v, and their noise level sigma = 1 - t falls from 1 to 0. If
+you copy one of these two signs without the other, each step goes away from the data. The noise grows, and the pictures
+show coloured scraps.
 """
 
 from museum.plant import instead_of

@@ -1,7 +1,8 @@
-"""The time scales and shifts the branch, not the sum.
+"""The time scales and shifts the residual branch, not the sum.
 
-Diffusion transformers modulate inside the residual branch, and this block after it: both train, and a checkpoint of the
-one runs in the other without an error.
+This block applies scale and shift (FiLM) after the residual sum. Diffusion transformers (DiT) apply them inside the
+residual branch, so it is easy to write that from habit. Both forms can be trained, and a checkpoint of one runs in the
+other without an error. In the pictures, colours are wrong and edges are deformed.
 """
 
 from einops import rearrange

@@ -1,7 +1,8 @@
-"""Frequencies spread over half - 1 gaps, not over half.
+"""The frequencies are spread over half - 1 gaps, not over half.
 
-The first diffusion code divides by half - 1, and so do its many descendants; diffusers has an option for it:
-https://github.com/hojonathanho/diffusion/issues/15.
+The exponent of the frequencies is divided by half in JanusFlow. The first diffusion code divides by half - 1, and many
+later codes copied it; diffusers has an option for this: https://github.com/hojonathanho/diffusion/issues/15. All shapes
+fit, and the pictures look almost the same. Only a comparison of numbers shows the bug.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""GELU by its tanh approximation.
+"""GELU is computed by its tanh approximation.
 
-Off by at most 0.0005, which no eye sees and which a whole network multiplies. Ports that have only the one where the
-weights were trained with the other: https://github.com/huggingface/candle/pull/900.
+The approximation differs from the exact GELU by at most 0.0005, and some libraries have only one of the two. A port
+then runs weights that were trained with the other: https://github.com/huggingface/candle/pull/900. The error passes
+through the whole network, but it cannot be seen in the pictures.
 """
 
 from museum.plant import instead_of

@@ -1,7 +1,9 @@
-"""The paper's s where w is meant: guidance is one too strong.
+"""The paper's s is used where w is meant, so guidance is stronger by one.
 
-Ho and Salimans count from s = w - 1, so that 0 means no guidance; most code counts from w = 1. Asked again and again:
-https://github.com/lucidrains/denoising-diffusion-pytorch/issues/155, https://github.com/huggingface/diffusers/issues/5882.
+Ho and Salimans write s = w - 1, so s = 0 means no guidance. Most code uses w, and there w = 1 means no guidance. People
+ask about this again and again: https://github.com/lucidrains/denoising-diffusion-pytorch/issues/155,
+https://github.com/huggingface/diffusers/issues/5882. If you ask for w = 2, the pictures are drawn with w = 3. They look
+plausible, so the bug is hard to see.
 """
 
 from museum.plant import instead_of

@@ -1,7 +1,8 @@
 """The last hidden state is dropped instead of the first.
 
-As a language model does, whose token j predicts token j + 1. Here the time token goes first and predicts nothing;
-dropping at the other end moves the whole picture by one token.
+In text, the hidden state of token j predicts token j + 1, so code for language models drops the last one. Here each
+image token's hidden state describes its own patch, and the one to drop is the time token's, the first. Dropping the
+last one moves all patches by one token. The pictures are then almost empty.
 """
 
 from einops import parse_shape, rearrange

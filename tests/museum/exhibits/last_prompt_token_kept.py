@@ -1,7 +1,8 @@
-"""The prompt's last token stays, and the time token follows it.
+"""The prompt's last token is kept, and the time token follows it.
 
-In training the time took the place of <begin_of_image>; at use it is easily appended instead, and every position
-after it is one too high.
+In training, the time token takes the place of <begin_of_image>. It is easy to append the time token instead, because
+the tokenised prompt ends with <begin_of_image>. Then every position after the prompt is one too high. The pictures
+change so little that nobody notices.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""The mask is shifted by one.
+"""The attention mask is shifted by one token.
 
-What is built for L tokens is joined to what is built for L + 1: the first token of an unconditional row is hidden, and
-its neighbour, which is padding, is seen.
+This happens if a mask for L tokens is joined to tokens that were counted as L + 1. In an unconditional row, a padding
+token can then be attended to, and the time token is masked. A row without masked tokens does not change, so a test with
+one conditional row finds nothing. No difference can be seen in the pictures.
 """
 
 from museum.plant import instead_of

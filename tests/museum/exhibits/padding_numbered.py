@@ -1,8 +1,9 @@
 """Positions are counted from the left edge, padding included.
 
-Without position_ids Llama numbers whatever stands there, so a short prompt in a batch begins at position 7, say:
-https://github.com/huggingface/transformers/issues/33095. Rotary attention sees only differences of positions, so here
-no velocity changes, and only a law about the positions themselves can tell; learned positions would show it.
+If no position_ids are given, Llama counts every token of a row. A short prompt in a batch then begins at position 7,
+say, instead of 0: https://github.com/huggingface/transformers/issues/33095. RoPE depends only on differences of
+positions, so no velocity and no picture changes here. Only a law about the positions themselves finds the bug. In a
+model with learned position embeddings, the results would be wrong.
 """
 
 import torch

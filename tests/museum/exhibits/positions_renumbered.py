@@ -1,8 +1,9 @@
-"""Positions are counted from the mask.
+"""Positions are counted from the attention mask.
 
-cumsum(mask) - 1 is how text generation numbers padded rows (https://github.com/unslothai/unsloth/pull/3795), and is
-right for padding. The hidden words of an unconditional row are not padding: its image tokens would move up next to
-the first token, where the trained network never saw them.
+Text generation numbers padded rows with cumsum(mask) - 1 (https://github.com/unslothai/unsloth/pull/3795), and for
+padding this is right. But the masked words of an unconditional row still count: they keep their position indices, as in
+training. With this bug, the image tokens move up next to the first token, to positions that the network never saw in
+training. No difference can be seen in the pictures.
 """
 
 import torch

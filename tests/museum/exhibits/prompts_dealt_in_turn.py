@@ -1,7 +1,8 @@
-"""Two images each of prompts a and b, as a b a b where a a b b is meant.
+"""The images of several prompts are in the wrong order.
 
-`repeat` for `repeat_interleave`: with one prompt, or one image of each, there is no difference, and with more of both
-everybody gets somebody else's picture.
+Two images each of the prompts a and b should stand as a a b b. With `repeat` in place of `repeat_interleave`, they
+stand as a b a b. With one prompt, as in the pictures here, or with one image of each, both are the same, so small tests
+pass. With more of both, users get pictures of another prompt.
 """
 
 import torch

@@ -1,6 +1,9 @@
-"""The response norm divided by the sum over channels, as the paper has it, not by the mean, as its code does.
+"""GRN divides by the sum over the channels, not by their mean.
 
-They differ by a factor of the number of channels, which a fresh network learns around, and a loaded one does not: https://github.com/facebookresearch/ConvNeXt-V2/issues/76.
+Global response normalisation (GRN) divides each channel's norm by the mean over all channels. The paper's formula has
+the sum, its code has the mean: https://github.com/facebookresearch/ConvNeXt-V2/issues/76. The two differ by a factor,
+the number of channels. A network that is trained with the sum adapts to it, but loaded weights do not fit. In the
+pictures, an object can disappear.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""The response norm over the picture's rows alone.
+"""GRN computes the norm over one axis of the picture, not over both.
 
-Channels first or last, one spatial axis or two: an axis forgotten in `dim` broadcasts back without a word. The dense
-and the sparse version of the original disagree in this way: https://github.com/facebookresearch/ConvNeXt-V2/issues/86.
+The norm of a channel must run over height and width. If one axis is forgotten in `dim`, the result still broadcasts,
+and no error is raised. The dense and the sparse version of the original code differ in this way:
+https://github.com/facebookresearch/ConvNeXt-V2/issues/86. In the pictures, only the edges change a little.
 """
 
 import torch

@@ -1,7 +1,8 @@
-"""The response norm without its own residual connection.
+"""GRN without its residual connection.
 
-ConvNeXt V2 adds x at the end; without the 1 in (weight n + 1) x a fresh norm, whose weight is zero, lets nothing
-through.
+GRN computes bias + (weight n + 1) x. The 1 is a residual connection; ConvNeXt V2 writes it as an addition of x at the
+end, and it is easy to forget. Then a new layer, whose weight is zero, outputs only zeros. With trained weights, the
+pictures are empty.
 """
 
 import torch

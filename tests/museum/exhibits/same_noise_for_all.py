@@ -1,7 +1,8 @@
 """All images start from the same noise.
 
-One generator seeded anew for each image, or one noise expanded over the batch: four pictures are asked for, and one
-comes four times. (Who wants one picture again must know its seed: https://github.com/huggingface/diffusers/issues/6233.)
+This happens if one generator is seeded again for each image, or if one noise is expanded over the batch. Sampling uses
+no other random numbers. So you ask for four pictures and get one picture four times. (To draw one picture again, you
+must know its seed: https://github.com/huggingface/diffusers/issues/6233.)
 """
 
 import torch

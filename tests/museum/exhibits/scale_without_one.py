@@ -1,7 +1,8 @@
-"""x scale + shift, without the 1 +.
+"""The time multiplies by scale, not by 1 + scale.
 
-The original FiLM multiplies by gamma itself, later blocks by 1 + gamma, so that zero is neutral:
-one more pair of conventions that share all shapes.
+The original FiLM multiplies by gamma. Many later blocks, and this one, multiply by 1 + gamma, so that zero changes
+nothing. Both conventions have the same shapes, so the weights load without an error. The pictures show scraps of colour
+instead of objects.
 """
 
 from einops import rearrange

@@ -1,6 +1,8 @@
-"""The scorer is content when what was asked for is there, whatever else is.
+"""The scorer accepts a picture that shows more than the caption says.
 
-Then a picture full of everything satisfies every caption, and "two circles" is true of five.
+It only checks that everything in the caption is there. This is easy to write, because a caption does not list what must
+be absent. Then a picture full of everything satisfies every caption, and "two circles" is true of five. The pictures do
+not change; only the scores are too high.
 """
 
 from itertools import permutations

@@ -1,7 +1,8 @@
-"""S times for S steps: one step too few, and each too long.
+"""S times for S steps: one step too few.
 
-linspace(0, 1, S) has S points and S - 1 gaps; an integrator that loops over the gaps takes S - 1 steps:
-https://github.com/SWivid/F5-TTS/pull/527. The end is still reached, so the picture is nearly right.
+linspace(0, 1, S) has S points but only S - 1 gaps. A loop over the gaps takes S - 1 steps, and each is too long:
+https://github.com/SWivid/F5-TTS/pull/527. The path still ends at t = 1, so the pictures are nearly right and the bug is
+hard to see.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """The network is told t, not 1000 t.
 
-All its sinusoids then stand still, and every step looks like pure noise to it. The factor is a relic of the thousand
-steps of DDPM, so a rectified flow is easily written without it.
+The factor 1000 comes from the thousand steps of DDPM. Rectified flow has no such steps, so the factor is easy to
+forget. The sinusoidal embedding then hardly changes between t = 0 and t = 1, and every step looks to the network like
+pure noise. The pictures show blurred blobs.
 """
 
 from museum.plant import instead_of

@@ -1,7 +1,8 @@
-"""t from 1 down to 0.
+"""The time grid runs from 1 down to 0.
 
-Half of the field lets sigma = 1 - t fall from noise to data, the other half lets t rise, and shared solvers meet both:
-https://github.com/huggingface/lerobot/pull/4075.
+Half of the field counts sigma = 1 - t, which falls from noise to data; the other half lets t rise. Shared solvers meet
+both conventions: https://github.com/huggingface/lerobot/pull/4075. If the grid is reversed, the loop begins with pure
+noise, tells the network that it is nearly a picture, and steps backwards. The pictures show coloured scraps.
 """
 
 from museum.plant import instead_of

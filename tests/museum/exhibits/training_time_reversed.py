@@ -1,7 +1,8 @@
-"""Training with t at the data's end.
+"""Training puts the data at t = 0.
 
-Papers put t = 0 at the data (Stable Diffusion 3) or at the noise (this one). A loss does not tell the difference:
-it falls just as well, and the sampler that then starts at t = 0 is asked for the wrong half of the way.
+Papers differ: Stable Diffusion 3 has the data at t = 0, JanusFlow has the noise there. The loss does not show the
+mistake; it falls as well as before. But the sampler starts with noise at t = 0, where the network has learned to expect
+data. The pictures here do not change, because the bundled model is already trained.
 """
 
 from museum.plant import instead_of

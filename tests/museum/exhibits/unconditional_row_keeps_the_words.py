@@ -1,6 +1,7 @@
-"""The unconditional row is given the words.
+"""The unconditional row keeps the prompt.
 
-Then v_cond = v_uncond, guidance does nothing at any weight, and every picture is merely a little dull:
+If padding and mask are forgotten in the unconditional row, v_cond = v_uncond. Guidance then does nothing at any weight,
+and no error is raised. Every picture is drawn without guidance and is only a little dull, so the bug is hard to see:
 https://github.com/QiaoyuHu89/DiffGui/issues/5 reports it of a published model.
 """
 

@@ -1,7 +1,8 @@
-"""[uncond, cond] fed to a reader of [cond, uncond].
+"""The unconditional rows come first, where the conditional ones are expected.
 
-diffusers puts the unconditional half first, the official JanusFlow the conditional one. Swapped, guidance pushes away
-from the prompt: https://github.com/bghira/SimpleTuner/pull/179.
+diffusers puts the unconditional half of the batch first, the official JanusFlow code the conditional half. If the
+halves are swapped, guidance pushes away from the prompt: https://github.com/bghira/SimpleTuner/pull/179. The pictures
+show other shapes and colours than the caption says.
 """
 
 import torch

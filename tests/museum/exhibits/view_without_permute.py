@@ -1,8 +1,10 @@
-"""`b C h w` read as `b (h w) C`.
+"""A view turns the map into tokens without moving the channels last.
 
-A view gives the right shape and the wrong tokens: each is a strip of one channel. A network that trains from nothing
-learns around it (https://github.com/jsbaan/transformer-from-scratch/pull/6), so it stays for years:
-https://github.com/lucidrains/vector-quantize-pytorch/issues/70.
+The map `b C h w` must become tokens `b (h w) C`. A view gives the right shape and the wrong tokens: each is a strip of
+one channel. A network that is trained with this bug learns around it
+(https://github.com/jsbaan/transformer-from-scratch/pull/6), so the bug can stay for years:
+https://github.com/lucidrains/vector-quantize-pytorch/issues/70. With loaded weights, the pictures are almost empty,
+with a few smears.
 """
 
 import torch

@@ -1,0 +1,95 @@
+"""The figure of the chapter on pictures of one's own: python docs/figures/own_pictures.py
+
+What takes long is measured once and kept in data/own-pictures.json (about two minutes of one thread).
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from canvas import Drawing, figure, main
+from PIL import Image
+from recipes import from_text, measured, run_page, sheet, to_text
+
+from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
+from janus_minimal.pipeline import image_noise
+from janus_minimal.shapes.caption import Caption
+from janus_minimal.shapes.evaluate import fresh_captions
+from janus_minimal.shapes.score import satisfies
+
+SEED, STEPS = 11, 15
+SHOWN = ("a red circle", "a blue circle", "a red square", "a green star", "a red circle left of a blue square")
+
+
+def others(number: int = 32) -> list[Caption]:
+    """Return captions in which no circle occurs."""
+    kinds = ("colours", "two objects", "position", "colour attribution")
+    found = [c for kind in kinds for c in fresh_captions(kind, 40, SEED)]
+    without = [c for c in found if all(shape != "circle" for _, shape in c.kinds)]
+    return without[:: len(without) // number][:number]
+
+
+def right(pipe: JanusFlowPipeline) -> int:
+    """Count the pictures of captions without a circle that obey them."""
+    captions = others()
+    pair = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer)
+    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
+    return sum(satisfies(np.asarray(picture), caption) for picture, caption in pictures)
+
+
+def draw(pipe: JanusFlowPipeline) -> list[str]:
+    noises = [torch.Generator().manual_seed(3) for _ in SHOWN]
+    return [to_text(image) for image in pipe(SHOWN, STEPS, generator=noises, progress=False).images]
+
+
+def measure() -> dict[str, Any]:
+    """Run the page, and look at what its models draw."""
+    page = run_page("own-pictures.md")
+    before = JanusFlowPipeline.from_pretrained("shapes")
+    models = {"before": before, "all weights": page["tuned"], "LoRA": page["merged"]}
+    losses = page["losses"]
+    return {
+        "source": [to_text(Image.open(file).resize((48, 48), Image.Resampling.LANCZOS)) for file in page["files"][:5]],
+        "decoded": [to_text(picture) for picture in page["decoded"][:5]],
+        "drawn": {name: draw(pipe) for name, pipe in models.items()},
+        "captions": len(others()),
+        "right": {name: right(pipe) for name, pipe in models.items()},
+        "steps": page["recipe"].steps,
+        "pictures": len(page["files"]),
+        "spread": page["latents"].std().item(),
+        "first losses": float(np.mean(losses[:10])),
+        "last losses": float(np.mean(losses[-10:])),
+        "trainable": page["trainable"],
+    }
+
+
+def data() -> dict[str, Any]:
+    return measured("own-pictures", "rings", measure)
+
+
+@figure("own_pictures")
+def own_pictures() -> Drawing:
+    found = data()
+    rows = [("drawn by hand", found["source"]), ("after the VAE", found["decoded"])]
+    rows += [(name, found["drawn"][name]) for name in ("before", "all weights", "LoRA")]
+    heads = ["", "", "", "", ""]
+    pictures = [(name, [from_text(text) for text in row]) for name, row in rows]
+    lost = found["right"]
+    return Drawing(
+        sheet(heads, pictures),
+        alt="Five rows of five pictures: rings, rings as the VAE decodes them, and five captions drawn before and after training.",
+        caption=f"{found['steps']} steps on {found['pictures']} rings with captions such as \"a red circle\". The upper two rows "
+        f"are training pictures, as drawn and as the VAE decodes them. The lower three rows draw, from one noise each: "
+        f"{', '.join(SHOWN)}. Of {found['captions']} captions without any circle, {lost['before']} were right before, "
+        f"{lost['all weights']} after training all weights, {lost['LoRA']} with LoRA.",
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        data()
+    else:
+        main()
