@@ -19,9 +19,9 @@ from janus_minimal.bench.clock import peak_memory
 from janus_minimal.bench.cost import llama, step_cost
 from janus_minimal.bench.sizes import middle
 from janus_minimal.bench.subject import Subject
-from janus_minimal.sampling import denoise
-from janus_minimal.flow import time_grid
 from janus_minimal.figures.plots import growth
+from janus_minimal.flow import time_grid
+from janus_minimal.sampling import denoise
 
 DOCS = Path(__file__).parent
 CPU = torch.device("cpu")

@@ -94,8 +94,8 @@ def write_api(folder: Path) -> None:
 def modules() -> list[str]:
     """Return every module that defines something, folders last."""
     package = ROOT / "janus_minimal"
-    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py") if not path.stem.startswith("__"))
-    names = [".".join(path.parts) for path in paths]
+    paths = (path.relative_to(package).with_suffix("") for path in package.rglob("*.py"))
+    names = [".".join(path.parts) for path in paths if not path.name.startswith("__")]
     return sorted(names, key=lambda name: (name.count("."), name))
 
 

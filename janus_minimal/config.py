@@ -131,7 +131,7 @@ class JanusConfig:
         encoder, decoder, language = self.encoder, self.decoder, self.language
         heads, kernel, stride = language.num_attention_heads, encoder.kernel_size, encoder.stride
         widths = {encoder.hidden_size, decoder.hidden_size, language.hidden_size}
-        fits(len(widths) == 1, f"hidden_size is {sorted(widths)}: right would be one width for all")
+        fits(len(widths) == 1, f"hidden_size is {sorted(widths)}: expected one width for all")
         fits(encoder.channels % 2 == 0, "block_out_channels is odd: sine and cosine need halves")
         fits(encoder.channels == decoder.in_channels, "in_channels is not the encoder's width")
         fits(encoder.channels == decoder.channels, "block_out_channels differ: the skip needs one")

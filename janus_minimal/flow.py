@@ -86,7 +86,7 @@ def time_grid(steps: int, shift: float = 1.0) -> Float[Tensor, "{steps}+1"]:
     tensor([0.0000, 0.1000, 0.2500, 0.5000, 1.0000])
     """
     if steps < 1 or not 0 < shift < float("inf"):
-        raise ValueError(f"steps {steps}, shift {shift}: right would be steps >= 1 and shift > 0")
+        raise ValueError(f"steps {steps}, shift {shift}: expected steps >= 1 and shift > 0")
     u = torch.arange(steps + 1, dtype=torch.float32) / steps
     return u / (u + shift * (1 - u))
 

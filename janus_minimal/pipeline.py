@@ -205,9 +205,7 @@ class JanusFlowPipeline:
             return image_noise(self.latent_shape, num_images, generator)
         expected = (num_images, *self.latent_shape)
         if tuple(latents.shape) != expected:
-            raise InputError(
-                f"latents of shape {list(latents.shape)}: right would be {list(expected)}"
-            )
+            raise InputError(f"latents of shape {list(latents.shape)}: expected {list(expected)}")
         return latents.float()
 
     def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
@@ -223,7 +221,7 @@ class JanusFlowPipeline:
         if not step.z_next.isfinite().all():
             raise InputError(
                 f"after step {step.index} the latent is not finite: "
-                "right would be a smaller guidance weight, or smaller latents"
+                "expected a smaller guidance weight, or smaller latents"
             )
         return step.z_next
 

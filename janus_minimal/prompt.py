@@ -195,7 +195,7 @@ class PromptPair:
         if len(z) != self.num_images:
             raise InputError(
                 f"{len(z)} latents for a prompt pair of {self.num_images} images: "
-                "right would be one latent for each image"
+                "expected one latent for each image"
             )
 
 
@@ -217,8 +217,7 @@ def duplicate_for_cfg(
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
     if not ids or images_per_prompt < 1:
         raise PromptError(
-            f"{len(ids)} prompts, {images_per_prompt} images of each: "
-            "right would be at least one of both"
+            f"{len(ids)} prompts, {images_per_prompt} images of each: expected at least one of both"
         )
     if min(map(len, ids)) < 2:
         raise PromptError(

@@ -1,10 +1,10 @@
-"""What the laws are tried on: the golden checkpoint, and what the official modules compute with it."""
+"""What the laws are tested on: the golden checkpoint, and what the official modules compute with it."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# One thread for each process, as the tensors are small and processes share the cores. Read when torch is imported.
+# One thread for each process: the tensors are small, and the processes share the cores. torch reads this at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -19,7 +19,7 @@ pytest_plugins = ["museum.plugin"]
 
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
-FAST = (Phase.explicit, Phase.generate)  # no search for the simplest example: that it fails is enough
+FAST = (Phase.explicit, Phase.generate)  # do not search for the simplest failing example: any failure is enough
 settings.register_profile("tour", max_examples=10, deadline=None, derandomize=True, database=None, phases=FAST)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
@@ -48,7 +48,7 @@ def prompt(golden) -> PromptPair:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A copy of the golden checkpoint, to be spoiled."""
+    """A copy of the golden checkpoint that a test may damage."""
     with spoiled() as copy:
         yield copy
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402  # the backend is chosen first
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt  # the backend is chosen first
+from matplotlib.figure import Figure
 
 OUT = Path(__file__).parent / "out"
 DATA = Path(__file__).parent / "data"

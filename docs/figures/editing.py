@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from canvas import Drawing, figure, main
 from PIL import Image
 from recipes import from_text, measured, run_page, sheet, to_text
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import Caption
-from janus_minimal.shapes.scene import COLOURS, SHAPES, UNSEEN, place
+from janus_minimal.shapes.scene import COLOURS, SHAPES, UNSEEN
 from janus_minimal.shapes.score import detect, satisfies
 from janus_minimal.shapes.vae import encode_scenes
 

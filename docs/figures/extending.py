@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
-from matplotlib.figure import Figure
+from canvas import main
 from recipes import measured, run_page
 from torch import Tensor
 

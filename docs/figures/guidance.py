@@ -7,11 +7,12 @@ one thread).
 import json
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from canvas import BLUE, DATA, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -192,7 +193,7 @@ def guided_density(weight: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Follow the guided velocity from many noises. Return places, their density, and the share above zero."""
     start = np.linspace(-4.5, 4.5, 6001)
     z, times = start.copy(), np.linspace(0, 1, 2001)
-    for t, t_next in zip(times[:-1], times[1:], strict=True):
+    for t, t_next in pairwise(times):
         v = weight * velocity(z, t, LOOSE) + (1 - weight) * velocity(z, t, ALL)
         middle, half = z + (t_next - t) / 2 * v, (t + t_next) / 2
         z = z + (t_next - t) * (weight * velocity(middle, half, LOOSE) + (1 - weight) * velocity(middle, half, ALL))
@@ -247,8 +248,8 @@ def guidance_gap() -> Drawing:
     late = [row["gap"] for row in rows if row["t"] >= 0.5]
     return Drawing(
         fig,
-        "The relative difference of the two velocities against t, with a band. It starts high, rises a little, and falls "
-        "towards the middle of the way.",
+        "The relative difference of the two velocities against t, with a band. It is high at small t, falls until the "
+        "middle of the way, and rises a little at the end.",
         f"How much the caption changes the velocity: the bundled model, {found['captions']} captions, {found['steps']} Euler "
         f"steps, w = 2. Line: mean; band: from the 10th to the 90th percentile of the pictures. At t = 0 the mean is "
         f"{first['gap']:.2f}, its largest value {peak['gap']:.2f} at t = {peak['t']:.2f}; from t = 0.5 on it is "

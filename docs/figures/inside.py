@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
-from einops import rearrange, reduce
-from matplotlib.figure import Figure
-from recipes import from_text, measured, run_page, sheet, to_text
+from canvas import main
+from einops import reduce
+from recipes import measured, run_page, to_text
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid

@@ -9,8 +9,8 @@ The letters' values come from the configurations of the released and of the bund
 import json
 from dataclasses import dataclass
 
-from janus_minimal.loading.config_file import read_config
 from janus_minimal.config import JanusConfig
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.hub import find_checkpoint
 
 WIDTH, HEIGHT, ROW = 440, 800, 84  # of the drawing, and from one row of boxes to the next

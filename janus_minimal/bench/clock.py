@@ -62,11 +62,15 @@ def peak_memory(device: torch.device) -> int:
     if device.type != "cpu":
         with suppress(RuntimeError):
             return torch.accelerator.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, kilobytes on Linux
+    unit = (
+        1 if sys.platform == "darwin" else 1024
+    )  # of ru_maxrss: bytes on macOS, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def product(rows: int, width: int, outputs: int, dtype: torch.dtype, device: torch.device) -> Action:
+def product(
+    rows: int, width: int, outputs: int, dtype: torch.dtype, device: torch.device
+) -> Action:
     """Return a matrix product of this size. A linear layer of the size cannot be faster."""
     a: Tensor = torch.randn(rows, width, device=device).to(dtype)
     b: Tensor = torch.randn(width, outputs, device=device).to(dtype)

@@ -11,13 +11,21 @@ FlopCounterMode leaves them out too, and the laws require that both counts agree
     k  tokens that they attend to (keys)      C D N L  as in model.py
 """
 
-from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig, UViTConfig
+from janus_minimal.config import (
+    DecoderConfig,
+    EncoderConfig,
+    JanusConfig,
+    LanguageConfig,
+    UViTConfig,
+)
 
 DEPTHWISE = 7 * 7
 WIDER = 4  # a ConvNeXt block's inner width
 
 
-def step_cost(config: JanusConfig, side: int, images: int, prompt_tokens: int, cached: bool = True) -> dict[str, int]:
+def step_cost(
+    config: JanusConfig, side: int, images: int, prompt_tokens: int, cached: bool = True
+) -> dict[str, int]:
     """Return the operations of each stage of one step.
 
     Args:
@@ -38,7 +46,9 @@ def step_cost(config: JanusConfig, side: int, images: int, prompt_tokens: int, c
     return {
         "encode": encoder(config.encoder, images, tokens),
         "align in": align // 2,  # before the prompt enters there is one row per image
-        "language model": llama(config.language, rows, old + 1 + tokens, prompt_tokens + 1 + tokens),
+        "language model": llama(
+            config.language, rows, old + 1 + tokens, prompt_tokens + 1 + tokens
+        ),
         "align out": align,
         "decode": decoder(config.decoder, rows, tokens),
     }
@@ -73,7 +83,9 @@ def blocks(config: UViTConfig, channels: int, rows: int, places: int) -> int:
 
 def encoder(config: EncoderConfig, rows: int, places: int) -> int:
     """Return the operations of the U-ViT encoder: time embedding, patches, ConvNeXt blocks."""
-    time = linear(rows, config.channels, config.hidden_size) + linear(rows, config.hidden_size, config.hidden_size)
+    time = linear(rows, config.channels, config.hidden_size) + linear(
+        rows, config.hidden_size, config.hidden_size
+    )
     patches = linear(rows * places, config.input_channels * config.kernel_size**2, config.channels)
     return time + patches + blocks(config, config.channels, rows, places)
 

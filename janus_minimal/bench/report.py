@@ -39,7 +39,9 @@ class Report:
     loops: dict[str, Spread]
     stages: dict[str, Spread]
     operations: dict[str, int]  # of one of our steps, by stage
-    products: dict[str, float]  # operations in a second, of a matrix product of the language model and of a large one
+    products: dict[
+        str, float
+    ]  # operations in a second, of a matrix product of the language model and of a large one
     memory: int  # bytes, at most
 
     @property
@@ -48,7 +50,10 @@ class Report:
 
         It is the time with the prompt as part of the input, over the time with its cache.
         """
-        return self.stages["language model with the prompt"].median / self.stages["language model"].median
+        return (
+            self.stages["language model with the prompt"].median
+            / self.stages["language model"].median
+        )
 
     @property
     def ideal(self) -> float:
@@ -66,8 +71,17 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as it is written to JSON, with the ratios that follow from it."""
         ours, official = self.loops["ours"].median, self.loops["official style"].median
-        derived = {"ratio": self.ratio, "ideal": self.ideal, "near": self.ratio / self.ideal, "floor": self.floor}
-        return asdict(self) | derived | {"over the floor": ours / self.floor, "faster": official / ours}
+        derived = {
+            "ratio": self.ratio,
+            "ideal": self.ideal,
+            "near": self.ratio / self.ideal,
+            "floor": self.floor,
+        }
+        return (
+            asdict(self)
+            | derived
+            | {"over the floor": ours / self.floor, "faster": official / ours}
+        )
 
     def to_bars(self) -> tuple[dict[str, dict[str, float]], str, str]:
         """Return what a bar chart needs: rows of named parts, a title, and the axis label."""
@@ -87,12 +101,20 @@ class Report:
                 f"images {self.images}, {self.prompt_tokens} prompt tokens, {self.image_tokens} image tokens",
                 "",
                 *_table(
-                    "one step", self.loops, {name: self.floor / s.median for name, s in self.loops.items()}, " peak"
+                    "one step",
+                    self.loops,
+                    {name: self.floor / s.median for name, s in self.loops.items()},
+                    " peak",
                 ),
                 "",
-                *_table("a stage of ours", {name: self.stages[name] for name in STAGES}, share, "share"),
+                *_table(
+                    "a stage of ours", {name: self.stages[name] for name in STAGES}, share, "share"
+                ),
                 "",
-                *_table("beside them", {name: spread for name, spread in self.stages.items() if name not in STAGES}),
+                *_table(
+                    "beside them",
+                    {name: spread for name, spread in self.stages.items() if name not in STAGES},
+                ),
                 "",
                 f"with the prompt's keys the language model is {self.ratio:.3f} times as fast; "
                 f"ideal: {self.ideal:.3f}, of which {found['near']:.1%}",
@@ -104,7 +126,9 @@ class Report:
         )
 
 
-def _table(head: str, spreads: dict[str, Spread], share: dict[str, float] | None = None, of: str = "") -> list[str]:
+def _table(
+    head: str, spreads: dict[str, Spread], share: dict[str, float] | None = None, of: str = ""
+) -> list[str]:
     lines = [f"| {head:<42} | median ms |  least |   most |{f' {of} |' if share else ''}"]
     lines.append(f"| {'-' * 42} | --------: | -----: | -----: |{' ----: |' if share else ''}")
     for name, s in spreads.items():

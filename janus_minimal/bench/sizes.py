@@ -8,11 +8,11 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from janus_minimal.loading.config_file import read_config
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.hub import find_checkpoint
-from janus_minimal.model import JanusFlow
 from janus_minimal.loading.vae import load_vae
+from janus_minimal.model import JanusFlow
 
 # SDXL's VAE: https://huggingface.co/stabilityai/sdxl-vae
 SDXL_VAE = {
@@ -47,7 +47,11 @@ def middle() -> JanusConfig:
 
 def sized(size: str) -> JanusConfig:
     """Return the configuration of "small" (the bundled model), "middle", or "released"."""
-    return {"small": lambda: read_config(find_checkpoint("shapes")), "middle": middle, "released": JanusConfig}[size]()
+    return {
+        "small": lambda: read_config(find_checkpoint("shapes")),
+        "middle": middle,
+        "released": JanusConfig,
+    }[size]()
 
 
 def random_model(config: JanusConfig, dtype: torch.dtype, device: torch.device) -> JanusFlow:

@@ -17,12 +17,12 @@ from torch import Tensor
 from janus_minimal.bench.clock import Action
 from janus_minimal.bench.sizes import random_model
 from janus_minimal.cache import PromptCache
-from janus_minimal.runtime.compile import compile_stages
 from janus_minimal.config import JanusConfig
-from janus_minimal.sampling import denoise
 from janus_minimal.flow import euler_step, guide, time_grid
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair, PromptRows, duplicate_for_cfg
+from janus_minimal.runtime.compile import compile_stages
+from janus_minimal.sampling import denoise
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,13 @@ class Subject:
 
     @classmethod
     def of(
-        cls, config: JanusConfig, side: int, images: int, prompt_tokens: int, dtype: torch.dtype, device: torch.device
+        cls,
+        config: JanusConfig,
+        side: int,
+        images: int,
+        prompt_tokens: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> "Subject":
         """Return a subject with random weights, a random prompt, and noise of side x side.
 
@@ -74,7 +80,9 @@ class Subject:
         return actions
 
     @torch.no_grad()
-    def official_step(self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]) -> Float32[Tensor, "B c H W"]:
+    def official_step(
+        self, t: Float32[Tensor, ""], t_next: Float32[Tensor, ""]
+    ) -> Float32[Tensor, "B c H W"]:
         """Take one step with the work of the official demo, whose cache stays empty.
 
         It encodes 2B rows, although both rows of an image are equal there, and it runs the language
@@ -89,7 +97,12 @@ class Subject:
 
         Every stage is given what the stage before it returned, so each can be timed alone.
         """
-        model, rows, cache, t = self.model, self.prompt.batch(), self.model.prefill(self.prompt), torch.tensor(0.3)
+        model, rows, cache, t = (
+            self.model,
+            self.prompt.batch(),
+            self.model.prefill(self.prompt),
+            torch.tensor(0.3),
+        )
         x_emb, t_emb, skip = model.encode(self.z, t)
         tokens, t_embs, skips = duplicate_for_cfg(model.align_in(x_emb, t_emb), t_emb, skip)
         hidden = model.backbone(tokens, rows, cache)
@@ -106,7 +119,9 @@ class Subject:
         }
         return actions | self.alternatives(tokens, rows, cache)
 
-    def alternatives(self, tokens: Tensor, rows: PromptRows, cache: PromptCache) -> dict[str, Action]:
+    def alternatives(
+        self, tokens: Tensor, rows: PromptRows, cache: PromptCache
+    ) -> dict[str, Action]:
         """Return other ways to do some stages.
 
         Two of them are what the loop avoids: encoding both rows of each image, and running the
@@ -124,17 +139,25 @@ class Subject:
         }
 
 
-def _with_mask(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
+def _with_mask(
+    model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache
+) -> Action:
     """Return a call of the language model with the complete mask, made once for all steps."""
     new, old = tokens.shape[1], rows.ids.shape[1]
     causal = torch.ones(new, old + new, dtype=torch.bool, device=tokens.device).tril(old)
     mask, positions = rows.mask(new)[:, None, None] & causal, rows.new_positions(new)
     return lambda: model.llama(
-        inputs_embeds=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        inputs_embeds=tokens,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
     )
 
 
-def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache) -> Action:
+def _halves(
+    model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, cache: PromptCache
+) -> Action:
     """Return two calls of the language model, for the conditional and the unconditional rows.
 
     An unconditional row attends to a single token of the prompt. Alone, it needs the keys and
@@ -143,10 +166,14 @@ def _halves(model: JanusFlow, tokens: Float[Tensor, "r n D"], rows: PromptRows, 
     images = len(tokens) // 2
     worded, first = (
         torch.arange(images),
-        PromptRows(rows.ids[images:, :1], rows.attention_mask[images:, :1], rows.positions[images:, -1:]),
+        PromptRows(
+            rows.ids[images:, :1], rows.attention_mask[images:, :1], rows.positions[images:, -1:]
+        ),
     )
     with_words = PromptCache((layer.keys[:images], layer.values[:images]) for layer in cache.layers)
-    without = PromptCache((layer.keys[images:, :, :1], layer.values[images:, :, :1]) for layer in cache.layers)
+    without = PromptCache(
+        (layer.keys[images:, :, :1], layer.values[images:, :, :1]) for layer in cache.layers
+    )
     return lambda: (
         model.backbone(tokens[:images], rows[worded.to(tokens.device)], with_words),
         model.backbone(tokens[images:], first, without),

@@ -77,18 +77,23 @@ def generate(
     With --prompts, an interrupted run continues where it stopped.
     Several processes divide the prompts: `accelerate launch -m janus_minimal generate --prompts ...`.
     """
-    settings = {"steps": steps, "cfg_weight": cfg_weight, "num_images": num_images, "seed": seed}
+    settings: dict[str, Any] = {
+        "steps": steps,
+        "cfg_weight": cfg_weight,
+        "num_images": num_images,
+        "seed": seed,
+    }
     settings |= {"solver": solver, "shift": shift}
     load = partial(_load, checkpoint, vae, dtype, device)
     if (prompt is None) == (prompts is None):
         raise InputError(
-            "generate takes one prompt, or a file of them with --prompts: right would be one of the two"
+            "generate takes one prompt, or a file of them with --prompts: expected one of the two"
         )
     if prompts is None:
         _generate_sheet(load, {"prompt": prompt, **settings}, out or PICTURE, strip, latent)
     elif strip or latent:
         raise InputError(
-            "--prompts writes only sheets of pictures: right would be no --strip and no --latent"
+            "--prompts writes only sheets of pictures: expected no --strip and no --latent"
         )
     else:
         _generate_album(load, device, prompts, settings, out or Path("pictures"))

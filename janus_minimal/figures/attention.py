@@ -1,18 +1,21 @@
 """Look inside one evaluation of the velocity: what the language model attends to, and its hidden states.
 
-The problem. The loop gives a velocity and nothing of what happens on the way to it. To ask which words a patch of the
-picture attends to, or what a layer changes, one needs two things that the model computes and throws away:
+The problem. The loop gives a velocity and nothing of what happens on the way to it. To ask which
+words a patch of the picture attends to, or what a layer changes, one needs two things that the
+model computes and throws away:
 
     attention    softmax(Q K^T / sqrt(head width)), for each layer, row and head
     hidden       the token vectors before the first layer, and after each layer
 
-Both can be read by forward hooks, which PyTorch calls with the input and output of a module. One obstacle remains. The
-model uses torch's fused attention ("sdpa"), which never forms the matrix of weights, because that is faster. So for this
-one evaluation transformers is asked for its plain attention ("eager"), which forms the matrix and returns it. The two
-compute the same, up to rounding.
+Both can be read by forward hooks, which PyTorch calls with the input and output of a module. One
+obstacle remains. The model uses torch's fused attention ("sdpa"), which never forms the matrix of
+weights, because that is faster. So for this one evaluation transformers is asked for its plain
+attention ("eager"), which forms the matrix and returns it. The two compute the same, up to
+rounding.
 
-    B  images        2B  rows: B conditional, then B unconditional        L  prompt tokens
-    n = 1 + N  new tokens: the time token, then the image tokens in raster order        D  width of the language model
+    B  images        2B  rows: B conditional, then B unconditional        L  prompt tokens n = 1 + N
+    new tokens: the time token, then the image tokens in raster order        D  width of the
+    language model
 """
 
 from dataclasses import dataclass
@@ -30,12 +33,11 @@ from janus_minimal.prompt import PromptPair
 class Inside:
     """One evaluation of the velocity, with what the language model did for it.
 
-    Attributes:
-        v_cond, v_uncond: the velocities, as `JanusFlow.velocity` returns them.
-        attention: how much each new token attends to each token of the sequence. The last axis is the L tokens of the
-            prompt, then the n new ones; it sums to 1. What is masked, and what comes later, has weight 0.
-        hidden: the new tokens' vectors. hidden[0] enters the first layer, hidden[l] leaves layer l. The last one has
-            not yet passed the language model's final norm.
+    Attributes: v_cond, v_uncond: the velocities, as `JanusFlow.velocity` returns them. attention:
+    how much each new token attends to each token of the sequence. The last axis is the L tokens of
+    the prompt, then the n new ones; it sums to 1. What is masked, and what comes later, has weight
+    0. hidden: the new tokens' vectors. hidden[0] enters the first layer, hidden[l] leaves layer l.
+    The last one has not yet passed the language model's final norm.
     """
 
     v_cond: Float32[Tensor, "B c H W"]
@@ -50,11 +52,13 @@ def look_inside(
 ) -> Inside:
     """Evaluate the velocity once, and record attention and hidden states.
 
-    The prompt's part is prefilled first, so all that is recorded belongs to the n new tokens. The model is left as it
-    was: same attention, no hooks. It must not be compiled, because compiled stages do not call hooks.
+    The prompt's part is prefilled first, so all that is recorded belongs to the n new tokens. The
+    model is left as it was: same attention, no hooks. It must not be compiled, because compiled
+    stages do not call hooks.
 
-    For the bundled model, 6 layers and 6 heads, "a red circle" (L = 6) and one image, `attention` has the shape
-    [6, 2, 6, 37, 43]. For the released model it would be [24, 2, 16, 577, 597] with L = 20: 1 GB in float32.
+    For the bundled model, 6 layers and 6 heads, "a red circle" (L = 6) and one image, `attention`
+    has the shape [6, 2, 6, 37, 43]. For the released model it would be [24, 2, 16, 577, 597] with L
+    = 20: 1 GB in float32.
 
     Args:
         model: what is looked into.

@@ -35,10 +35,10 @@ def read_prompts(file: Path) -> list[str]:
         ]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{file} cannot be read: {error}; right would be a text file, a prompt on each line"
+            f"{file} cannot be read: {error}; expected a text file, a prompt on each line"
         ) from None
     if not prompts:
-        raise InputError(f"{file} holds no prompt: right would be one on each line")
+        raise InputError(f"{file} holds no prompt: expected one on each line")
     return prompts
 
 
@@ -83,9 +83,7 @@ def already_made(path: Path, request: Request) -> bool:
     except (OSError, UnidentifiedImageError):
         asked = None
     if asked != str(request):
-        raise InputError(
-            f"{path} was made for another request ({asked}): right would be another --out"
-        )
+        raise InputError(f"{path} was made for another request ({asked}): expected another --out")
     return True
 
 

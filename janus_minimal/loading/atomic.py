@@ -73,7 +73,7 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be made: {error.strerror}; right would be a directory of your own"
+            f"{path} cannot be made: {error.strerror}; expected a directory of your own"
         ) from None
     _check_takes_files(path, path)
 
@@ -122,11 +122,9 @@ def _final_place(path: Path) -> Path:
     """
     target = Path(os.path.realpath(path)) if os.path.islink(path) else path
     if os.path.isdir(path):
-        raise InputError(f"{path} is a directory: right would be the name of a file in it")
+        raise InputError(f"{path} is a directory: expected the name of a file in it")
     if os.path.lexists(target) and not os.path.isfile(target):
-        raise InputError(
-            f"{path} is no plain file, and is not replaced: right would be another name"
-        )
+        raise InputError(f"{path} is no plain file, and is not replaced: expected another name")
     if target != path and not os.path.isdir(target.parent):
         raise InputError(f"{path} links to {target}, in a directory that does not exist")
     return target
@@ -139,5 +137,5 @@ def _check_takes_files(directory: Path, path: Path) -> None:
     except OSError as error:
         fault = (error.strerror or str(error)).lower()
         raise InputError(
-            f"{path} cannot be written: {fault}; right would be in a directory that takes files"
+            f"{path} cannot be written: {fault}; expected in a directory that takes files"
         ) from None

@@ -98,7 +98,7 @@ def _language(given: dict[str, Any]) -> dict[str, Any]:
 
 def _theta(rope: Any, language: dict[str, Any]) -> Any:
     """Return rope_theta from rope_parameters; refuse every other rotary embedding."""
-    fits(isinstance(rope, dict), f"rope_parameters is {rope!r}: right would be an object")
+    fits(isinstance(rope, dict), f"rope_parameters is {rope!r}: expected an object")
     theta = rope.get("rope_theta", language.get("rope_theta", LanguageConfig.rope_theta))
     plain = rope.get("rope_type", "default") == "default" and rope.keys() <= {
         "rope_type",

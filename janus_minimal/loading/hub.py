@@ -36,7 +36,7 @@ def find_checkpoint(
     if REPOSITORY.fullmatch(str(name)) and not directory.parent.is_dir():
         return _fetch(str(name), revision, files)
     raise CheckpointError(
-        f"no checkpoint {name}: right would be a directory with config.json, a bundled one: "
+        f"no checkpoint {name}: expected a directory with config.json, a bundled one: "
         f"{', '.join(bundled)}, or a hub repository, owner/name"
     )
 

@@ -41,7 +41,7 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {one_line(error, 100)}; right would be the official JSON file"
+            f"{path} cannot be read: {one_line(error, 100)}; expected the official JSON file"
         ) from None
     if code:
         raise CheckpointError(f"{path} asks to run code of its own ({min(code)}): it is refused")
@@ -56,7 +56,5 @@ def _read_plain(path: Path, largest: int) -> bytes:
     with path.open("rb") as file:
         content = file.read(largest + 1)  # the size that a file claims need not be the truth
     if len(content) > largest:
-        raise CheckpointError(
-            f"{path} has more than {largest:,} bytes: right would be the official file"
-        )
+        raise CheckpointError(f"{path} has more than {largest:,} bytes: expected the official file")
     return content

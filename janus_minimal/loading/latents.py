@@ -35,7 +35,7 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     Raises InputError unless the file is a plain file (opening a FIFO would wait for ever) and holds
     finite latents with this many channels.
     """
-    right = "right would be a file that `generate --latent` wrote"
+    right = "expected a file that `generate --latent` wrote"
     if not path.is_file():
         raise InputError(f"{path} holds no latents: missing, or no plain file; {right}")
     try:
@@ -45,9 +45,7 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
         raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {right}") from None
     if latents.ndim != 4 or latents.shape[1] != channels or not latents.is_floating_point():
         shape = list(latents.shape)
-        raise InputError(
-            f"{path} holds {shape}: right would be [images, {channels}, height, width]"
-        )
+        raise InputError(f"{path} holds {shape}: expected [images, {channels}, height, width]")
     if not latents.isfinite().all():
         raise InputError(f"{path} holds numbers that are not finite: such latents make no picture")
     return latents

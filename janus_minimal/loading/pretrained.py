@@ -54,13 +54,6 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_pretrained(
-    kind: Any, directory: Path, needed: str, **options: Any
-) -> PreTrainedTokenizerFast:
-    """Do the same as `read_tokenizer`, for callers that name a class, a file and options."""
-    return read_tokenizer(directory)
-
-
 def _read_optional(path: Path) -> dict[str, Any]:
     return read_json(path) if os.path.lexists(path) else {}
 

@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.pretrained import load_pretrained
+from janus_minimal.loading.pretrained import read_tokenizer
 from janus_minimal.loading.vocabulary import padding_id
 from janus_minimal.prompt import TAG, TEMPLATE
 
 
 def load_tokenizer(directory: Path, vocab_size: int) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a directory in the official layout. Raises CheckpointError."""
-    # A bare config: otherwise AutoTokenizer reads config.json and warns of an unknown model type.
-    tokenizer = load_pretrained(
-        AutoTokenizer, directory, "tokenizer.json", config=PreTrainedConfig()
-    )
+    tokenizer = read_tokenizer(directory)
     check_tokenizer(tokenizer, vocab_size)
     return tokenizer
 

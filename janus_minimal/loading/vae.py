@@ -101,6 +101,10 @@ def to_pictures(
     computes in its own dtype, whatever the loop's is. Official source: demo/app_janusflow.py.
     """
     pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    if not pixels.isfinite().all():
+        raise InputError(
+            "the decoded picture is not finite: expected smaller latents, or a VAE in float32"
+        )
     return VaeImageProcessor().postprocess(pixels, output_type=output_type)
 
 
@@ -128,7 +132,7 @@ def encode_picture(
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
-        raise InputError(f"a picture of mode {picture.mode}: right would be 8 bits a channel")
+        raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
     upright = ImageOps.exif_transpose(picture)
     if not upright.has_transparency_data:
         return upright.convert("RGB")
@@ -175,7 +179,7 @@ def _check_kind(path: Path, raw: dict[str, Any]) -> None:
     """Refuse other networks with the same weights, and latents that JanusFlow does not have."""
     kind = raw.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
-        raise CheckpointError(f"{path} is of a {kind!r}: right would be an AutoencoderKL")
+        raise CheckpointError(f"{path} is of a {kind!r}: expected an AutoencoderKL")
     for name in SHIFTS:
         if raw.get(name):
             raise CheckpointError(

@@ -98,7 +98,7 @@ def _owners(directory: Path) -> dict[str, Path]:
             f"convert it to {WEIGHTS}"
         )
     raise CheckpointError(
-        f"{directory} holds no weights: right would be {WEIGHTS}, or shards with {INDEX}"
+        f"{directory} holds no weights: expected {WEIGHTS}, or shards with {INDEX}"
     )
 
 
@@ -110,7 +110,7 @@ def _shards(directory: Path) -> dict[str, Path]:
         raise CheckpointError(f"{path}: weight_map should map each key to the name of a shard")
     for name in sorted(set(index.values())):
         if Path(name).name != name or not (directory / name).is_file():
-            raise CheckpointError(f"{path} names the shard {name}: right would be a file beside it")
+            raise CheckpointError(f"{path} names the shard {name}: expected a file beside it")
         told, held = {k for k in index if index[k] == name}, set(safetensors_keys(directory / name))
         _complain(directory / name, "lacks", told - held, f"{INDEX} says that it is there")
         _complain(directory / name, "has", held - told, f"{INDEX} does not say so")
@@ -120,9 +120,7 @@ def _shards(directory: Path) -> dict[str, Path]:
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():  # opening a pipe would wait for somebody to write into it
-        raise CheckpointError(
-            f"{path} is missing, or no plain file: right would be a safetensors file"
-        )
+        raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
         with safe_open(path, "pt") as file:
             yield file
@@ -157,8 +155,7 @@ def _check_stored(path: Path, key: str, shape: torch.Size) -> None:
             )
         if stored.get_dtype() not in FLOATS:
             raise CheckpointError(
-                f"{path}: {key} holds {stored.get_dtype()}: "
-                f"right would be one of {', '.join(FLOATS)}"
+                f"{path}: {key} holds {stored.get_dtype()}: expected one of {', '.join(FLOATS)}"
             )
 
 

@@ -16,21 +16,21 @@ MOST_STEPS, MOST_IMAGES = 10**6, 10**5  # no machine draws more in one call
 def whole_number(name: str, value: Any, most: int) -> int:
     """Return the value if it is a whole number from 1 to `most`. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
-        raise InputError(f"{name} is {value!r}: right would be a whole number from 1 to {most:,}")
+        raise InputError(f"{name} is {value!r}: expected a whole number from 1 to {most:,}")
     return int(value)
 
 
 def finite_number(name: str, value: Any) -> float:
     """Return the value if it is a finite number. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise InputError(f"{name} is {value!r}: right would be a finite number such as 2.0")
+        raise InputError(f"{name} is {value!r}: expected a finite number such as 2.0")
     return float(value)
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return the value if it is one of the choices. Raises InputError."""
     if value not in choices:
-        raise InputError(f"{name} is {value!r}: right would be one of {', '.join(choices)}")
+        raise InputError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
     return value
 
 
@@ -38,7 +38,7 @@ def prompts_of(prompt: Any) -> list[str]:
     """Return one prompt or several as a list. Raises InputError unless each is a text."""
     prompts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(prompts, Sequence) or not all(isinstance(text, str) for text in prompts):
-        raise InputError(f"the prompt is {prompt!r}: right would be a text, or a list of texts")
+        raise InputError(f"the prompt is {prompt!r}: expected a text, or a list of texts")
     return list(prompts)
 
 
@@ -59,11 +59,11 @@ def time_grid_of(times: Any) -> Tensor:
 def generators_of(generator: Any, num_images: int) -> list[Generator]:
     """Return the generators if there is one for each image. Raises InputError."""
     if not all(isinstance(own, Generator) for own in generator):
-        raise InputError("generator holds something else: right would be torch.Generator objects")
+        raise InputError("generator holds something else: expected torch.Generator objects")
     if len(generator) != num_images:
         raise InputError(
             f"{len(generator)} generators for {num_images} images: "
-            "right would be one, or one for each image"
+            "expected one, or one for each image"
         )
     return list(generator)
 
@@ -73,7 +73,7 @@ def steered(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise InputError(
             f"callback_on_step_end returned {answer!r}: "
-            'right would be {}, or {"latents": ...} to change them'
+            'expected {}, or {"latents": ...} to change them'
         )
     return answer
 
@@ -84,7 +84,7 @@ def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -
     if length > most:
         raise InputError(
             f"the prompt has {prompt_tokens} tokens, with the image {length}: "
-            f"right would be at most {most - 1 - image_tokens} prompt tokens"
+            f"expected at most {most - 1 - image_tokens} prompt tokens"
         )
 
 
@@ -99,5 +99,5 @@ def fits_vae(config: JanusConfig, latent_channels: int, pixels_per_latent: int) 
     if config.image_size % unit or config.image_size // pixels_per_latent < encoder.kernel_size:
         raise CheckpointError(
             f"config.json: image_size is {config.image_size}: "
-            f"right would be a multiple of {unit}, the side of a patch in pixels"
+            f"expected a multiple of {unit}, the side of a patch in pixels"
         )

@@ -31,7 +31,7 @@ def pick_device(name: str | None = None) -> "torch.device":
         number.item()
     except (RuntimeError, AssertionError, ImportError):  # PyTorch's refusal depends on the device
         raise InputError(
-            f'there is no device "{name}" here; right would be one of: {", ".join(devices())}'
+            f'there is no device "{name}" here; expected one of: {", ".join(devices())}'
         ) from None
     return number.device
 

@@ -97,7 +97,7 @@ class Caption:
             ):  # the pattern alone also accepts "a orange circle" and "two circle"
                 return caption
         raise PromptError(
-            f'not a caption of this world: "{text}" (right would be, say, "a red circle and a star")'
+            f'not a caption of this world: "{text}" (expected, say, "a red circle and a star")'
         )
 
     def holds(self, scene: Scene) -> bool:
@@ -157,7 +157,7 @@ def draw_caption(category: str, rng: np.random.Generator) -> Caption:
             return Caption(_kinds(2, True, rng))
         case "unseen pairs":
             return Caption((sorted(UNSEEN)[rng.integers(len(UNSEEN))],))
-    raise PromptError(f'no category "{category}": right would be one of {", ".join(CATEGORIES)}')
+    raise PromptError(f'no category "{category}": expected one of {", ".join(CATEGORIES)}')
 
 
 def _kinds(number: int, coloured: bool, rng: np.random.Generator) -> tuple[Kind, ...]:

@@ -27,6 +27,7 @@ from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.figures.plots import loss_curve
 from janus_minimal.loading.atomic import atomic_directory, atomic_write
+from janus_minimal.loading.vae import load_vae
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.shapes.caption import CATEGORIES
@@ -81,7 +82,7 @@ def _trained_vae(out: Path, accelerator: Accelerator, recipe: Recipe) -> Autoenc
             with atomic_directory(out / "vae") as unfinished:
                 vae.save_pretrained(unfinished)
     accelerator.wait_for_everyone()
-    return AutoencoderKL.from_pretrained(out / "vae").to(accelerator.device).eval()
+    return load_vae(out / "vae", accelerator.device)
 
 
 def _encoded_examples(

@@ -106,6 +106,4 @@ def _is_due(step: int, recipe: Recipe) -> bool:
 def _check_share(batch_size: int, processes: int) -> None:
     """Raise InputError unless all shares are equal: each process's mean counts the same."""
     if batch_size % processes:
-        raise InputError(
-            f"a batch of {batch_size} on {processes} processes: right would be a multiple"
-        )
+        raise InputError(f"a batch of {batch_size} on {processes} processes: expected a multiple")

@@ -1,4 +1,4 @@
-"""Grading: an exercise is done if its law passes on the correct package, and fails with each of its exhibits planted."""
+"""Grading: an exercise is done if its law passes on the correct package, and fails with each exhibit planted."""
 
 import re
 from collections.abc import Sequence

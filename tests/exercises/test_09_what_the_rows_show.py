@@ -1,7 +1,7 @@
 """9. What the two rows may attend to.
 
 Law      cond may attend to ids[:-1], uncond to ids[:1], and both to all new tokens.
-Hint     rows.ids and rows.mask(n), for n new tokens, have two rows here. Index the ids with the first L columns of the mask.
+Hint     rows.ids and rows.mask(n), for n new tokens, have two rows. Index the ids with the mask's first L columns.
 Catches  last_prompt_token_kept, unconditional_row_keeps_the_words, mask_shifted_by_one
 """
 

@@ -97,5 +97,5 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
     """
     if content is not None:
         (tmp_path / "prompts.txt").write_bytes(content)
-    with pytest.raises(InputError, match=r"prompts\.txt .*right would be"):
+    with pytest.raises(InputError, match=r"prompts\.txt .*expected"):
         read_prompts(tmp_path / "prompts.txt")

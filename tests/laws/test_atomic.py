@@ -257,7 +257,7 @@ def test_a_directory_is_no_file(tmp_path, ask):
 
     It says what would be right: the name of a file in it.
     """
-    with pytest.raises(InputError, match="is a directory: right would be the name of a file in it"):
+    with pytest.raises(InputError, match="is a directory: expected the name of a file in it"):
         ask(tmp_path)
 
 

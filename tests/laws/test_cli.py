@@ -131,8 +131,8 @@ def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
     An option that is silently ignored looks like an option that works.
     """
     Path("prompts.txt").write_text("a red circle\n", encoding="utf-8")
-    assert "right would be one of the two" in refused(run, "generate")
-    assert "right would be one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
+    assert "expected one of the two" in refused(run, "generate")
+    assert "expected one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
     assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
 
 
@@ -164,7 +164,7 @@ def test_what_holds_no_latents_is_refused(run):
     assert "holds no latents" in refused(run, "decode", vae / "diffusion_pytorch_model.safetensors", "--vae", vae)
     for name, wrong in {"shape": torch.zeros(1, 3, 12, 12), "nan": torch.full((1, 4, 12, 12), torch.nan)}.items():
         save_file({"latents": wrong}, f"{name}.safetensors")
-    assert "right would be [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
+    assert "expected [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
     assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
 
 
@@ -272,7 +272,7 @@ def test_no_images_are_refused(run, images):
 
     An empty batch would fail later, deep inside the model, with a message about shapes.
     """
-    assert "right would be a whole number from 1" in refused(run, "generate", "a star", "--num-images", images)
+    assert "expected a whole number from 1" in refused(run, "generate", "a star", "--num-images", images)
 
 
 def test_no_steps_are_refused(run):
@@ -280,7 +280,7 @@ def test_no_steps_are_refused(run):
 
     Without a step the picture is the noise itself.
     """
-    assert "num_inference_steps is 0: right would be a whole number from 1" in refused(
+    assert "steps is 0: expected a whole number from 1" in refused(
         run, "generate", "a star", "--steps", 0
     )
 
@@ -291,7 +291,7 @@ def test_a_weight_that_is_not_finite_is_refused(run, weight):
 
     One number that is not finite makes the whole picture black.
     """
-    assert "right would be a finite number" in refused(run, "generate", "a star", "--cfg-weight", weight)
+    assert "expected a finite number" in refused(run, "generate", "a star", "--cfg-weight", weight)
 
 
 def test_a_device_that_is_not_here_is_refused(run):
@@ -299,7 +299,7 @@ def test_a_device_that_is_not_here_is_refused(run):
 
     PyTorch's own message is a page long and does not name them.
     """
-    assert 'no device "warp" here; right would be one of: cpu' in refused(run, "generate", "a star", "--device", "warp")
+    assert 'no device "warp" here; expected one of: cpu' in refused(run, "generate", "a star", "--device", "warp")
 
 
 def test_a_missing_checkpoint_is_refused(run):

@@ -72,7 +72,7 @@ def test_a_device_that_is_not_here_is_one_line(name):
     """
     with pytest.raises(InputError) as refused:
         pick_device(name)
-    assert str(refused.value) == f'there is no device "{name}" here; right would be one of: {", ".join(devices())}'
+    assert str(refused.value) == f'there is no device "{name}" here; expected one of: {", ".join(devices())}'
 
 
 @pytest.mark.parametrize(

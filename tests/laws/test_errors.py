@@ -35,9 +35,9 @@ def test_the_beginning_and_the_end_of_a_long_message_remain():
 
     A message says first what is wrong and last what would be right. The middle can go.
     """
-    line = one_line(f"config.json is wrong: {'x' * 10_000}; right would be 3")
+    line = one_line(f"config.json is wrong: {'x' * 10_000}; expected 3")
     assert line.startswith("config.json is wrong: xxx")
-    assert line.endswith("xxx; right would be 3")
+    assert line.endswith("xxx; expected 3")
 
 
 def test_terminal_sequences_leave_no_trace():

@@ -64,7 +64,7 @@ def test_a_grid_that_cannot_be_is_one_line(steps, shift):
     Otherwise the grid could hold NaN, and the user would only notice it at the end, from a picture of NaN. The message
     says in one line which values are right.
     """
-    with pytest.raises(ValueError, match="right would be steps >= 1 and shift > 0"):
+    with pytest.raises(ValueError, match="expected steps >= 1 and shift > 0"):
         time_grid(steps, shift)
 
 

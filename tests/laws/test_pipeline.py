@@ -137,7 +137,7 @@ def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe
     with pytest.raises(InputError) as error:
         pipe("a star", progress=False, **wrong)
     message = str(error.value)
-    assert re.search("right would be|should be", message)
+    assert re.search("expected|should be", message)
     assert "\n" not in message
 
 
@@ -147,7 +147,7 @@ def test_a_prompt_that_is_no_text_is_one_line(unchecked, pipe, prompt):
 
     None would be tokenised as a word by some tokenizers.
     """
-    with pytest.raises(InputError, match="right would be"):
+    with pytest.raises(InputError, match="expected"):
         pipe(prompt, progress=False)
 
 
@@ -156,7 +156,7 @@ def test_a_prompt_longer_than_the_model_has_positions_is_refused(pipe):
 
     Positions that training never saw give a picture, and not the one that was asked for.
     """
-    with pytest.raises(InputError, match=r"right would be at most 475 prompt tokens"):
+    with pytest.raises(InputError, match=r"expected at most 475 prompt tokens"):
         pipe("red " * 600, progress=False)
 
 
@@ -166,7 +166,7 @@ def test_a_latent_that_is_not_finite_stops_the_run(pipe, wrong):
 
     A picture of NaN is a plain colour, and the reason cannot be seen in it.
     """
-    with pytest.raises(InputError, match=r"after step \d+ the latent is not finite"):
+    with pytest.raises(InputError, match="is not finite"):
         pipe("a star", 6, progress=False, generator=seeds(1), **wrong)
 
 

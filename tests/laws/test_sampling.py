@@ -194,7 +194,7 @@ def test_a_wrong_number_of_latents_is_one_line(model, prompt, number):
     Otherwise the latent of one image could be drawn with the prompt of another, or torch would fail deep inside the
     network.
     """
-    z, said = normal(0, number, 4, 12, 12), rf"^{number} latents for a prompt pair of 2 images: right would be .*$"
+    z, said = normal(0, number, 4, 12, 12), rf"^{number} latents for a prompt pair of 2 images: expected .*$"
     with pytest.raises(InputError, match=said):
         next(denoise(model, prompt, z, time_grid(2)))
     with pytest.raises(InputError, match=said):

@@ -325,5 +325,5 @@ def test_more_than_eight_bits_are_refused(vae, mode):
 
     Pillow would clip 40,000 of 65,535 to 255, and the whole picture would be white.
     """
-    with pytest.raises(InputError, match="right would be 8 bits a channel"):
+    with pytest.raises(InputError, match="expected 8 bits a channel"):
         encode_picture(vae, Image.new(mode, (9, 9)), SIDE)

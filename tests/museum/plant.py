@@ -1,4 +1,4 @@
-"""How an exhibit plants its bug: one function of the package gives way to another, wherever it was imported."""
+"""How an exhibit plants its bug: it replaces one function of the package, in every module that imported it."""
 
 import sys
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def instead_of(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put the decorated function in the place of the package's `name`, say "flow:guide" or "model:JanusFlow.backbone".
+    """Replace the function `name` of the package by the decorated one. Names: "flow:guide", "model:JanusFlow.backbone".
 
-    Nothing is put back: an exhibit has a process of its own.
+    The original is not restored, because each exhibit runs in its own process.
     """
     *owners, attribute = name.split(":")[1].split(".")
     owner = resolve_name(f"janus_minimal.{name.split(':')[0]}:{'.'.join(owners)}")

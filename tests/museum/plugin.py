@@ -6,14 +6,14 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The two options."""
+    """Add the two options."""
     group = parser.getgroup("janus_minimal")
     group.addoption("--exhibit", metavar="NAME", help="plant this bug of the museum: some law should catch it")
     group.addoption("--grade", action="store_true", help="grade the exercises instead of running the tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Plant the bug before any test is collected."""
+    """Plant the bug before pytest collects any test."""
     if name := config.getoption("--exhibit"):
         try:
             importlib.import_module(f"museum.exhibits.{name}")
@@ -22,10 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Grade in place of the ordinary run."""
+    """Grade the exercises instead of running the tests."""
     if not config.getoption("--grade"):
         return None
-    from exercises.grade import EXERCISES, grade, report  # only now: the bug must be planted first
+    from exercises.grade import EXERCISES, grade, report  # imported here, because the bug must be planted first
 
     print(report(grade(EXERCISES)))
     return 0

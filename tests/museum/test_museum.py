@@ -1,4 +1,4 @@
-"""Every exhibit is caught, and the pages that tell of it are those that the tests make."""
+"""Every exhibit is caught by a law, and the generated pages of the docs are up to date."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ SOURCES = {name: (TESTS / "museum" / "exhibits" / f"{name}.py").read_text(encodi
 
 @pytest.fixture(scope="module")
 def failures() -> dict[str, set[str]]:
-    """For each exhibit: does the first law fail that is said to catch it?"""
+    """For each exhibit: which laws fail when the first law is run that should catch it."""
     runs = [((str(TESTS.parent / CAUGHT[name][0]),), name) for name in EXHIBITS]
     return {name: failed for name, (_, failed) in zip(EXHIBITS, passed_and_failed(runs), strict=True)}
 
@@ -21,19 +21,19 @@ def failures() -> dict[str, set[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_every_exhibit_is_caught(failures, name):
-    """With the bug planted, the first law that the record names fails."""
+    """With the bug planted, the first law in its entry of docs/museum.json fails."""
     assert failures[name] == {CAUGHT[name][0]}
 
 
 def test_the_record_knows_every_exhibit():
-    """A new exhibit wants a new tour."""
+    """docs/museum.json has an entry for each exhibit. After adding one, run tools/tour.py again."""
     assert tuple(CAUGHT) == EXHIBITS
     assert len(EXHIBITS) >= 24
 
 
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_an_exhibit_is_short_and_tells_its_story(name):
-    """A title, a story, and at most fifteen lines of bug."""
+    """An exhibit has a title, a story, and a bug of at most fifteen lines."""
     title, story = (ast.get_docstring(ast.parse(SOURCES[name])) or "").split("\n\n", 1)
     assert len(title.splitlines()) == 1
     assert len(story.split()) >= 15
@@ -43,5 +43,5 @@ def test_an_exhibit_is_short_and_tells_its_story(name):
 
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_the_page_is_what_the_tests_say(page):
-    """`python tests/tools/pages.py` writes it anew."""
+    """The page in docs/ is what `python tests/tools/pages.py` would write now."""
     assert (pages.DOCS / page).read_text(encoding="utf-8") == pages.PAGES[page]()

@@ -1,4 +1,4 @@
-"""Copies of the golden checkpoint, for laws that spoil them."""
+"""Copies of the golden checkpoint, for laws that damage them."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ KEYS = sorted(JanusFlow.from_pretrained(GOLDEN).state_dict())
 
 @contextmanager
 def spoiled() -> Iterator[Path]:
-    """A copy of the golden checkpoint, to be spoiled."""
+    """Make a temporary copy of the golden checkpoint, which the test may damage."""
     with tempfile.TemporaryDirectory() as copy:
         for name in ("config.json", "model.safetensors"):
             shutil.copy(GOLDEN / name, copy)
@@ -39,7 +39,7 @@ def edit_config(directory, change):
 
 
 def shard(directory, change=lambda names: None):
-    """The checkpoint in two shards, with an index that is changed."""
+    """Split the checkpoint into two shards with an index; `change` may then damage the index."""
     weights = load_file(directory / "model.safetensors")
     (directory / "model.safetensors").unlink()
     names = {key: f"model-{1 + i % 2}-of-2.safetensors" for i, key in enumerate(sorted(weights))}
@@ -50,7 +50,7 @@ def shard(directory, change=lambda names: None):
 
 
 def refused(directory, *words):
-    """Loading raises one CheckpointError of one line that holds these words."""
+    """Check that loading raises a CheckpointError, and that its message is one line with all these words."""
     with pytest.raises(CheckpointError) as error:
         JanusFlow.from_pretrained(directory)
     message = str(error.value)

@@ -1,7 +1,7 @@
-"""Hostile files: python tests/tools/fuzz.py spoils checkpoints in every way that it knows, and loads them.
+"""Hostile files: python tests/tools/fuzz.py damages checkpoints in many ways and loads each of them.
 
-Each case must end in a pipeline or in one CheckpointError of one line; no other exception, no hang, no more than
-500 MB of memory, nothing written. Case i of seed s is always the same. Each runs in a process of its own.
+Each load must end in a pipeline or in one CheckpointError of one line. It must not raise another exception, hang, use
+more than 500 MB of memory, or write a file. Case i of seed s is always the same. Each case runs in its own process.
 """
 
 import json
@@ -36,8 +36,8 @@ FILES = (*WEIGHTS, *CONFIGS, "tokenizer.json")
 HOSTILE = (0, -1, 10**9, 10**30, 1.5, float("nan"), float("inf"), "wide", None, [], {}, [10**9], True)
 
 Corruption = Callable[[Path, Random], None]
-REFUSED: list[Corruption] = []  # must raise
-EITHER: list[Corruption] = []  # may load: the change may make no difference
+REFUSED: list[Corruption] = []  # loading must raise an error
+EITHER: list[Corruption] = []  # loading may work, because the change may make no difference
 
 
 def must_be_refused(corruption: Corruption) -> Corruption:
@@ -128,7 +128,7 @@ def edit_weights(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 @must_be_refused
 def key_twice(directory: Path, random: Random) -> None:
-    """The same key in two shards, or the same name twice in one header."""
+    """Store the same key in two shards."""
     names = shards(directory)
     first, second = (directory / name for name in sorted(set(names.values())))
     weights = load_file(second) | dict([random.choice(sorted(load_file(first).items(), key=lambda item: item[0]))])
@@ -153,7 +153,7 @@ def index_that_is_none(directory: Path, random: Random) -> None:
 
 
 def shards(directory: Path) -> dict[str, Any]:
-    """Two shards in place of the one file; returns the index."""
+    """Replace the single file by two shards. Return the index."""
     weights = load_file(directory / WEIGHTS[0])
     (directory / WEIGHTS[0]).unlink()
     names: dict[str, Any] = {key: f"model-{1 + i % 2}.safetensors" for i, key in enumerate(sorted(weights))}
@@ -212,7 +212,7 @@ def pickle_instead(directory: Path, random: Random) -> None:
 
 @must_be_refused
 def no_plain_file(directory: Path, random: Random) -> None:
-    """A folder, a pipe that nobody fills, a link to nowhere, to itself, to an endless file."""
+    """Replace a file by a folder, a named pipe, or a link to nowhere, to itself or to an endless file."""
     path = directory / random.choice((*WEIGHTS, "config.json", "vae/config.json", "tokenizer.json"))
     path.unlink()
     make = (
@@ -225,7 +225,7 @@ def no_plain_file(directory: Path, random: Random) -> None:
 
 @may_load
 def files_that_nobody_asked_for(directory: Path, random: Random) -> None:
-    """Files that diffusers and transformers look for, and we do not: pickles, FIFOs, endless files, an index."""
+    """Add files that diffusers and transformers would read and we do not: pickles, named pipes, endless files."""
     names = ("added_tokens.json", "chat_template.jinja", "tokenizer.model", "vocab.json", "vae/config.yaml")
     weights = ("bin", "fp16.safetensors", "fp16.bin", "safetensors.index.json", "bin.index.json")
     for name in (*names, *(f"vae/diffusion_pytorch_model.{ending}" for ending in weights)):
@@ -241,7 +241,7 @@ def files_that_nobody_asked_for(directory: Path, random: Random) -> None:
 
 @may_load
 def settings_that_lead_elsewhere(directory: Path, random: Random) -> None:
-    """Paths in the tokenizer's settings, which transformers opens wherever they are."""
+    """Write paths into the tokenizer's settings; transformers would open them wherever they lead."""
     path = directory / random.choice(("tokenizer_config.json", "special_tokens_map.json"))
     config = json.loads(path.read_text()) if path.exists() else {}
     name = random.choice(("tokenizer_file", "vocab_file", "merges_file", "gguf_file", "fast_tokenizer_files"))
@@ -257,7 +257,7 @@ def tokenizer_without(directory: Path, random: Random) -> None:
 
 
 def make(directory: Path, seed: int, index: int) -> Corruption:
-    """Write case `index` into an empty directory; returns how it was spoiled."""
+    """Write case `index` into an empty directory. Return the corruption that was applied."""
     corruptions = REFUSED + EITHER
     corruption = corruptions[index % len(corruptions)]
     shutil.copytree(BUNDLED / "shapes", directory, dirs_exist_ok=True)
@@ -266,12 +266,12 @@ def make(directory: Path, seed: int, index: int) -> Corruption:
 
 
 def judge(seed: int, index: int) -> str:
-    """Load one case in this process: "loaded", "refused", or what is wrong about how it ended."""
+    """Load one case in this process. Return "loaded", "refused", or a description of what went wrong."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         corruption = make(directory, seed, index)
         before = sorted(directory.rglob("*"))
-        signal.alarm(SECONDS)  # whoever hangs is killed
+        signal.alarm(SECONDS)  # a load that hangs is killed
         allowed = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
         warnings.simplefilter("ignore")
@@ -286,7 +286,7 @@ def judge(seed: int, index: int) -> str:
 
 
 def run(seed: int, cases: range) -> list[tuple[str, str]]:
-    """Every case in a process of its own, forked from this one: (how it was spoiled, how it ended)."""
+    """Run every case in its own process, forked from this one. Return pairs: name of the corruption, result."""
     torch.set_num_threads(1)
     results = []
     for index in tqdm(cases, unit="case"):
@@ -314,7 +314,7 @@ def main(
     cases: Annotated[int, typer.Option(help="How many.")] = 600,
     seed: Annotated[int, typer.Option(help="Which.")] = 0,
 ) -> None:
-    """Print how often each corruption loaded and was refused, and every case that ended otherwise."""
+    """Print how often each corruption loaded or was refused, and every case with another result."""
     results = run(seed, range(cases))
     wrong = [(index, *result) for index, result in enumerate(results) if result[1] not in ("loaded", "refused")]
     for name in dict.fromkeys(name for name, _ in results):

@@ -1,6 +1,6 @@
 """Draw what each bug of the museum does to a picture: docs/pictures/museum/ and docs/museum-pictures.json.
 
-python tests/tools/gallery.py        from the same noise as the right picture, each bug in a process of its own
+python tests/tools/gallery.py        draws each bug in its own process, from the same noise as the correct picture
 """
 
 import importlib
@@ -21,7 +21,7 @@ CAPTION, STEPS, WEIGHT, IMAGES, SEED = "a red circle left of a blue square", 30,
 
 
 def draw(exhibit: str | None) -> np.ndarray | None:
-    """The final latents with this bug planted; None where nothing is drawn."""
+    """Draw with this bug planted. Return the final latents, or None if the bug stops the program."""
     if exhibit:
         importlib.import_module(f"museum.exhibits.{exhibit}")
     from janus_minimal import JanusFlowPipeline
@@ -33,14 +33,14 @@ def draw(exhibit: str | None) -> np.ndarray | None:
         asked = {"num_images_per_prompt": IMAGES, "generator": generators, "progress": False}
         latents = pipe(CAPTION, STEPS, WEIGHT, output_type="latent", **asked).images
         pictures = pipe.to_pictures(latents)
-    except Exception:  # a bug may end in any error, and then there is no picture
+    except Exception:  # a bug can raise any error; then there is no picture
         return None
     write(exhibit or "right", pictures)
     return latents.numpy()
 
 
 def write(name: str, pictures: list[Image.Image]) -> None:
-    """Both pictures side by side, enlarged so that each of their pixels is a square."""
+    """Write both pictures side by side, enlarged so that each of their pixels is a square."""
     side = pictures[0].width
     sheet = Image.new("RGB", (side * len(pictures), side))
     for index, picture in enumerate(pictures):
@@ -50,7 +50,7 @@ def write(name: str, pictures: list[Image.Image]) -> None:
 
 
 def main() -> None:
-    """Draw the right pictures and those of every exhibit, and measure how far apart they are."""
+    """Draw the correct pictures and those of every exhibit, and measure how far apart they are."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     right, *wrong = in_fresh_processes(draw, [None, *EXHIBITS])
     latents = {name: None if z is None else distance(z, right) for name, z in zip(EXHIBITS, wrong, strict=True)}
@@ -60,13 +60,13 @@ def main() -> None:
 
 
 def pixels(name: str) -> float:
-    """The mean difference of the pixels, of 255."""
+    """Return the mean absolute difference of the pixels, of 255."""
     right, wrong = (np.asarray(Image.open(FOLDER / f"{file}.webp")).astype(float) for file in ("right", name))
     return float(np.abs(right - wrong).mean())
 
 
 def distance(z: np.ndarray, right: np.ndarray) -> float:
-    """|z - right| / |right|."""
+    """Return |z - right| / |right|."""
     return float(np.linalg.norm(z - right) / np.linalg.norm(right))
 
 

@@ -1,6 +1,6 @@
-"""Work killed at random moments: python tests/tools/kill.py kills training and generating twenty times each.
+"""Kill commands at random moments: python tests/tools/kill.py kills training and generating twenty times each.
 
-No file under a final name is ever half written, and training goes on to the losses of an uninterrupted run.
+No file with a final name may be incomplete, and resumed training must reach the losses of an uninterrupted run.
 """
 
 import json
@@ -23,7 +23,7 @@ SIZES = ["--steps", "12", "--vae-steps", "6", "--batch-size", "4", "--save-every
 
 
 def main(kills: int = 20, seed: int = 0) -> None:
-    """Kill, look at what is there, go on; in the end compare the losses to the bit."""
+    """Kill a run, check its files, resume, and repeat; at the end compare the losses bit by bit."""
     random = Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
@@ -34,7 +34,7 @@ def main(kills: int = 20, seed: int = 0) -> None:
             killed(train(cut), random.uniform(0.2, 1.0) * seconds)
             check(cut)
             if len(losses(cut)) == len(losses(whole)):
-                shutil.rmtree(cut)  # it got to the end: kill another one
+                shutil.rmtree(cut)  # this run reached its end before it was killed: start a new one
         subprocess.run(train(cut), check=True, capture_output=True)
         assert losses(cut) == losses(whole)
         check(cut)
@@ -61,7 +61,7 @@ def killed(command: list[str], seconds: float) -> None:
 
 
 def check(directory: Path) -> None:
-    """Every file that has a final name can be read to its end."""
+    """Check that every file with a final name can be read to its end."""
     for path in directory.rglob("*"):
         if path.is_file() and not any(part.startswith(".unfinished-") for part in path.parts):
             read(path)

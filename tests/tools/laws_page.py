@@ -23,13 +23,13 @@ ORDER = (
     ),
     *("official_demo", "recipes", "weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
     *("training", "album", "device", "compile", "figures", "bench"),
-)  # of the files; the others follow in alphabetical order
-UNTOLD = ("cli", "interrupted")  # whose docstrings are no laws of the system, but of the command line
+)  # the order of the files; the others follow in alphabetical order
+UNTOLD = ("cli", "interrupted")  # not on the page: these test the command line, not the system
 
 
 @dataclass(frozen=True)
 class Law:
-    """A test: what it is called, what it states, why that holds, and how it is checked."""
+    """A test: its name, its statement, the reason why the statement is true, and its source."""
 
     name: str
     statement: str
@@ -44,14 +44,14 @@ class Law:
 
 
 def files() -> list[Path]:
-    """Every file of laws, the core first."""
+    """Return every file of laws, the core first."""
     names = {path.stem.removeprefix("test_"): path for path in sorted(LAWS.rglob("test_*.py"))}
     known = [names.pop(name) for name in ORDER if name in names]
     return [*known, *(path for name, path in names.items() if name not in UNTOLD)]
 
 
 def laws(path: Path) -> list[Law]:
-    """The laws of one file, in its order. Raises ValueError for a docstring that is not statement, blank, why."""
+    """Return the laws of one file, in order. Raises ValueError for a docstring of another form than Law describes."""
     source = path.read_text(encoding="utf-8")
     tests = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     return [_law(path, test, source) for test in tests if test.name.startswith("test_")]
@@ -67,12 +67,12 @@ def _law(path: Path, test: ast.FunctionDef, source: str) -> Law:
 
 
 def sentence(law: str) -> str:
-    """The name of a test, read as a sentence."""
+    """Return the name of a test, read as a sentence."""
     return Law(law.split("::")[-1], "", "", "").sentence
 
 
 def names(path: Path) -> list[str]:
-    """The laws of a file as pytest names them."""
+    """Return the laws of a file as pytest names them."""
     return [f"{path.relative_to(TESTS.parent)}::{law.name}" for law in laws(path)]
 
 
@@ -83,8 +83,8 @@ render_macros: false
 
 # Laws: what must be true
 
-A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many of them are
-checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead here;
+A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many of them
+are checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead here;
 [the museum](museum.md) shows what happens when a law is broken.
 
 <p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ..."></label>
@@ -93,7 +93,7 @@ checked on random examples. Open a law to read its test. The lines *Held by* in 
 
 
 def laws_page() -> str:
-    """All laws, file by file, each folded around its source."""
+    """Return the page: all laws, file by file, each folded around its source."""
     found = {path: laws(path) for path in files()}
     lines = [INTRODUCTION.format(number=sum(map(len, found.values())))]
     for path, held in found.items():
@@ -103,7 +103,7 @@ def laws_page() -> str:
 
 
 def _shown(law: Law) -> str:
-    """A law as HTML: mathematics and code are shown as they are written."""
+    """Return one law as HTML. Mathematics and code are escaped, so that they appear as they are written."""
     head = f"{html.escape(law.sentence)}<br><code>{html.escape(law.statement)}</code> {html.escape(law.why)}"
     source = html.escape(law.source).replace("\n", "&#10;")
     return f'<details class="law" id="{law.name}"><summary>{head}</summary><pre><code>{source}</code></pre></details>\n'

@@ -1,4 +1,4 @@
-"""The page of the museum: each bug with its story, its difference, its picture and the laws that catch it."""
+"""The page of the museum: each bug with its story, its difference in code, its picture and the laws that catch it."""
 
 import ast
 import difflib
@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent.parent
 PACKAGE = TESTS.parent / "janus_minimal"
 DOCS = TESTS.parent / "docs"
 ROOMS = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline")  # in this order, then the others
-SEEN = 0.5  # mean difference of the pixels, of 255, below which two pictures look the same
+SEEN = 0.5  # if pixels differ by less than this on average, of 255, pictures look the same
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Exhibit:
     """A bug: where it is planted, what it changes, and the laws that fail."""
 
     name: str
-    target: str  # "flow:guide"
+    target: str  # for example "flow:guide"
     title: str
     story: str
     bug: str
@@ -30,12 +30,12 @@ class Exhibit:
 
     @property
     def room(self) -> str:
-        """The module that it is planted in."""
+        """The module in which it is planted."""
         return self.target.split(":")[0]
 
 
 def exhibits() -> list[Exhibit]:
-    """All exhibits, in the order of the modules."""
+    """Return all exhibits, in the order of the modules."""
     record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
     found = [_exhibit(name, caught) for name, caught in record.items()]
     rooms = [*ROOMS, *(exhibit.room for exhibit in found)]
@@ -56,15 +56,16 @@ render_macros: false
 
 # Museum: what it looks like when it is wrong
 
-Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the package;
-then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*: the package
-as it is on the left, with the bug on the right. Below them stands how far the final latents are apart, relative to the
-right ones, and how far the pixels are apart on average, of 255. `python tests/tools/gallery.py` draws the pictures.
+Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the
+package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*:
+the package as it is on the left, with the bug on the right. Below them stands how far the final latents are apart,
+relative to the right ones, and how far the pixels are apart on average, of 255. `python tests/tools/gallery.py` draws
+the pictures.
 """
 
 
 def museum_page() -> str:
-    """The gallery, then the table exhibit x law."""
+    """Return the page: all exhibits, then the table of laws and exhibits."""
     found, pictures = exhibits(), json.loads((DOCS / "museum-pictures.json").read_text(encoding="utf-8"))
     lines = [INTRODUCTION.format(number=len(found), caption=pictures["caption"])]
     for index, exhibit in enumerate(found):
@@ -75,7 +76,7 @@ def museum_page() -> str:
 
 
 def _shown(exhibit: Exhibit, apart: dict[str, float | None]) -> list[str]:
-    """The story, both pictures, the difference in code, the laws."""
+    """Return one exhibit: its story, both pictures, the difference in code, and the laws that catch it."""
     head = [f"### {exhibit.title} {{ #{exhibit.name} }}", "", f"`{exhibit.name}`: {_linked(exhibit.story)}", ""]
     code = ["```diff", *difference(exhibit), "```", ""]
     return [*head, *_pair(exhibit, apart), *code, f"Caught by {_few(exhibit.caught)}.", ""]
@@ -97,7 +98,7 @@ def _pair(exhibit: Exhibit, apart: dict[str, float | None]) -> list[str]:
 
 
 def difference(exhibit: Exhibit) -> list[str]:
-    """What the bug changes, line by line, without annotations and docstrings."""
+    """Return what the bug changes, line by line, without annotations and docstrings."""
     right, wrong = _plain(_original(exhibit)), _plain(exhibit.bug)
     if right is None or wrong is None:
         return [f"+ {line}" for line in exhibit.bug.splitlines()]
@@ -106,7 +107,7 @@ def difference(exhibit: Exhibit) -> list[str]:
 
 
 def _original(exhibit: Exhibit) -> str | None:
-    """The source of what the exhibit replaces."""
+    """Return the source of the function that the exhibit replaces."""
     module, path = exhibit.target.split(":")
     source = (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     node: ast.AST = ast.parse(source)
@@ -116,7 +117,7 @@ def _original(exhibit: Exhibit) -> str | None:
 
 
 def _plain(source: str | None) -> str | None:
-    """A function without its decorators, annotations and docstring."""
+    """Return a function without its decorators, annotations and docstring."""
     tree = ast.parse(source or "")
     function = next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
     if function is None:
@@ -130,19 +131,19 @@ def _plain(source: str | None) -> str | None:
 
 
 def _few(caught: list[str]) -> str:
-    """The first laws of a list, linked, and how many more."""
+    """Return links to the first four laws of a list, and the number of the others."""
     told = "; ".join(f"[{sentence(law)}](laws.md#{law.split('::')[-1]})" for law in caught[:4])
     return told + (f"; and {len(caught) - 4} more" if len(caught) > 4 else "")
 
 
 def _linked(text: str) -> str:
-    """Addresses as links, everything else as it is written."""
+    """Turn web addresses into links and escape everything else."""
     escaped = html.escape(text, quote=False)
     return re.sub(r"https://[^\s,;)]*[^\s,;).:]", r"<a href='\g<0>'>\g<0></a>", escaped)
 
 
 def _table(found: list[Exhibit]) -> list[str]:
-    """A row for each law that catches anything, a column for each exhibit by its number."""
+    """Return the table: a row for each law that catches a bug, and a numbered column for each exhibit."""
     numbers = " | ".join(f"[{index}](#{exhibit.name})" for index, exhibit in enumerate(found, 1))
     head = ["## Which law catches which bug", "", '<div class="marks" markdown>', ""]
     head += [f"| law | {numbers} |", f"| --- |{' --- |' * len(found)}"]
@@ -151,6 +152,6 @@ def _table(found: list[Exhibit]) -> list[str]:
 
 
 def _row(law: str, found: list[Exhibit]) -> str:
-    """A law, and a mark under each exhibit that it catches."""
+    """Return the row of a law, with a mark under each exhibit that it catches."""
     marks = ["●" if law in exhibit.caught else "" for exhibit in found]
     return f"| {sentence(law)} | {' | '.join(marks)} |"

@@ -1,9 +1,9 @@
-"""Change the package a little in every possible place: does some law notice?
+"""Mutation testing: make every small change of the package, one at a time. Does some law fail?
 
     pip install cosmic-ray && python tests/tools/mutants.py [MODULE ...]     half an hour; writes docs/mutants.json
 
-Cosmic Ray makes the mutants, because mutmut leaves out decorated functions, which the loop is. Each is put in the
-module's place in a process of its own, and the laws run until one fails. What changes annotations alone is no mutant.
+Cosmic Ray makes the mutants, because mutmut skips decorated functions, and the loop is one of them. Each mutant
+replaces its module in a separate process, and the laws run until one fails. Changes of annotations alone do not count.
 """
 
 import ast
@@ -23,7 +23,7 @@ from tools.tour import ROOMS, TESTS, in_fresh_processes, room, run_laws
 PACKAGE = TESTS.parent / "janus_minimal"
 RECORD = TESTS.parent / "docs" / "mutants.json"
 MODULES = ("flow", "prompt", "cache", "sampling", "solvers", "uvit")
-PATIENCE = 300  # seconds: a mutant that makes a law run on for ever has been noticed
+PATIENCE = 300  # seconds; a mutant that makes a law run longer counts as noticed
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Mutant:
     source: str
 
     def diff(self) -> str:
-        """The lines that differ."""
+        """Return the lines that differ from the original."""
         lines = unified_diff(source_of(self.module).splitlines(), self.source.splitlines(), n=0, lineterm="")
         return "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
 
 
 def source_of(module: str) -> str:
-    """The module as it is."""
+    """Return the source of a module as it is."""
     return (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
 
 
 def mutants(module: str) -> list[Mutant]:
-    """Every change that Cosmic Ray knows, but to annotations."""
+    """Return every change that Cosmic Ray can make, except to annotations."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
@@ -63,7 +63,7 @@ def mutants(module: str) -> list[Mutant]:
 
 
 def meaning(source: str) -> str:
-    """The code without annotations and documentation."""
+    """Return the syntax tree without annotations, to compare two sources."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
@@ -76,7 +76,7 @@ def meaning(source: str) -> str:
 
 
 def notice(mutant: Mutant) -> str | None:
-    """The first law that fails with the mutant in the module's place."""
+    """Return the first law that fails with the mutant, or None if no law fails."""
     plant(mutant)
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(PATIENCE)
@@ -94,7 +94,7 @@ def give_up(signal_number: int, frame: FrameType | None) -> None:
 
 
 def plant(mutant: Mutant) -> None:
-    """Have Python read the mutant where it would read the module; this process is used up afterwards."""
+    """Make Python import the mutant in place of the module. The process cannot be used for anything else afterwards."""
     path, read = str(PACKAGE / f"{mutant.module}.py"), SourceFileLoader.get_data
     sys.dont_write_bytecode = True
 
@@ -109,7 +109,7 @@ def plant(mutant: Mutant) -> None:
 
 
 def survivors(tried: list[Mutant]) -> list[dict[str, str]]:
-    """Those that no law notices."""
+    """Return the mutants that no law notices."""
     noticed = in_fresh_processes(notice, tried)
     return [{"operator": m.operator, "change": m.diff()} for m, law in zip(tried, noticed, strict=True) if law is None]
 
@@ -117,7 +117,7 @@ def survivors(tried: list[Mutant]) -> list[dict[str, str]]:
 def main(
     modules: Annotated[list[str] | None, typer.Argument()] = None, record: Path = RECORD, again: bool = False
 ) -> None:
-    """Try every mutant of the modules, or --again those that survived the last time; write down those that survive."""
+    """Try every mutant of the modules, or with --again only the last survivors. Write down those that survive."""
     report = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     for module in modules or MODULES:
         every = mutants(module)

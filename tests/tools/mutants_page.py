@@ -15,22 +15,22 @@ render_macros: false
 
 # Mutants: would a law notice a small change?
 
-A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. It made
-{total} such mutants, and the laws noticed {noticed} of them ({share:.1%}).
+A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. It
+made {total} such mutants, and the laws noticed {noticed} of them ({share:.1%}).
 
 ```bash
 pip install cosmic-ray && python tests/tools/mutants.py
 ```
 
-[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is removed,
-and so on. Changes of annotations alone are left out.
+[Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is
+removed, and so on. Changes of annotations alone are left out.
 
 | module | mutants | noticed |
 | --- | ---: | ---: |"""
 
 
 def mutants_page() -> str:
-    """How many small changes of the package the laws notice, and why the others change nothing."""
+    """Return the page: how many small changes of the package the laws notice, and why the others change nothing."""
     report = json.loads(RECORD.read_text(encoding="utf-8"))
     total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
     lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total)]
@@ -44,12 +44,12 @@ def mutants_page() -> str:
 
 
 def changed(change: str) -> str:
-    """The new line of a mutant."""
+    """Return the new line of a mutant."""
     return next(line[1:].strip() for line in change.splitlines() if line.startswith("+"))
 
 
 def _flush(change: str) -> str:
-    """The lines of a change without the indentation that they share."""
+    """Remove the indentation that all lines of a change share."""
     lines = change.splitlines()
     shared = min(len(line[1:]) - len(line[1:].lstrip()) for line in lines)
     return "\n".join(line[0] + " " + line[1 + shared :] for line in lines)

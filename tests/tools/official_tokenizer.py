@@ -1,4 +1,4 @@
-"""A small tokenizer of the official one's format: byte-level BPE, its special tokens, LlamaTokenizerFast's config."""
+"""A small tokenizer in the official format: byte-level BPE, the special tokens, LlamaTokenizerFast's config."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ TEXT = ["User: a red circle left of a blue square\n\nAssistant:", "a bicycle aga
 
 
 def write_tokenizer(directory: Path, without: tuple[str, ...] = ()) -> Tokenizer:
-    """Write tokenizer.json and tokenizer_config.json, leaving out these special tokens."""
+    """Write tokenizer.json and tokenizer_config.json without these special tokens. Return the tokenizer."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,4 +1,4 @@
-"""How much prose the core carries: lines of docstrings and comments for each line of code.
+"""How much prose the core has: lines of docstrings and comments for each line of code.
 
 python tests/tools/prose.py     prints a line for each of the eight files
 """
@@ -13,7 +13,7 @@ CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline", "con
 
 
 def prose_and_code(source: str) -> tuple[int, int]:
-    """The number of lines that hold prose, and of lines that hold code; empty lines count as neither."""
+    """Return the number of lines with prose and of lines with code. Empty lines count as neither."""
     prose = {line for first, last in docstrings(source) for line in range(first, last + 1)}
     comments = {
         t.start[0] for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT
@@ -24,7 +24,7 @@ def prose_and_code(source: str) -> tuple[int, int]:
 
 
 def docstrings(source: str) -> list[tuple[int, int]]:
-    """The first and the last line of every docstring."""
+    """Return the first and the last line of every docstring."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds) and ast.get_docstring(node)]
     return [(node.body[0].lineno, node.body[0].end_lineno) for node in nodes]

@@ -1,4 +1,4 @@
-"""A stand-in for the released model: its sizes and its layout, with random weights.
+"""A stand-in for the released model: its sizes and its file layout, with random weights.
 
 python tests/tools/standin.py write DIRECTORY     writes model (bfloat16, in one file or in shards), tokenizer and VAE
 python tests/tools/standin.py measure DIRECTORY   writes both, loads and runs them on the CPU, writes docs/released.json
@@ -39,8 +39,8 @@ VAE = {
 
 @app.command()
 def write(directory: Path, shards: int = 2) -> None:
-    """Write the directory."""
-    from diffusers import AutoencoderKL  # here and below, so that loading's memory is measured without diffusers
+    """Write model, tokenizer and VAE into the directory."""
+    from diffusers import AutoencoderKL  # imported late, so that `load` measures memory without diffusers
     from tools.official_tokenizer import write_tokenizer
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def write(directory: Path, shards: int = 2) -> None:
 
 
 def write_shards(directory: Path, shapes: dict[str, torch.Size], shards: int) -> None:
-    """Random weights, one shard after the other; norms begin at one."""
+    """Write random weights, one shard after the other. The weights of norms are one."""
     generator = torch.Generator().manual_seed(0)
     keys, index = sorted(shapes), {}
     for shard in range(shards):
@@ -77,7 +77,7 @@ def drawn(key: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 @app.command()
 def measure(directory: Path) -> None:
-    """Load each layout in float32 and in bfloat16, each time in a process of its own, and run it in float32."""
+    """Load each file layout in float32 and in bfloat16, each time in its own process, and run it in float32."""
     record = {}
     for layout, shards in {"one file": 1, "two shards": 2}.items():
         write(directory / layout, shards=shards)
@@ -88,14 +88,14 @@ def measure(directory: Path) -> None:
 
 
 def child(command: str, directory: Path, *more: str) -> dict[str, Any]:
-    """What a command of this file prints, run by itself."""
+    """Run a command of this file in its own process. Return what it prints."""
     words = [sys.executable, __file__, command, str(directory), *more]
     return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 @app.command()
 def load(directory: Path, dtype: str = typer.Argument()) -> None:
-    """Print the weights' size and this process's largest memory after loading them, in bytes."""
+    """Print the size of the weights and the peak memory of this process after loading them, in bytes."""
     start = time.perf_counter()
     model = JanusFlow.from_pretrained(directory, getattr(torch, dtype))
     seconds = time.perf_counter() - start
@@ -105,7 +105,7 @@ def load(directory: Path, dtype: str = typer.Argument()) -> None:
 
 @app.command()
 def steps(directory: Path) -> None:
-    """Print how long a step takes, what the cache changes, and the memory of two steps and a picture."""
+    """Print the time of a step, the difference that the cache makes, and the peak memory of two steps and a picture."""
     from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
     from janus_minimal.pipeline import image_noise
 
@@ -133,7 +133,7 @@ def steps(directory: Path) -> None:
 
 
 def peak() -> int:
-    """The largest memory that this process has had, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -1,4 +1,4 @@
-"""Grading is fair: the solutions get all points, and what says nothing gets none."""
+"""The grading is fair: correct solutions are graded as done, and tests that check nothing are not."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ GRADES = {
 
 
 def test_there_are_twelve_exercises_each_with_its_solution():
-    """Titles and exhibits agree, and the exhibits exist."""
+    """Exercise and solution have the same title and the same exhibits, and the exhibits exist."""
     assert len(EXERCISES) == 12
     for exercise, solution in zip(EXERCISES, SOLUTIONS, strict=True):
         assert title_and_exhibits(exercise) == title_and_exhibits(solution)
@@ -31,13 +31,13 @@ def test_there_are_twelve_exercises_each_with_its_solution():
 
 @pytest.mark.slow
 def test_every_solution_is_done():
-    """Each holds of the package and catches all that it must."""
+    """Each solution passes on the correct package and catches all its exhibits."""
     assert [g.title for g in grade(SOLUTIONS) if not g.done] == []
 
 
 @pytest.mark.slow
 def test_what_says_nothing_gets_no_points(tmp_path):
-    """Neither `assert True` nor `assert False`, nor half an answer."""
+    """Neither `assert True` nor `assert False` is graded as done, nor is a law that misses an exhibit."""
     for name, law in LAWS.items():
         (tmp_path / f"test_{name}.py").write_text(HEAD + law)
     files = [tmp_path / f"test_{name}.py" for name in LAWS]
@@ -48,7 +48,7 @@ def test_what_says_nothing_gets_no_points(tmp_path):
 
 @pytest.mark.slow
 def test_the_grader_speaks_on_the_command_line():
-    """`pytest tests/exercises --grade`: a line for each exercise, and the total."""
+    """`pytest tests/exercises --grade` prints a line for each exercise, and the total."""
     command = [sys.executable, "-m", "pytest", str(HERE), "--grade"]
     out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent).stdout
     assert out.count("not attempted") == 12

@@ -1,4 +1,4 @@
-"""A selection of the hostile files that `python tests/tools/fuzz.py` makes more of."""
+"""A small selection of the hostile files that `python tests/tools/fuzz.py` makes."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_hostile_files_end_in_one_line():
-    """Each of some cases ends in a pipeline or in one CheckpointError: no hang, no 500 MB, nothing written."""
+    """Each case ends in a pipeline or in one CheckpointError, without hanging, using 500 MB or writing a file."""
     command = [sys.executable, "fuzz.py", "--cases", "60"]
     done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1].startswith("60 cases of seed 0: 0 ended otherwise"), done.stdout

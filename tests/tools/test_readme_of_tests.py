@@ -14,7 +14,7 @@ EXAMPLES = dict(re.findall(r"```python (\w+)\n(.*?)```", (ROOT / "tests" / "READ
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    """The tests, with each example pasted where the README says."""
+    """A copy of the tests with each example pasted where the README says."""
     root = tmp_path_factory.mktemp("copy")
     shutil.copy(ROOT / "pyproject.toml", root)
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -32,7 +32,7 @@ def run(copy, *arguments):
 
 @pytest.mark.slow
 def test_the_law_holds_and_catches_a_bug(copy):
-    """It passes, and fails with the sign of guidance wrong; the exercise beside it awaits its student."""
+    """The law passes, and fails if guidance has the wrong sign. The pasted exercise, still unsolved, is skipped."""
     law = "tests/laws/test_flow.py::test_swapping_the_velocities_mirrors_the_weight"
     assert "1 passed, 1 skipped" in run(copy, law, "tests/exercises/test_13_pasted.py")
     assert "1 failed" in run(copy, law, "--exhibit", "guidance_sign")
@@ -40,13 +40,13 @@ def test_the_law_holds_and_catches_a_bug(copy):
 
 @pytest.mark.slow
 def test_the_exhibit_is_caught(copy):
-    """Laws of guidance fail."""
+    """With the pasted exhibit planted, laws about guidance fail."""
     assert "FAILED tests/laws/test_flow.py::test_guidance" in run(
         copy, "tests/laws/test_flow.py", "--exhibit", "pasted"
     )
 
 
 def test_every_example_is_about_ten_lines():
-    """Three examples, none longer than fourteen lines."""
+    """There are three examples, and none is longer than fourteen lines."""
     assert list(EXAMPLES) == ["law", "exhibit", "exercise"]
     assert all(len(text.splitlines()) <= 14 for text in EXAMPLES.values())

@@ -1,4 +1,4 @@
-"""The README says what is so."""
+"""What README, constraints and package say about the repository is true."""
 
 import json
 import re
@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_has_two_commands_of_one_line_each():
-    """One that makes pictures, one that passes the tests."""
+    """One command makes pictures, and one runs the tests."""
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     assert [block.count("\n") for block in blocks] == [1, 1]
     assert "janus-minimal generate" in blocks[0]
@@ -23,14 +23,14 @@ def test_the_readme_has_two_commands_of_one_line_each():
 
 
 def test_the_readmes_loop_is_the_source():
-    """The loop is shown as it stands in sampling.py."""
+    """The README shows the loop exactly as it stands in sampling.py."""
     (shown,) = re.findall(r"```python\n(for index.*?)```", README, re.DOTALL)
     source = (ROOT / "janus_minimal" / "sampling.py").read_text(encoding="utf-8")
     assert "".join(f"    {line}\n" for line in shown.splitlines()) in source
 
 
 def test_the_readmes_scores_are_those_that_were_measured():
-    """Each category's score as `evaluate --json` wrote it."""
+    """The scores in the README are those that `evaluate --json` wrote."""
     report = json.loads((ROOT / "docs" / "evaluation.json").read_text(encoding="utf-8"))
     scores = {name: entry["score"] for name, entry in report["categories"].items()} | {"**overall**": report["overall"]}
     table = dict(re.findall(r"^\| (.*?) +\| (\d\.\d{3}) \|$", README, re.MULTILINE))
@@ -38,20 +38,20 @@ def test_the_readmes_scores_are_those_that_were_measured():
 
 
 def test_what_is_shipped_is_small():
-    """Model and VAE together are at most 12 MB."""
+    """Model and VAE together have at most 12 MB."""
     files = [path for path in (ROOT / "janus_minimal" / "checkpoints").rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) <= 12e6
 
 
 def test_nothing_is_loaded_that_can_run_code():
-    """No pickle, no code from a checkpoint."""
+    """The package loads no pickle and no code from a checkpoint."""
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "janus_minimal").rglob("*.py")]
     for word in ("trust_remote_" + "code", "import pick" + "le", "torch.load"):
         assert not [source for source in sources if word in source]
 
 
 def test_the_constraints_are_versions_that_the_package_allows():
-    """constraints.txt pins every direct dependency, inside the range that pyproject.toml opens."""
+    """constraints.txt pins every direct dependency to a version that pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     pins = {canonicalize_name(name): version for name, version in pins.items()}
@@ -61,7 +61,7 @@ def test_the_constraints_are_versions_that_the_package_allows():
 
 
 def test_every_dependency_is_used():
-    """Each dependency of the package is imported somewhere in it."""
+    """Each dependency is imported somewhere in the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "janus_minimal").rglob("*.py"))

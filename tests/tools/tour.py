@@ -1,8 +1,8 @@
 """A tour of the museum: which laws catch which exhibit?
 
-    python -m tools.tour        from tests/, writes docs/museum.json
+    python -m tools.tour        run it in tests/; it writes docs/museum.json
 
-Each run has a fresh process, forked from one that has imported the heavy libraries already.
+Each run has its own process, forked from one that has already imported the large libraries.
 """
 
 import contextlib
@@ -51,11 +51,11 @@ HEAVY = [
     "diffusers.schedulers.scheduling_flow_match_euler_discrete",
 ]  # imported once, before the forks
 
-Run = tuple[tuple[str, ...], str | None]  # what to give pytest, and the exhibit to plant
+Run = tuple[tuple[str, ...], str | None]  # the arguments of pytest, and the exhibit to plant
 
 
 class Outcome:
-    """Remembers which laws passed and which failed; a file that cannot be read counts as one that failed."""
+    """Records which laws passed and which failed. A file that cannot be imported counts as failed."""
 
     def __init__(self) -> None:
         self.passed: set[str] = set()
@@ -73,13 +73,13 @@ class Outcome:
 
 
 def _law(report: pytest.TestReport) -> str:
-    """File and test, as seen from the project's root; pytest's own names lose the file where it lies elsewhere."""
+    """Return file and test, relative to the project's root. pytest's own names lose the file if it lies elsewhere."""
     file, _, test = report.location
     return f"{file}::{test.split('[')[0]}"
 
 
 def room(name: str) -> str:
-    """The file of laws of one room of the package."""
+    """Return the file of the laws of one module."""
     *folder, file = name.split("/")
     return str(TESTS.joinpath("laws", *folder, f"test_{file}.py"))
 
@@ -91,8 +91,8 @@ def _run(run: Run) -> tuple[set[str], set[str]]:
 
 
 def run_laws(arguments: Iterable[str]) -> Outcome:
-    """Run pytest in this process, which is not to be used for anything else, and keep quiet."""
-    os.environ["HYPOTHESIS_PROFILE"] = "tour"  # of this process alone
+    """Run pytest in this process without output. The process cannot be used for anything else afterwards."""
+    os.environ["HYPOTHESIS_PROFILE"] = "tour"  # for this process only
     torch.set_num_threads(1)  # each run has a core to itself
     outcome = Outcome()
     options = ["-q", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT)]
@@ -103,12 +103,12 @@ def run_laws(arguments: Iterable[str]) -> Outcome:
 
 
 def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
-    """What passes and what fails, for each run of pytest."""
+    """Return the laws that pass and the laws that fail, for each run of pytest."""
     return in_fresh_processes(_run, list(runs))
 
 
 def in_fresh_processes(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """The results of all items in order, each from a process of its own."""
+    """Return the results of all items in order. Each is computed in its own process."""
     context = get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:

@@ -77,7 +77,7 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path):
     Each process takes the mean over its own share, so examples of a smaller share would count more.
     """
     result = on_two_processes(tmp_path, "train", "--out", "run", "--batch-size", "3", "--vae-steps", "1")
-    assert "a batch of 3 on 2 processes: right would be a multiple" in result.stderr
+    assert "a batch of 3 on 2 processes: expected a multiple" in result.stderr
 
 
 def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):

@@ -1,7 +1,7 @@
 """The skip connection starts before the encoder's blocks.
 
-A U-Net would take it there, so it looks right. In JanusFlow, the skip is the output of the encoder's blocks, and the
-decoder was trained with that. All shapes fit. In the pictures, the edges of objects are deformed and have wrong
+A U-Net would take it there, so the mistake looks natural. In JanusFlow, the skip is the output of the encoder's blocks,
+and the decoder was trained with that. All shapes fit. In the pictures, the edges of objects are deformed and have wrong
 colours.
 """
 

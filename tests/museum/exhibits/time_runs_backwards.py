@@ -1,8 +1,8 @@
 """The time grid runs from 1 down to 0.
 
-Half of the field counts sigma = 1 - t, which falls from noise to data; the other half lets t rise. Shared solvers meet
-both conventions: https://github.com/huggingface/lerobot/pull/4075. If the grid is reversed, the loop begins with pure
-noise, tells the network that it is nearly a picture, and steps backwards. The pictures show coloured scraps.
+Many codes count sigma = 1 - t, which falls from noise to data; in many others, t rises. Shared solvers meet both
+conventions: https://github.com/huggingface/lerobot/pull/4075. If the grid is reversed, the loop begins with pure noise,
+tells the network that it is nearly a picture, and steps backwards. The pictures show coloured scraps.
 """
 
 from museum.plant import instead_of
