@@ -356,7 +356,7 @@ def solver_pictures() -> Drawing:
         fig,
         "A table of pictures: a row for Euler, for midpoint and for Adams-Bashforth, and a column for 2, 4, 8, 16 and 32 "
         "evaluations. Few evaluations give blurred or distorted shapes, many give a red circle left of a blue square.",
-        f"The caption \"{FAMOUS}\", one noise, drawn with 2 to 32 evaluations of the bundled model by three solvers (w = 2, "
+        f'The caption "{FAMOUS}", one noise, drawn with 2 to 32 evaluations of the bundled model by three solvers (w = 2, '
         "shift 1).",
     )
 
@@ -387,7 +387,9 @@ def path_curvature() -> Drawing:
     left, right = fig.subplots(1, 2)
     for weight, colour, line in (("1", BLUE, "--"), ("2", ORANGE, "-")):
         rows = found[weight]
-        left.plot([row["t"] for row in rows], [row["change"] for row in rows], line, color=colour, label=f"w = {weight}")
+        left.plot(
+            [row["t"] for row in rows], [row["change"] for row in rows], line, color=colour, label=f"w = {weight}"
+        )
     left.legend(frameon=False)
     left.set_ylim(0)
     frame(left, "How fast the velocity changes", "t", "|dv/dt| / |v|")

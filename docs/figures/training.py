@@ -286,7 +286,11 @@ def logit_normal() -> Drawing:
 def time_choice() -> Drawing:
     """What three distributions of times bring to a tiny model."""
     found = {c: measured(f"training-times-{i}", lambda c=c: measure_choice(c)) for i, c in enumerate(CHOICES)}
-    looks = ((PINK, ":", "uniform"), (BLUE, "--", "m = 0, s = 1"), (ORANGE, "-", f"m = {LOGIT_MEAN:g}, s = {LOGIT_STD:g}"))
+    looks = (
+        (PINK, ":", "uniform"),
+        (BLUE, "--", "m = 0, s = 1"),
+        (ORANGE, "-", f"m = {LOGIT_MEAN:g}, s = {LOGIT_STD:g}"),
+    )
     fig = Figure(figsize=(9.2, 3.4), layout="constrained")
     left, right = fig.subplots(1, 2)
     told = []
