@@ -89,6 +89,19 @@ def test_the_map_tells_the_shape_of_what_has_the_focus(tab: Page, address: str):
     assert "B × 768 × 24 × 24" in tensor.text_content()
 
 
+def test_a_line_of_the_loop_lights_what_belongs_to_it(tab: Page, address: str):
+    tab.goto(address + "loop.html")
+    lit = "[...document.querySelectorAll('.map .tensor.lit')].map(e => e.getAttribute('aria-label').split(':')[0])"
+    tab.locator(".loop-row[data-line='2']").focus()
+    assert tab.evaluate(lit) == ["x_emb", "t_emb", "tokens"]
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate(lit) == ["ids", "keys, values", "tokens", "hidden"]
+    assert tab.locator("g[data-line].lit").count() == 1
+    tab.keyboard.press("Escape")
+    assert tab.locator(".lit").count() == 0
+    assert not tab.wrongs
+
+
 def test_search_finds_a_page(tab: Page, address: str):
     tab.goto(address + "index.html")
     tab.keyboard.press("/")

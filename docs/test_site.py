@@ -11,7 +11,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 import torch
-from macros import shape_map
+from macros.shape_map import TENSORS, released, small
 from PIL import Image
 
 import janus_minimal
@@ -105,28 +105,28 @@ def test_whoever_raises_says_so():
 
 def test_the_map_tells_the_sizes_that_the_bundled_model_has():
     pipe = JanusFlowPipeline.from_pretrained("shapes")
-    values = {**shape_map.small(), "B": 3, "2B": 6}
+    values = {**small(), "B": 3, "2B": 6}
     pair = PromptPair.from_text("a red circle", pipe.tokenizer, images_per_prompt=3)
     z = image_noise(pipe.latent_shape, 3)
     with torch.no_grad():
         x_emb, t_emb, skip = pipe.model.encode(z, torch.tensor(0.5))
-        found = {"z": z, "x_emb": x_emb}
+        found = {"z": z, "x_emb": x_emb, "t_emb": t_emb, "skip": skip}  # B rows: the prompt has not entered yet
         tokens, t_emb, skip = duplicate_for_cfg(pipe.model.align_in(x_emb, t_emb), t_emb, skip)
         cache = pipe.model.prefill(pair)
         hidden = pipe.model.backbone(tokens, pair.batch(), cache)
         back = pipe.model.align_out(hidden, skip)
         v_cond, _ = pipe.model.decode(back, t_emb, skip).chunk(2)
     keys = torch.stack([layer.keys for layer in cache.layers])
-    found |= {"ids": pair.batch().ids, "keys, values": keys, "t_emb": t_emb, "skip": skip}
+    found |= {"ids": pair.batch().ids, "keys, values": keys}
     found |= {"tokens": tokens, "hidden": hidden, "back": back, "v_cond, v_uncond": v_cond, "v": v_cond, "z_next": z}
     found["pictures"] = pipe.to_pictures(z, "pt")
     values["L"] = pair.rows.ids.shape[1]
-    for tensor in shape_map.TENSORS:
+    for tensor in TENSORS:
         assert list(found[tensor.name].shape) == [int(values.get(d, d)) for d in tensor.dims.split()], tensor.name
 
 
 def test_the_map_tells_the_released_sizes():
-    assert shape_map.released() | {"C": 768, "D": 2048, "h": 24, "1+N": 577, "layers": 24} == shape_map.released()
+    assert released() | {"C": 768, "D": 2048, "h": 24, "1+N": 577, "layers": 24} == released()
 
 
 def test_the_scrubber_has_a_sheet_for_every_choice():

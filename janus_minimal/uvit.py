@@ -94,9 +94,9 @@ class GlobalResponseNorm(nn.Module):
         out = bias + (weight n + 1) x
 
     Why: wide layers tend to collapse, so that many channels compute the same feature or nothing.
-    GRN tells each channel how strongly it responds compared with the others, and lets it react: with
-    a positive weight, channels above the average (n > 1) grow most, with a negative weight they are
-    damped most. Either way channels come to differ, and they can specialise.
+    GRN tells each channel how strongly it responds compared with the others, and lets it react:
+    with a positive weight, channels above the average (n > 1) grow most, with a negative weight
+    they are damped most. Either way channels come to differ, and they can specialise.
 
     Example: three channels with norms 1, 2 and 3 have the mean 2, so n = 0.5, 1 and 1.5.
 
@@ -220,8 +220,8 @@ class Unpatch(nn.Module):
     """Double the height and the width: the inverse of cutting into 2 x 2 patches (pixel shuffle).
 
     A 1 x 1 convolution computes four values for each output channel, and these become the four
-    positions of a 2 x 2 square. A transposed convolution of kernel 2 and stride 2 computes the same;
-    larger kernels overlap unevenly, which is known to leave checkerboard patterns.
+    positions of a 2 x 2 square. A transposed convolution of kernel 2 and stride 2 computes the
+    same; larger kernels overlap unevenly, which is known to leave checkerboard patterns.
 
     By hand: one position with the four values [a, b, c, d] becomes the square [[a, b], [c, d]].
     """

@@ -9,6 +9,19 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const g of map.querySelectorAll(".tensor")) tensors.set(g.getAttribute("aria-label").split(":")[0], g);
   const boxes = [...map.querySelectorAll(".box")];
 
+  // Each line shows its own pictures of the running example, too: the whole of it may be out of sight.
+  for (const row of rows) {
+    for (const part of document.querySelectorAll(`g[data-line="${row.dataset.line}"] .part`)) {
+      const { x, y, width, height } = part.getBBox();
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      svg.setAttribute("viewBox", `${x - 1} ${y - 1} ${width + 2} ${height + 2}`);
+      svg.setAttribute("class", "loop-part");
+      svg.setAttribute("aria-hidden", "true");
+      svg.append(part.cloneNode(true));
+      row.firstElementChild.append(svg);
+    }
+  }
+
   const belongs = (row) => [
     row,
     ...row.dataset.tensors.split(" ").map((name) => tensors.get(name.replace("+", ", "))),

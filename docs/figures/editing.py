@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from canvas import Drawing, figure, main
+from matplotlib.figure import Figure
 from PIL import Image
 from recipes import from_text, measured, run_page, sheet, to_text
 from torch import Tensor
@@ -309,13 +310,30 @@ def editing_seeds() -> Drawing:
 
 @figure("editing_blend")
 def editing_blend() -> Drawing:
-    shown = data("drawn blend")
-    drawn = sheet(
-        [""] * len(BLENDED),
-        [("share of the\nsecond caption", [from_text(t) for t in shown["share"]]), ("second caption\nfrom t on", [from_text(t) for t in shown["switch"]])],
-        0.95,
+    """Draw mixtures of two captions: by a share above, by a time below."""
+    shown, found = data("drawn blend"), data("blend")
+    drawn = Figure(figsize=(8.2, 2.9))
+    names = {
+        "share": ("share of the second caption", [f"{s:g}" for s in BLENDED]),
+        "switch": ("second caption from t on", [f"{s:g}" for s in reversed(SWITCHED)]),
+    }
+    for row, (key, (title, heads)) in enumerate(names.items()):
+        y = 0.52 - 0.5 * row
+        drawn.text(0.02, y + 0.17, title.replace(" caption", "\ncaption"), va="center", fontsize=10)
+        for i, (head, text) in enumerate(zip(heads, shown[key], strict=True)):
+            ax = drawn.add_axes((0.18 + 0.117 * i, y, 0.113, 0.34))
+            ax.imshow(from_text(text), interpolation="nearest")
+            ax.set_title(head, fontsize=10, pad=3)
+            ax.set_axis_off()
+    half, early = found["share 0.5"], found["switch 0.1"]
+    pairs = found["pairs"]
+    return Drawing(
+        drawn,
+        alt="Two rows of seven pictures that lead from a red circle on the left to a blue square on the right.",
+        caption=f"From \"a red circle\" to \"a blue square\", from one noise. Above, the velocities are mixed with a fixed share; below, the first "
+        f"caption leads until time t and then the second. Of {pairs} pairs of captions, an even share gives {half['first']} pictures of the first caption, "
+        f"{half['second']} of the second and {pairs - half['first'] - half['second']} of neither; the second caption from t = 0.1 on gives {early['second']} of the second.",
     )
-    return Drawing(drawn, alt="", caption="")
 
 
 TASKS = {

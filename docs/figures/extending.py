@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import main
+from canvas import BLUE, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from matplotlib.figure import Figure
 from recipes import measured, run_page
 from torch import Tensor
 
@@ -28,11 +29,11 @@ EACH, SEED, STEPS = 10, 11, 20  # captions of each of the seven categories
 class Sample:
     """The bundled model, a few captions of every category, and one noise for each."""
 
-    def __init__(self, each: int = EACH) -> None:
+    def __init__(self, each: int = EACH, seed: int = SEED) -> None:
         self.pipe = JanusFlowPipeline.from_pretrained("shapes")
-        self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, SEED)]
+        self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, seed)]
         self.pair = PromptPair.from_text([str(caption) for caption in self.captions], self.pipe.tokenizer)
-        self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(SEED))
+        self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(seed))
 
     def solve(self, weight: float, solver: Callable = denoise, times: Tensor | None = None) -> Tensor:
         *_, last = solver(self.pipe.model, self.pair, self.z, time_grid(STEPS) if times is None else times, weight)
@@ -128,6 +129,14 @@ def measure_negative() -> dict[str, Any]:
     return found
 
 
+def measure_again() -> dict[str, Any]:
+    """Compare plain Euler and the stirred one on other captions and noise."""
+    sample = Sample(seed=SEED + 1)
+    solver = run_page("extending.md")["stirred"](1.0, torch.Generator().manual_seed(SEED))
+    runs = {"plain": denoise, "stirred": solver}
+    return {name: counted(sample.hits(sample.solve(2.0, run))) for name, run in runs.items()}
+
+
 def measure_stirred() -> dict[str, Any]:
     sample = Sample()
     solver = run_page("extending.md")["stirred"](1.0, torch.Generator().manual_seed(SEED))
@@ -149,12 +158,74 @@ TASKS = {
         "adaptive": measure_adaptive,
         "negative": measure_negative,
         "stirred": measure_stirred,
+        "again": measure_again,
     },
 }
 
 
 def data(file: str) -> dict[str, Any]:
     return {key: measured(f"extending-{file}", key, measure) for key, measure in TASKS[file].items()}
+
+
+NAMES = {"plain": "plain", "interval": "interval", "rescaled": "rescaled", "projected": "projected", "zero star": "CFG-Zero*"}
+LOOKS = [(INK, "-", "o"), (BLUE, "--", "s"), (ORANGE, "-.", "^"), (GREEN, ":", "D"), (PINK, (0, (5, 1, 1, 1)), "v")]
+
+
+@figure("extending_rules")
+def extending_rules() -> Drawing:
+    """Draw how many captions are obeyed, and how large the latents become, by rule and weight."""
+    found = data("guidance")
+    drawn = Figure(figsize=(8.6, 3.2), layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    number = found["plain 1"]["captions"]
+    for (key, name), (colour, line, mark) in zip(NAMES.items(), LOOKS, strict=True):
+        entries = [found["plain 1"], *(found[f"{key} {w:g}"] for w in STRENGTHS)]
+        if key == "zero star":  # its first step stands still, also without guidance
+            entries[0] = None
+        points = [(w, e) for w, e in zip((1.0, *STRENGTHS), entries, strict=True) if e]
+        x = [w for w, _ in points]
+        style = {"color": colour, "linestyle": line, "marker": mark, "markersize": 5}
+        left.plot(x, [e["right"] for _, e in points], label=name, **style)
+        right.plot(x, [e["spread"] for _, e in points], **style)
+    right.axhline(found["real spread"], color=INK, linewidth=0.8)
+    right.text(10, found["real spread"] - 0.012, "real scenes", ha="right", va="top", fontsize=9)
+    left.set(xlabel="guidance weight w", ylabel=f"right, of {number}", ylim=(0, number + 3))
+    right.set(xlabel="guidance weight w", ylabel="standard deviation of the latents")
+    left.legend(frameon=False, fontsize=9, loc="lower left", ncols=2)
+    everything = [entry["right"] for entry in found.values() if isinstance(entry, dict)]
+    plain = found["plain 10"]["spread"]
+    low = min(found[f"{key} 10"]["spread"] for key in NAMES)
+    return Drawing(
+        drawn,
+        alt="Left: five nearly flat curves close to the top. Right: the spread of plain guidance rises with the weight, those of the repairs less.",
+        caption=f"Five guidance rules at weights 1 to 10. Left: pictures that obey their captions, of {number}; all runs lie between "
+        f"{min(everything)} and {max(everything)}. Right: the standard deviation of the final latents. Real scenes have {found['real spread']:.2f}; at "
+        f"w = 10 plain guidance has {plain:.2f} and the gentlest rule {low:.2f}.",
+    )
+
+
+@figure("extending_adaptive")
+def extending_adaptive() -> Drawing:
+    """Draw where an adaptive solver stops, and how long its steps are."""
+    found = data("solvers")["adaptive"]
+    drawn = Figure(figsize=(7.2, 3.0), layout="constrained")
+    ax = drawn.subplots()
+    for (tolerance, name), colour, mark in zip({"0.01": "tolerance 0.01", "0.001": "tolerance 0.001"}.items(), (BLUE, ORANGE), "os", strict=True):
+        first = True
+        for times in found[tolerance]["times"]:
+            lengths = np.diff(times)[:-1]  # the last step is cut off at t = 1
+            ax.plot(times[:-2], lengths, color=colour, marker=mark, markersize=4, linewidth=0.9, label=name if first else None)
+            first = False
+    ax.set(xlabel="t at which the step begins", ylabel="length of the step", xlim=(-0.02, 1), ylim=(0, None))
+    ax.legend(frameon=False)
+    starts = [times[1] for times in found["0.001"]["times"]]
+    longest = [max(np.diff(times)) for times in found["0.001"]["times"]]
+    return Drawing(
+        drawn,
+        alt="Curves of step length against time for seven pictures and two tolerances. All rise from left to right up to the middle.",
+        caption=f"The steps that scipy's RK45 chooses for {found['captions']} pictures; the last step, which is cut off at t = 1, is left out. With "
+        f"tolerance 0.001 the first step is {np.mean(starts):.2f} long and the longest {np.mean(longest):.2f} on average: the path bends at the beginning.",
+    )
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import main
+from canvas import BLUE, GREEN, INK, ORANGE, PINK, SKY, Drawing, figure, main
 from einops import reduce
-from recipes import measured, run_page, to_text
+from matplotlib.figure import Figure
+from recipes import from_text, measured, run_page, sheet, to_text
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
@@ -189,6 +190,130 @@ def data(name: str) -> dict[str, Any]:
     """Return the measured words, or what one cut does."""
     tasks = {"words": measure_words, "maps": drawn_maps, "lens": drawn_lens, "cuts": drawn_cuts}
     return measured("inside", name, tasks.get(name, lambda: measure_cut(name)))
+
+
+@figure("inside_words")
+def inside_words() -> Drawing:
+    """Draw to which colour words the patches of things and of the background attend."""
+    found = data("words")
+    t = found["times"]
+    own, other, ground = (np.array(found[name]) for name in ("own", "other", "ground"))
+    drawn = Figure(figsize=(8.6, 3.3), layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    lines = {
+        "a thing's patches, its own colour": (own, BLUE, "-"),
+        "a thing's patches, the other's colour": (other, ORANGE, "--"),
+        "empty patches, a colour": (ground, GREEN, "-."),
+    }
+    for name, (values, colour, line) in lines.items():
+        left.plot(t, values[:, -1], color=colour, linestyle=line, label=name)
+    left.set(xlabel="t", ylabel="attention", title="last layer", xlim=(0, 1), ylim=(0, 0.31))
+    left.legend(frameon=False, fontsize=8.5, loc="upper right")
+    share = own / (own + other)
+    for layer, (colour, line) in enumerate(zip((INK, PINK, SKY, GREEN, ORANGE, BLUE), ("-", "--", "-.", ":", "--", "-"), strict=True)):
+        right.plot(t, share[:, layer], color=colour, linestyle=line, label=f"layer {layer + 1}")
+    right.set(xlabel="t", ylabel="share of the own colour", title="own / (own + other)", xlim=(0, 1), ylim=(0.4, 1.02))
+    right.legend(frameon=False, fontsize=8.5, ncols=3, loc="center right")
+    middle = min(range(len(t)), key=lambda k: abs(t[k] - 0.5))
+    return Drawing(
+        drawn,
+        alt="Left: attention to the own colour stays high, to the other's near zero, and that of empty patches falls. Right: curves of six layers, three near 0.9, layer 1 at one half.",
+        caption=f"From image patches to colour words, in {found['right']} pictures with two things of different colours; mean over heads. Left, last layer: at "
+        f"t = {t[middle]:.2f} the patches of a thing give {own[middle, -1]:.3f} of their attention to its own colour word, {other[middle, -1]:.3f} to the other "
+        f"thing's, and empty patches give {ground[middle, -1]:.3f} to a colour word (at t = 0: {ground[0, -1]:.3f}). Right: own / (own + other) by layer. In "
+        f"layer 1 it is about one half at all times.",
+    )
+
+
+@figure("inside_maps")
+def inside_maps() -> Drawing:
+    """Draw the attention of every patch to two colour words, at four times."""
+    found = data("maps")
+    rows = [("red", LAYERS[-1]), ("blue", LAYERS[-1])]
+    drawn = Figure(figsize=(8.2, 3.4), layout="constrained")
+    axes = drawn.subplots(len(rows), len(MAPS) + 1)
+    highest = max(max(row) for word, layer in rows for row in found["maps"][f"{word} {layer}"])
+    picture = from_text(found["picture"])
+    for line, (word, layer) in zip(axes, rows, strict=True):
+        for ax, t, values in zip(line, found["times"], found["maps"][f"{word} {layer}"], strict=False):
+            image = ax.imshow(np.reshape(values, (6, 6)), cmap="cividis", vmin=0, vmax=highest)
+            if word == "red":
+                ax.set_title(f"t = {t:.2f}", fontsize=10)
+        line[-1].imshow(picture, interpolation="nearest")
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+            for side in ax.spines.values():
+                side.set_visible(False)
+        line[0].set_ylabel(f"to \"{word}\"", fontsize=11)
+    axes[0, -1].set_title("picture", fontsize=10)
+    axes[1, -1].set_visible(False)
+    drawn.colorbar(image, ax=axes[:, -1], shrink=0.45, location="bottom", label="attention")
+    return Drawing(
+        drawn,
+        alt="Two rows of four maps of 6 by 6 patches. For red the bright patches lie where the circle will be, for blue where the square will be; they become sharper from left to right.",
+        caption=f"Attention from each of the 36 patches to the words \"red\" and \"blue\" of \"{FAMOUS}\", last layer, mean over heads, at four "
+        f"times; all maps share one scale, from 0 to {highest:.2f}. Right: the finished picture.",
+    )
+
+
+@figure("inside_layers")
+def inside_layers() -> Drawing:
+    """Draw where attention goes, and how much each layer changes."""
+    found = data("words")
+    t, layers = found["times"], range(1, 7)
+    drawn = Figure(figsize=(8.6, 3.3), layout="constrained")
+    left, right = drawn.subplots(1, 2)
+    first, late = found["totals"][0], found["totals"][-1]
+    parts = {"prompt": BLUE, "time": ORANGE, "image": GREEN}
+    for offset, entry in ((-0.2, first), (0.2, late)):
+        bottom = np.zeros(6)
+        for name, colour in parts.items():
+            values = np.array(entry[name])
+            left.bar(np.array(layers) + offset, values, 0.36, bottom=bottom, color=colour, label=name if offset < 0 else None, edgecolor="none")
+            bottom += values
+    left.set(xlabel=f"layer (left bar t = {t[0]:.0f}, right bar t = {t[-1]:.2f})", ylabel="attention of the image tokens", ylim=(0, 1.25))
+    left.legend(frameon=False, fontsize=9, ncols=3, loc="upper center")
+    for k, colour, line in ((0, BLUE, "-"), (5, ORANGE, "--"), (14, GREEN, "-.")):
+        right.plot(layers, found["states"][k]["change"], color=colour, linestyle=line, marker="o", markersize=4, label=f"t = {t[k]:.2f}")
+    right.set(xlabel="layer", ylabel="|change| / |hidden state|", ylim=(0, None))
+    right.legend(frameon=False, fontsize=9)
+    change = found["states"][5]["change"]
+    return Drawing(
+        drawn,
+        alt="Left: stacked bars; the prompt's part is large in layer 1 at t = 0 and small later. Right: three curves that are flat over five layers and jump at the sixth.",
+        caption=f"Left: where the image tokens of the conditional rows attend to, by layer, at the beginning and at the end of a run. In layer 1 the prompt gets "
+        f"{100 * first['prompt'][0]:.0f} % at t = 0 and {100 * late['prompt'][0]:.0f} % at t = {t[-1]:.2f}. Right: the norm of what a layer adds, divided by the norm of what it "
+        f"gets. At t = {t[5]:.2f}, layers 1 to 5 add {min(change[:5]):.2f} to {max(change[:5]):.2f}, layer 6 adds {change[5]:.2f}.",
+    )
+
+
+@figure("inside_lens")
+def inside_lens() -> Drawing:
+    shown = data("lens")
+    rows = [(f"t = {t:g}", [from_text(text) for text in row]) for t, row in zip(LENS, shown["rows"], strict=True)]
+    return Drawing(
+        sheet(["input", *(f"layer {i}" for i in range(1, 6)), "layer 6"], rows, 0.95),
+        alt="Four rows of seven pictures. From left to right, blobs become a circle and a square. The circle is red only in the last columns, and only from t = 0.5 on.",
+        caption=f"What the decoder would make of the hidden states before the first and after each layer, for \"{FAMOUS}\": the denoised prediction, decoded. The "
+        f"last column is the model's real answer.",
+    )
+
+
+@figure("inside_cuts")
+def inside_cuts() -> Drawing:
+    shown = {name: from_text(text) for name, text in data("cuts").items()}
+    right = {name: data(name)["right"] for name in CUTS}
+    number = data("nothing")["captions"]
+    names = list(CUTS)
+    columns = [f"{'whole' if name == 'nothing' else 'no ' + name}\n{right[name]} of {number}" for name in names]
+    rows = [("", [shown[name] for name in names])]
+    drawn = sheet(columns, rows, 0.95)
+    return Drawing(
+        drawn,
+        alt="Nine pictures: whole, without each of six layers, without the skip, without the time token.",
+        caption=f"\"{FAMOUS}\" from one noise with one part cut out. Below each name: how many of {number} captions of all categories are right "
+        f"without that part. Without layer 6 only {right['layer 6']} are, without layer 3 still {right['layer 3']}.",
+    )
 
 
 if __name__ == "__main__":

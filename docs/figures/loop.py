@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, RED, Drawing, figure, main
+from canvas import BLUE, DATA, OUT, RED, Drawing, figure, main
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from svg import DARK, box, latent_png, lines, picture, png_of, svg, text
@@ -45,7 +45,22 @@ def measured() -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Measure everything with the bundled model."""
     pipe = JanusFlowPipeline.from_pretrained("shapes")
-    return {"example": example(pipe), "apart": apart(pipe), "strip": strip(pipe)}
+    return {"example": example(pipe), "apart": apart(pipe), "strip": strip(pipe), "released step": released_step()}
+
+
+def released_step() -> dict[str, dict[str, float]]:
+    """Return the seconds of each line at the released size, its share, and its operations in units of 10^12."""
+    bench = json.loads((OUT.parent.parent / "bench" / "released-20.json").read_text(encoding="utf-8"))
+    names = ("encode", "align in", "language model", "align out", "decode", "guide and Euler")
+    ms = {name: bench["stages"][name]["median"] for name in names}
+    return {
+        name: {
+            "seconds": ms[name] / 1000,
+            "share, %": 100 * ms[name] / sum(ms.values()),
+            "operations": bench["operations"].get(name, 0) / 1e12,
+        }
+        for name in names
+    }
 
 
 def start(pipe: JanusFlowPipeline, seed: int = SEED) -> Tensor:
@@ -170,12 +185,12 @@ def running_example() -> Drawing:
         inside = [lines(x + side / 2, 16, title.split("\n"), 11.5, bold=True)]
         for r, (key, said, whose) in enumerate(pictures):
             y = top + r * (side + 44)
-            inside.append(picture(x, y, side, data["pictures"][key], said))
-            inside.append(box(x, y, side, side, line=0.5, corner=0))
-            inside.append(text(x + side / 2, y + side + 14, said, 11))
+            part = [picture(x, y, side, data["pictures"][key], said), box(x, y, side, side, line=0.5, corner=0)]
+            part.append(text(x + side / 2, y + side + 14, said, 11))
             if whose:
                 told = f"size {data['size'][whose]:.2f}"
-                inside.append(text(x + side / 2, y + side + 28, told, 10, opacity=DARK))
+                part.append(text(x + side / 2, y + side + 28, told, 10, opacity=DARK))
+            inside.append(f'<g class="part">{"".join(part)}</g>')
         parts.append(f'<g data-line="{k + 1}">{"".join(inside)}</g>')
     n, h = data["number"], data["t_next"] - data["t"]
     c, i, j = (p + 1 for p in PLACE)

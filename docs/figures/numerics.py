@@ -333,15 +333,14 @@ def more_steps() -> Drawing:
     axes.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
     axes.set(xlabel="steps", ylabel="distance, %")
     axes.legend(fontsize=9, framealpha=0)
-    first, last = data["steps"][0], data["steps"][-1]
+    said = ", ".join(f"{error:.2f} % at {n}" for n, error in zip(data["steps"], data["latent"], strict=True))
+    ours = ", ".join(f"{error:.2f} % at {n}" for n, error in zip(data["steps"], data["weights"], strict=True))
     return Drawing(
         drawing,
-        "Two curves over the number of steps, on logarithmic scales. The one for a bfloat16 latent rises, the other"
-        " does not.",
+        "Two curves over the number of steps, on logarithmic scales. The one for a bfloat16 latent rises steeply after"
+        " 30 steps, the other falls slowly.",
         "Distance of the final latent from a float32 run with as many steps (mean of two captions). With a bfloat16"
-        f" latent it grows from {data['latent'][0]:.2f} % at {first} steps to {data['latent'][-1]:.2f} % at {last}."
-        f" With bfloat16 weights and a float32 latent it is {data['weights'][0]:.2f} % and {data['weights'][-1]:.2f}"
-        " %.",
+        f" latent: {said} steps. With bfloat16 weights and a float32 latent: {ours} steps.",
     )
 
 

@@ -355,7 +355,8 @@ def solver_pictures() -> Drawing:
     return Drawing(
         fig,
         "A table of pictures: a row for Euler, for midpoint and for Adams-Bashforth, and a column for 2, 4, 8, 16 and 32 "
-        "evaluations. Few evaluations give blurred or distorted shapes, many give a red circle left of a blue square.",
+        "evaluations. With 2 the circle is missing. With 4 and 8 all rows show a red circle left of a blue square, at one height. "
+        "With 16 and 32 all rows show the circle higher up.",
         f'The caption "{FAMOUS}", one noise, drawn with 2 to 32 evaluations of the bundled model by three solvers (w = 2, '
         "shift 1).",
     )

@@ -99,6 +99,8 @@ def to_pictures(
     Values beyond -1..1 are clamped. `output_type` is "pil", "np" or "pt": a list of PIL pictures,
     an array [B, height, width, 3] or a tensor [B, 3, height, width] with values in 0..1. The VAE
     computes in its own dtype, whatever the loop's is. Official source: demo/app_janusflow.py.
+
+    Raises InputError if a pixel is NaN or infinite, which would be shown as a plain colour.
     """
     pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     if not pixels.isfinite().all():

@@ -280,9 +280,7 @@ def test_no_steps_are_refused(run):
 
     Without a step the picture is the noise itself.
     """
-    assert "steps is 0: expected a whole number from 1" in refused(
-        run, "generate", "a star", "--steps", 0
-    )
+    assert "steps is 0: expected a whole number from 1" in refused(run, "generate", "a star", "--steps", 0)
 
 
 @pytest.mark.parametrize("weight", ["nan", "inf"])

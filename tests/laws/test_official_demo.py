@@ -87,10 +87,15 @@ def mended(llama: LlamaModel, prompt: Tensor, mask: Tensor) -> Run:
     llama(inputs_embeds=prompt, attention_mask=mask[:, :length], past_key_values=cache, use_cache=True)
 
     def run(new: Tensor) -> Tensor:
-        # In each step: feed only the 1 + N new tokens, at positions L .. L + N, with the mask of all L + 1 + N tokens.
+        # In each step: feed only the 1 + N new tokens, at positions L .. L + N.
+        # The mask is that of all L + 1 + N tokens.
         positions = torch.arange(length, length + new.shape[1], device=new.device)[None]
         outputs = llama(
-            inputs_embeds=new, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            inputs_embeds=new,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
         )
         cache.crop(-new.shape[1])  # remove this step's keys and values; -n means "the last n"
         return outputs.last_hidden_state
