@@ -83,11 +83,13 @@ def main() -> None:
     """Draw all figures of the module that is run, or those whose names are given."""
     OUT.mkdir(exist_ok=True)
     for name in sys.argv[1:] or DRAWINGS:
-        drawing = DRAWINGS[name]()
-        svg = svg_of(drawing.picture)
-        # Identifiers are made unique, as several drawings may stand on one page.
-        svg = re.sub(r'\b(id="|href="#|url\(#)', lambda m: f"{m[1]}{name}-", svg)
-        (OUT / f"{name}.svg").write_text(svg, encoding="utf-8")
-        told = {"alt": " ".join(drawing.alt.split()), "caption": " ".join(drawing.caption.split())}
-        (OUT / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        print(f"{name}: {told['caption']}")
+        write(name, DRAWINGS[name]())
+
+
+def write(name: str, drawing: Drawing) -> None:
+    """Write the SVG, with identifiers of its own, as several may stand on one page; and what is said of it."""
+    svg = re.sub(r'\b(id="|href="#|url\(#)', lambda m: f"{m[1]}{name}-", svg_of(drawing.picture))
+    (OUT / f"{name}.svg").write_text(svg, encoding="utf-8")
+    told = {"alt": " ".join(drawing.alt.split()), "caption": " ".join(drawing.caption.split())}
+    (OUT / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    print(f"{name}: {told['caption']}")

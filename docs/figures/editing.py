@@ -269,7 +269,9 @@ SWITCHED = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 @figure("editing_strength")
 def editing_strength() -> Drawing:
     shown, found = data("drawn strength"), data("strength")
-    rows = [(name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)]
+    rows = [
+        (name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)
+    ]
     half = next(float(s) for s, entry in found["strengths"].items() if entry["new caption"] >= 0.5)
     return Drawing(
         sheet([f"{s:g}" for s in SHOWN], rows),
@@ -284,7 +286,9 @@ def editing_strength() -> Drawing:
 @figure("editing_fill")
 def editing_fill() -> Drawing:
     shown, found = data("drawn fill"), data("fill")
-    rows = [(name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)]
+    rows = [
+        (name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)
+    ]
     return Drawing(
         sheet(["source", "mask", "noise 1", "noise 2", "noise 3"], rows),
         alt="Two rows: a scene, the same scene with one half grey, and three results in which only that half has changed.",
@@ -330,7 +334,7 @@ def editing_blend() -> Drawing:
     return Drawing(
         drawn,
         alt="Two rows of seven pictures that lead from a red circle on the left to a blue square on the right.",
-        caption=f"From \"a red circle\" to \"a blue square\", from one noise. Above, the velocities are mixed with a fixed share; below, the first "
+        caption=f'From "a red circle" to "a blue square", from one noise. Above, the velocities are mixed with a fixed share; below, the first '
         f"caption leads until time t and then the second. Of {pairs} pairs of captions, an even share gives {half['first']} pictures of the first caption, "
         f"{half['second']} of the second and {pairs - half['first'] - half['second']} of neither; the second caption from t = 0.1 on gives {early['second']} of the second.",
     )

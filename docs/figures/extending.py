@@ -87,7 +87,11 @@ def measure_grids() -> dict[str, Any]:
     found: dict[str, Any] = {"captions": len(sample.captions), "steps": 8, "error": {}}
     for name, times in page["grids"].items():
         found["error"][name] = apart(sample.solve(2.0, denoise, times), reference)
-    for name, solver, steps in (("Euler", denoise, 16), ("midpoint", midpoint, 8), ("Runge-Kutta 4", page["runge_kutta_4"], 4)):
+    for name, solver, steps in (
+        ("Euler", denoise, 16),
+        ("midpoint", midpoint, 8),
+        ("Runge-Kutta 4", page["runge_kutta_4"], 4),
+    ):
         found["error"][f"{name}, 16 evaluations"] = apart(sample.solve(2.0, solver, time_grid(steps)), reference)
     return found
 
@@ -167,7 +171,13 @@ def data(file: str) -> dict[str, Any]:
     return {key: measured(f"extending-{file}", key, measure) for key, measure in TASKS[file].items()}
 
 
-NAMES = {"plain": "plain", "interval": "interval", "rescaled": "rescaled", "projected": "projected", "zero star": "CFG-Zero*"}
+NAMES = {
+    "plain": "plain",
+    "interval": "interval",
+    "rescaled": "rescaled",
+    "projected": "projected",
+    "zero star": "CFG-Zero*",
+}
 LOOKS = [(INK, "-", "o"), (BLUE, "--", "s"), (ORANGE, "-.", "^"), (GREEN, ":", "D"), (PINK, (0, (5, 1, 1, 1)), "v")]
 
 
@@ -210,11 +220,21 @@ def extending_adaptive() -> Drawing:
     found = data("solvers")["adaptive"]
     drawn = Figure(figsize=(7.2, 3.0), layout="constrained")
     ax = drawn.subplots()
-    for (tolerance, name), colour, mark in zip({"0.01": "tolerance 0.01", "0.001": "tolerance 0.001"}.items(), (BLUE, ORANGE), "os", strict=True):
+    for (tolerance, name), colour, mark in zip(
+        {"0.01": "tolerance 0.01", "0.001": "tolerance 0.001"}.items(), (BLUE, ORANGE), "os", strict=True
+    ):
         first = True
         for times in found[tolerance]["times"]:
             lengths = np.diff(times)[:-1]  # the last step is cut off at t = 1
-            ax.plot(times[:-2], lengths, color=colour, marker=mark, markersize=4, linewidth=0.9, label=name if first else None)
+            ax.plot(
+                times[:-2],
+                lengths,
+                color=colour,
+                marker=mark,
+                markersize=4,
+                linewidth=0.9,
+                label=name if first else None,
+            )
             first = False
     ax.set(xlabel="t at which the step begins", ylabel="length of the step", xlim=(-0.02, 1), ylim=(0, None))
     ax.legend(frameon=False)

@@ -95,7 +95,13 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(3, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2)
+            nn.Linear(3, 128),
+            nn.SiLU(),
+            nn.Linear(128, 128),
+            nn.SiLU(),
+            nn.Linear(128, 128),
+            nn.SiLU(),
+            nn.Linear(128, 2),
         )
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
@@ -131,7 +137,9 @@ def straightness(velocity: Callable[[Tensor, Tensor], Tensor], z: Tensor) -> flo
     """Return the mean of |(z_1 - z_0) - v|^2 along the paths, divided by the mean of |z_1 - z_0|^2."""
     path = follow(velocity, z, 100)
     chord = path[-1] - z
-    off = [(chord - velocity(point, t)).square().sum(dim=1) for point, t in zip(path, time_grid(100)[:-1], strict=False)]
+    off = [
+        (chord - velocity(point, t)).square().sum(dim=1) for point, t in zip(path, time_grid(100)[:-1], strict=False)
+    ]
     return (torch.stack(off).mean() / chord.square().sum(dim=1).mean()).item()
 
 
@@ -206,7 +214,9 @@ def data(name: str) -> dict[str, Any]:
 @figure("few_pictures")
 def few_pictures() -> Drawing:
     shown, found = data("drawn"), data("steps")
-    rows = [(name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)]
+    rows = [
+        (name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)
+    ]
     right, number = found["right"], found["captions"]
     return Drawing(
         sheet([f"{s} step{'s' if s > 1 else ''}" for s in SHOWN], rows),
@@ -227,7 +237,10 @@ def few_straight() -> Drawing:
     ax.set(xlabel="t", ylabel="distance from the straight way\n(squared, relative)", xlim=(0, 1), ylim=(0, None))
     ax.legend(frameon=False)
     two = found["2"]
-    mean, early = np.mean(two["off"]), np.mean([off for t, off in zip(two["times"], two["off"], strict=True) if t < 0.2])
+    mean, early = (
+        np.mean(two["off"]),
+        np.mean([off for t, off in zip(two["times"], two["off"], strict=True) if t < 0.2]),
+    )
     part = early * 0.2 / mean
     return Drawing(
         drawn,
@@ -242,7 +255,11 @@ def few_moons() -> Drawing:
     """Draw paths and one-step results of the best field, and of the field after one reflow."""
     found = data("moons")
     drawn = Figure(figsize=(8.4, 4.3), layout="constrained")
-    for ax, (name, title) in zip(drawn.subplots(1, 2, sharex=True, sharey=True), {"first": "before reflow", "reflowed": "after one reflow"}.items(), strict=True):
+    for ax, (name, title) in zip(
+        drawn.subplots(1, 2, sharex=True, sharey=True),
+        {"first": "before reflow", "reflowed": "after one reflow"}.items(),
+        strict=True,
+    ):
         path, ends = np.array(found[name]["paths"]), np.array(found[name]["one step"])
         ax.plot(*MOONS.T, linestyle="", marker=".", markersize=2.5, color=ORANGE)
         ax.plot(path[:, :, 0], path[:, :, 1], color=BLUE, linewidth=0.9)

@@ -158,7 +158,11 @@ def drawn_maps() -> dict[str, Any]:
         for word in ("red", "blue"):
             chosen = [steps[k][1].attention[layer - 1, 0, :, 1:, words.index(word)].mean(dim=0) for k in MAPS]
             maps[f"{word} {layer}"] = torch.stack(chosen).tolist()
-    return {"times": [float(steps[k][0]) for k in MAPS], "maps": maps, "picture": to_text(pipe.to_pictures(last.z_next)[0])}
+    return {
+        "times": [float(steps[k][0]) for k in MAPS],
+        "maps": maps,
+        "picture": to_text(pipe.to_pictures(last.z_next)[0]),
+    }
 
 
 def drawn_lens() -> dict[str, Any]:
@@ -210,7 +214,9 @@ def inside_words() -> Drawing:
     left.set(xlabel="t", ylabel="attention", title="last layer", xlim=(0, 1), ylim=(0, 0.31))
     left.legend(frameon=False, fontsize=8.5, loc="upper right")
     share = own / (own + other)
-    for layer, (colour, line) in enumerate(zip((INK, PINK, SKY, GREEN, ORANGE, BLUE), ("-", "--", "-.", ":", "--", "-"), strict=True)):
+    for layer, (colour, line) in enumerate(
+        zip((INK, PINK, SKY, GREEN, ORANGE, BLUE), ("-", "--", "-.", ":", "--", "-"), strict=True)
+    ):
         right.plot(t, share[:, layer], color=colour, linestyle=line, label=f"layer {layer + 1}")
     right.set(xlabel="t", ylabel="share of the own colour", title="own / (own + other)", xlim=(0, 1), ylim=(0.4, 1.02))
     right.legend(frameon=False, fontsize=8.5, ncols=3, loc="center right")
@@ -244,14 +250,14 @@ def inside_maps() -> Drawing:
             ax.set(xticks=[], yticks=[])
             for side in ax.spines.values():
                 side.set_visible(False)
-        line[0].set_ylabel(f"to \"{word}\"", fontsize=11)
+        line[0].set_ylabel(f'to "{word}"', fontsize=11)
     axes[0, -1].set_title("picture", fontsize=10)
     axes[1, -1].set_visible(False)
     drawn.colorbar(image, ax=axes[:, -1], shrink=0.45, location="bottom", label="attention")
     return Drawing(
         drawn,
         alt="Two rows of four maps of 6 by 6 patches. For red the bright patches lie where the circle will be, for blue where the square will be; they become sharper from left to right.",
-        caption=f"Attention from each of the 36 patches to the words \"red\" and \"blue\" of \"{FAMOUS}\", last layer, mean over heads, at four "
+        caption=f'Attention from each of the 36 patches to the words "red" and "blue" of "{FAMOUS}", last layer, mean over heads, at four '
         f"times; all maps share one scale, from 0 to {highest:.2f}. Right: the finished picture.",
     )
 
@@ -269,12 +275,32 @@ def inside_layers() -> Drawing:
         bottom = np.zeros(6)
         for name, colour in parts.items():
             values = np.array(entry[name])
-            left.bar(np.array(layers) + offset, values, 0.36, bottom=bottom, color=colour, label=name if offset < 0 else None, edgecolor="none")
+            left.bar(
+                np.array(layers) + offset,
+                values,
+                0.36,
+                bottom=bottom,
+                color=colour,
+                label=name if offset < 0 else None,
+                edgecolor="none",
+            )
             bottom += values
-    left.set(xlabel=f"layer (left bar t = {t[0]:.0f}, right bar t = {t[-1]:.2f})", ylabel="attention of the image tokens", ylim=(0, 1.25))
+    left.set(
+        xlabel=f"layer (left bar t = {t[0]:.0f}, right bar t = {t[-1]:.2f})",
+        ylabel="attention of the image tokens",
+        ylim=(0, 1.25),
+    )
     left.legend(frameon=False, fontsize=9, ncols=3, loc="upper center")
     for k, colour, line in ((0, BLUE, "-"), (5, ORANGE, "--"), (14, GREEN, "-.")):
-        right.plot(layers, found["states"][k]["change"], color=colour, linestyle=line, marker="o", markersize=4, label=f"t = {t[k]:.2f}")
+        right.plot(
+            layers,
+            found["states"][k]["change"],
+            color=colour,
+            linestyle=line,
+            marker="o",
+            markersize=4,
+            label=f"t = {t[k]:.2f}",
+        )
     right.set(xlabel="layer", ylabel="|change| / |hidden state|", ylim=(0, None))
     right.legend(frameon=False, fontsize=9)
     change = found["states"][5]["change"]
@@ -294,7 +320,7 @@ def inside_lens() -> Drawing:
     return Drawing(
         sheet(["input", *(f"layer {i}" for i in range(1, 6)), "layer 6"], rows, 0.95),
         alt="Four rows of seven pictures. From left to right, blobs become a circle and a square. The circle is red only in the last columns, and only from t = 0.5 on.",
-        caption=f"What the decoder would make of the hidden states before the first and after each layer, for \"{FAMOUS}\": the denoised prediction, decoded. The "
+        caption=f'What the decoder would make of the hidden states before the first and after each layer, for "{FAMOUS}": the denoised prediction, decoded. The '
         f"last column is the model's real answer.",
     )
 
@@ -311,7 +337,7 @@ def inside_cuts() -> Drawing:
     return Drawing(
         drawn,
         alt="Nine pictures: whole, without each of six layers, without the skip, without the time token.",
-        caption=f"\"{FAMOUS}\" from one noise with one part cut out. Below each name: how many of {number} captions of all categories are right "
+        caption=f'"{FAMOUS}" from one noise with one part cut out. Below each name: how many of {number} captions of all categories are right '
         f"without that part. Without layer 6 only {right['layer 6']} are, without layer 3 still {right['layer 3']}.",
     )
 

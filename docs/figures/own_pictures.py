@@ -56,7 +56,12 @@ def measure() -> dict[str, Any]:
     """Run the page, and look at what its models draw."""
     page = run_page("own-pictures.md")
     before = JanusFlowPipeline.from_pretrained("shapes")
-    models = {"before": before, "rings only": page["tuned"], "with ordinary scenes": page["mixed"], "LoRA": page["merged"]}
+    models = {
+        "before": before,
+        "rings only": page["tuned"],
+        "with ordinary scenes": page["mixed"],
+        "LoRA": page["merged"],
+    }
     losses = page["losses"]
     return {
         "source": [to_text(Image.open(file).resize((48, 48), Image.Resampling.LANCZOS)) for file in page["files"][:6]],
@@ -86,7 +91,7 @@ def own_pictures() -> Drawing:
     return Drawing(
         sheet([""] * len(SHOWN), pictures),
         alt="Six rows of six pictures. Rings, rings with corners, then filled shapes before training, and hollow ones after it.",
-        caption=f"Upper two rows: six of {found['pictures']} training pictures with captions such as \"a red circle\", as drawn "
+        caption=f'Upper two rows: six of {found["pictures"]} training pictures with captions such as "a red circle", as drawn '
         f"and as the VAE decodes them. Lower four rows: pictures of {asked}, from one noise for each column, before and after "
         f"training. Of {found['captions']} captions without a circle, {lost['before']} are right before, {lost['rings only']} "
         f"after {found['steps']} steps on rings only, {lost['with ordinary scenes']} after training on rings and ordinary scenes, "

@@ -287,7 +287,7 @@ def matrix(x: float, y: float, title: str, names: list[str], seen: np.ndarray, m
                 parts.append(box(*at, fill=ORANGE, opacity=0.25, stroke=ORANGE, line=0.8))
                 parts.append(text(at[0] + side / 2 - 1, at[1] + 14, "×", 12))
             else:
-                parts.append(box(*at, line=0.6, stroke=INK, fill=INK, opacity=0.05).replace(f'"{INK}" stroke-w', f'"{INK}" stroke-opacity="0.3" stroke-w'))  # fmt: skip  # noqa: E501
+                parts.append(box(*at, line=0.6, fill=INK, opacity=0.05, edge=0.3))
     return "".join(parts)
 
 
@@ -348,7 +348,8 @@ def arrows(x: float, y: float, title: str, m: int, n: int) -> tuple[str, float]:
         for v, faint in ((before, 0.35), (after, 1.0)):
             ex, ey = x + unit * v[0], y - unit * v[1]
             dashes = "4 3" if faint < 1 else ""
-            parts.append(path(f"M{x} {y}L{ex:.1f} {ey:.1f}", colour, 2.2 if faint == 1 else 1.4, faint, faint == 1, dashes))  # fmt: skip  # noqa: E501
+            line = 1.4 if dashes else 2.2
+            parts.append(path(f"M{x} {y}L{ex:.1f} {ey:.1f}", colour, line, faint, not dashes, dashes))
         ox, oy = after / np.linalg.norm(after)
         anchor = "start" if ox > 0.2 else "end" if ox < -0.5 else "middle"
         low = -8 if abs(oy) < 0.3 else 4  # beside a flat arrow, the axis would cross the name

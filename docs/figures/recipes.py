@@ -62,7 +62,9 @@ def from_text(text: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(text)))
 
 
-def sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Image.Image | None]]], size: float = 1.05) -> Figure:
+def sheet(
+    columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Image.Image | None]]], size: float = 1.05
+) -> Figure:
     """Draw pictures in rows and columns, with a name for each; None leaves a place empty."""
     left = 0.095 * max(len(line) for name, _ in rows for line in name.split("\n")) + 0.1
     width, height = left + size * len(columns), 0.3 + size * len(rows)

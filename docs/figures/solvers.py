@@ -392,7 +392,9 @@ def path_curvature() -> Drawing:
             [row["t"] for row in rows], [row["change"] for row in rows], line, color=colour, label=f"w = {weight}"
         )
     left.legend(frameon=False)
-    left.set_ylim(0)
+    left.set_yscale("log")
+    left.set_yticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
+    left.yaxis.set_minor_formatter("")
     frame(left, "How fast the velocity changes", "t", "|dv/dt| / |v|")
     rows = found["2"]
     scored = [row for row in rows if "score" in row]
@@ -404,11 +406,11 @@ def path_curvature() -> Drawing:
     half = next(row for row in scored if row["score"] >= 0.5)
     return Drawing(
         fig,
-        "Left: relative change of the velocity against t, for weights 1 and 2; it is high at small t and near t = 1, and "
-        "low between. Right: share of clean predictions that satisfy the caption, rising steeply at small t.",
+        "Left: relative change of the velocity against t, logarithmic, for weights 1 and 2; it is high at small t and near "
+        "t = 1, and low between. Right: share of clean predictions that satisfy the caption, rising steeply at small t.",
         f"The bundled model, {found['captions']} captions, {found['steps']} Euler steps. Left: |dv/dt| in units of |v|. With "
         f"w = 2 its largest value before t = 0.5 is {peak['change']:.1f} at t = {peak['t']:.2f}; between 0.4 and 0.8 it is "
-        f"{np.mean(middle):.1f} on average. Right: share of the denoised predictions z + (1 - t) v that satisfy the "
+        f"{np.mean(middle):.2f} on average, and at the last step (t = {rows[-1]['t']:.2f}) {rows[-1]['change']:.0f}. Right: share of the denoised predictions z + (1 - t) v that satisfy the "
         f"caption; half of them do from t = {half['t']:.2f} on.",
     )
 

@@ -55,9 +55,11 @@ def box(
     line: float = 1,
     dashes: str = "",
     corner: float = 2,
+    edge: float = 1,
 ) -> str:
-    """Return a rectangle; `opacity` is its filling's."""
+    """Return a rectangle; `opacity` is its filling's, `edge` its line's."""
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    dashed += f' stroke-opacity="{edge:g}"' if edge < 1 else ""
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{corner:g}" fill="{fill}"'
         f' fill-opacity="{opacity:g}" stroke="{stroke}" stroke-width="{line:g}"{dashed}/>'

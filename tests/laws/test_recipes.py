@@ -1,0 +1,422 @@
+"""The recipes of the site's third part: the pages run as they stand, and do what they say."""
+
+import runpy
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from tools.drawn import normal, pair
+
+from janus_minimal import JanusFlowPipeline, PromptPair, Step, denoise, euler_step, guide, time_grid
+from janus_minimal.errors import InputError
+from janus_minimal.figures.attention import look_inside
+from janus_minimal.training.batch import draw_batch
+from janus_minimal.training.loss import flow_loss
+from janus_minimal.training.recipe import Recipe
+
+RECIPES = Path(__file__).parent.parent.parent / "docs" / "figures" / "recipes.py"
+run_page = runpy.run_path(str(RECIPES))["run_page"]
+SHAPE = (4, 12, 12)
+
+
+@pytest.fixture(scope="module")
+def extending():
+    return run_page("extending.md")
+
+
+@pytest.fixture(scope="module")
+def editing():
+    return run_page("editing.md")
+
+
+@pytest.fixture(scope="module")
+def inside():
+    return run_page("inside.md")
+
+
+@pytest.fixture(scope="module")
+def own():
+    fewer = {"steps=60, batch_size=16": "steps=12, batch_size=8", "steps=120, batch_size=16": "steps=2, batch_size=4"}
+    return run_page("own-pictures.md", fewer)
+
+
+@pytest.fixture(scope="module")
+def few():
+    fewer = {"number = 320": "number = 6", "12, 2.0": "2, 2.0", "steps=200, batch_size=16": "steps=2, batch_size=4"}
+    return run_page("few-steps.md", fewer)
+
+
+@pytest.fixture(scope="module")
+def two(pipe):
+    """A prompt pair of two captions of different lengths."""
+    return PromptPair.from_text(["a red circle", "a red circle left of a blue square"], pipe.tokenizer)
+
+
+def rules(page):
+    names = {"interval": page["in_interval"](0.0, 1.0), "rescaled": page["rescaled"](0.7)}
+    return names | {"projected": page["projected"], "zero star": page["zero_star"]}
+
+
+def step_of(v_cond, v_uncond, weight, z=None, t=0.0, index=1):
+    """A Step with these velocities, in the middle of a run."""
+    v, t = guide(v_cond, v_uncond, weight), torch.tensor(t)
+    z = torch.zeros_like(v) if z is None else z
+    return Step(index, t, t + 0.1, z, v_cond, v_uncond, v, z + 0.1 * v)
+
+
+def last_of(steps):
+    *_, last = steps
+    return last.z_next
+
+
+def test_guidance_rules_agree_with_the_worked_example(extending):
+    """v_c = (3, 1), v_u = (1, 0), w = 3  =>  (7, 3), (4.55, 1.95), (3, 3), (3, 3).
+
+    The table on the page is worked by hand, without this code.
+    """
+    v_cond, v_uncond = torch.tensor([3.0, 1.0]).view(1, 1, 1, 2), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    along = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2) - v_cond  # so that z + (1 - 0) v_cond = (1, 0)
+    expected = {"interval": (7, 3), "rescaled": (4.55, 1.95), "projected": (3, 3), "zero star": (3, 3)}
+    for name, rule in rules(extending).items():
+        found = rule(step_of(v_cond, v_uncond, 3.0, along), 3.0).flatten()
+        torch.testing.assert_close(found, torch.tensor(expected[name], dtype=torch.float32))
+
+
+def test_every_guidance_rule_treats_each_image_by_itself(extending):
+    """rule(step of B images)[i] = rule(step of image i).
+
+    A sum or a standard deviation over the batch would let pictures influence each other.
+    """
+    v_cond, v_uncond, z = (normal(seed, 3, *SHAPE) for seed in range(3))
+    for rule in rules(extending).values():
+        together = rule(step_of(v_cond, v_uncond, 5.0, z, t=0.4), 5.0)
+        for i in range(3):
+            alone = rule(step_of(v_cond[[i]], v_uncond[[i]], 5.0, z[[i]], t=0.4), 5.0)
+            torch.testing.assert_close(together[[i]], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_every_guidance_rule_but_zero_star_is_no_guidance_at_weight_one(extending):
+    """w = 1  =>  rule(step, w) = v_cond; CFG-Zero* too, but for its first step, where it is 0.
+
+    Each rule changes only what guidance adds, and at w = 1 guidance adds nothing.
+    """
+    v_cond, v_uncond, z = (normal(seed, 2, *SHAPE) for seed in range(3))
+    for rule in rules(extending).values():
+        torch.testing.assert_close(rule(step_of(v_cond, v_uncond, 1.0, z, t=0.4), 1.0), v_cond, rtol=1e-4, atol=1e-5)
+    first = step_of(v_cond, v_uncond, 1.0, z, index=0)
+    assert torch.equal(extending["zero_star"](first, 1.0), torch.zeros_like(z))
+
+
+def test_away_from_the_same_caption_is_no_guidance(extending, pipe):
+    """negative = prompt  =>  v = v_cond, for every weight.
+
+    The difference that guidance enlarges is then zero.
+    """
+    prompt, z, times = PromptPair.from_text("a red star", pipe.tokenizer, 2), normal(0, 2, *SHAPE), time_grid(3)
+    found = last_of(extending["away_from"]("a red star")(pipe.model, prompt, z, times, 5.0))
+    torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, times, 1.0)), rtol=1e-3, atol=1e-3)
+
+
+class KnownField:
+    """Stands in for the model: dz/dt = t - z, z(0) = 1, whose solution is t - 1 + 2 exp(-t)."""
+
+    def prefill(self, prompt):
+        return None
+
+    def velocity(self, z, t, prompt, cache):
+        return t - z, torch.zeros_like(z)
+
+
+def test_runge_kutta_has_order_four(extending):
+    """dz/dt = t - z  =>  |z_S - 2 / e| = O(1 / S^4).
+
+    Twice the steps leave a sixteenth of the error.
+    """
+
+    def error(steps):
+        one = torch.ones(1, 1, 1, 1)
+        found = last_of(extending["runge_kutta_4"](KnownField(), pair([[1, 2]]), one, time_grid(steps), 1.0))
+        return abs(found.item() - 2 / torch.e)
+
+    assert 14 < error(2) / error(4) < 22
+
+
+def test_every_recipe_solver_lets_the_caller_edit(extending, pipe):
+    """step.z_next := x  =>  the next step begins at x.
+
+    A recipe that wraps the loop must hand the caller's edit on to it.
+    """
+    prompt, z = PromptPair.from_text("a star", pipe.tokenizer), normal(0, 1, *SHAPE)
+    solvers = [
+        extending["with_guidance"](extending["projected"]),
+        extending["away_from"]("a red star"),
+        extending["runge_kutta_4"],
+        extending["stirred"](1.0, torch.Generator().manual_seed(0)),
+    ]
+    for solver in solvers:
+        steps = solver(pipe.model, prompt, z, time_grid(3), 2.0)
+        first = next(steps)
+        first.z_next = torch.ones_like(z)
+        assert torch.equal(next(steps).z, torch.ones_like(z))
+
+
+def test_the_adaptive_solver_meets_small_euler_steps(extending, pipe):
+    """solve_ivp with a small tolerance = Euler with S steps, up to O(1 / S).
+
+    Two ways to integrate one field must meet.
+    """
+    prompt, z = PromptPair.from_text("a red circle", pipe.tokenizer), normal(1, 1, *SHAPE)
+    found = torch.from_numpy(extending["adaptive"](pipe.model, prompt, z, 2.0, 1e-4).y[:, -1]).float().view_as(z)
+    ends = [last_of(denoise(pipe.model, prompt, z, time_grid(steps))) for steps in (16, 64)]
+    coarse, fine = ((found - end).norm() / found.norm() for end in ends)
+    assert fine < 0.05
+    assert fine < coarse / 2  # a quarter, but for the tolerance of the adaptive solver
+
+
+def test_stirring_keeps_signal_and_noise_in_proportion(extending, monkeypatch):
+    """z_t = t x + (1 - t) n at every time, with fresh noise too.
+
+    What is added must be exactly what going back in time lacks; the last step adds none.
+    """
+
+    def to_three(model, prompt, z, times, cfg_weight=2.0):
+        for index, (t, t_next) in enumerate(pairwise(times)):
+            v = (3 - z) / (1 - t)
+            step = Step(index, t, t_next, z, v, v, v, euler_step(z, v, t, t_next))
+            yield step
+            z = step.z_next
+
+    monkeypatch.setitem(extending, "denoise", to_three)
+    solver = extending["stirred"](1.0, torch.Generator().manual_seed(1))
+    for step in solver(None, None, normal(0, 100, 4, 12, 12), time_grid(5)):
+        t = step.t_next.item()
+        assert step.z_next.mean().item() == pytest.approx(3 * t, abs=0.02)
+        assert step.z_next.std().item() == pytest.approx(1 - t, abs=0.02)
+
+
+def test_strength_zero_gives_the_latent_back(editing, pipe, two):
+    """strength = 0  =>  repaint(latent) = latent.
+
+    At t = 1 no noise is mixed in, and no step is left to take.
+    """
+    latent, noise = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE)
+    assert torch.equal(editing["repaint"](pipe.model, two, latent, noise, 0.0, 5), latent)
+
+
+def test_strength_one_is_drawing_from_noise(editing, pipe, two):
+    """strength = 1  =>  repaint(latent) does not depend on the latent.
+
+    At t = 0 the mixture is noise alone.
+    """
+    latent, noise = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE)
+    found = editing["repaint"](pipe.model, two, latent, noise, 1.0, 3)
+    torch.testing.assert_close(found, last_of(denoise(pipe.model, two, noise, time_grid(3))))
+
+
+def test_inpainting_keeps_the_latent_outside_of_the_mask(editing, pipe, two):
+    """mask = 0  =>  z_S = latent, exactly; mask = 1  =>  something new.
+
+    The last replacement happens at t_next = 1, where the line ends in the latent.
+    """
+    latent, noise = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE)
+    mask = (normal(2, 2, 1, 12, 12) > 0).float()
+    found = editing["fill"](pipe.model, two, latent, noise, mask, time_grid(3))
+    kept = (mask == 0).expand_as(latent)
+    assert torch.equal(found[kept], latent[kept])
+    assert not torch.isclose(found[~kept], latent[~kept]).any()
+
+
+def test_the_arc_between_two_noises_keeps_the_norm(editing):
+    """|spherical(a, b, u)| = |a| if |a| = |b|, and u = 0, 1 give a, b; the middle of the line is shorter.
+
+    Training shows the network at t = 0 only points at about this distance from the origin.
+    """
+    a, b = normal(0, 3, *SHAPE), normal(1, 3, *SHAPE)
+    b = b * a.flatten(1).norm(dim=1).view(-1, 1, 1, 1) / b.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    for share in (0.0, 0.3, 0.5, 1.0):
+        norm = editing["spherical"](a, b, share).flatten(1).norm(dim=1)
+        torch.testing.assert_close(norm, a.flatten(1).norm(dim=1))
+    torch.testing.assert_close(editing["spherical"](a, b, 0.0), a)
+    torch.testing.assert_close(editing["spherical"](a, b, 1.0), b)
+    assert ((a + b) / 2).norm() < 0.8 * a.norm()
+
+
+def test_a_blend_begins_and_ends_with_one_caption(editing, pipe):
+    """blend(share 0) = the first caption's run, blend(share 1) = the second's.
+
+    In between the two generators are moved along one path.
+    """
+    first, second = (PromptPair.from_text(text, pipe.tokenizer) for text in ("a red circle", "a blue square"))
+    z, times = normal(0, 1, *SHAPE), time_grid(3)
+    for share, prompt in ((0.0, first), (1.0, second), (lambda t: 1.0, second)):
+        found = editing["blend"](pipe.model, first, second, z, times, share)
+        torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, times)), rtol=1e-4, atol=1e-4)
+
+
+def test_backward_and_forward_meet_when_steps_are_small(editing, pipe):
+    """denoise(noise_of(x)) -> x as S grows.
+
+    Euler reads the velocity at the beginning of a step, backward at the other end; the difference is O(1 / S).
+    """
+    prompt, latent = editing["said"], editing["latent"]
+
+    def apart(steps):
+        noise = editing["noise_of"](pipe.model, prompt, latent, steps)
+        again = last_of(denoise(pipe.model, prompt, noise, time_grid(steps), 1.0))
+        return ((again - latent).norm() / latent.norm()).item()
+
+    assert apart(40) < min(0.3, 0.7 * apart(8))
+
+
+def test_fine_tuning_on_a_folder_lowers_the_loss(own, pipe):
+    """flow_loss(tuned) < flow_loss(bundled) on the new pictures, with times and noise that training did not draw.
+
+    The twenty lines of the page connect a folder to the training loop.
+    """
+    batch = draw_batch(10**6, own["ids"], own["latents"], 48, seed=0)
+    with torch.no_grad():
+        before, after = (
+            flow_loss(model, batch, pipe.tokenizer.pad_token_id) for model in (pipe.model, own["tuned"].model)
+        )
+    assert after < 0.95 * before
+
+
+@pytest.fixture
+def low_rank(own):
+    """A fresh bundled model with low-rank changes around its attention."""
+    torch.manual_seed(0)
+    return own["add_low_rank"](JanusFlowPipeline.from_pretrained("shapes").model, 4)
+
+
+@torch.no_grad()
+def velocities(model, prompt):
+    return torch.stack(model.velocity(normal(0, 2, *SHAPE), 0.4, prompt))
+
+
+def test_low_rank_changes_nothing_before_training(pipe, two, low_rank):
+    """B = 0  =>  W x + (alpha / r) B A x = W x.
+
+    Training begins at the model that is tuned, and only A, B require gradients.
+    """
+    torch.testing.assert_close(velocities(low_rank, two), velocities(pipe.model, two))
+    names = {name.rsplit(".", 1)[1] for name, p in low_rank.named_parameters() if p.requires_grad}
+    assert names == {"up", "down"}
+
+
+def test_merging_low_rank_changes_nothing(own, two, low_rank):
+    """(W + (alpha / r) B A) x = W x + (alpha / r) B A x.
+
+    After merging, the checkpoint has the official layout and the same velocities.
+    """
+    for name, parameter in low_rank.named_parameters():
+        if name.endswith("up"):
+            torch.nn.init.normal_(parameter, std=0.02)
+    before = velocities(low_rank, two)
+    merged = own["merge_low_rank"](low_rank)
+    torch.testing.assert_close(velocities(merged, two), before, rtol=1e-3, atol=1e-4)
+    assert not any(name.endswith(("up", "down")) for name, _ in merged.named_parameters())
+
+
+def test_low_rank_training_leaves_the_frozen_weights_alone(own, pipe, low_rank, tmp_path):
+    """After training: every frozen weight is the bundled one, and every B has moved.
+
+    A frozen weight has no gradient, so neither optimiser touches it.
+    """
+    recipe = Recipe(steps=2, batch_size=4, learning_rate=0.01, warmup=1, average=0.5)
+    own["tune"](low_rank, own["latents"], own["ids"], recipe, tmp_path / "state.safetensors")
+    bundled = pipe.model.state_dict()
+    for name, value in low_rank.state_dict().items():
+        if name.endswith(".up"):
+            assert value.abs().max() > 0
+        elif not name.endswith(".down"):
+            assert torch.equal(value, bundled[name.replace(".linear.", ".")])
+
+
+def test_reflow_in_one_dimension_makes_one_step_exact():
+    """Data -2, 2: the best field sends z_0 to 2 sign(z_0); on the lines of these pairs v = 2 sign(z_0) - z_0 for all t.
+
+    Positive and negative noise never meet, so nothing is averaged, and one Euler step is exact.
+    """
+    z_0, times = torch.tensor([-2.0, -0.7, -0.1, 0.1, 0.5, 1.5], dtype=torch.float64), time_grid(500).double()
+    z = z_0
+    for t, t_next in pairwise(times):
+        mean = 2 * torch.tanh(2 * t * z / (1 - t) ** 2)
+        z = euler_step(z, (mean - z) / (1 - t), t, t_next)
+    z_1 = 2 * z_0.sign()
+    torch.testing.assert_close(z, z_1, rtol=0, atol=0.02)
+    assert (z_0 + (0 - z_0)).abs().max() == 0  # one step of the first field ends at the mean of the data
+    for t in times[:-1:100]:
+        z_t = (1 - t) * z_0 + t * z_1
+        torch.testing.assert_close((2 * z_t.sign() - z_t) / (1 - t), z_1 - z_0)
+    assert torch.equal(euler_step(z_0, z_1 - z_0, times[0], times[-1]), z_1)
+
+
+def test_reflow_pairs_each_noise_with_its_own_end(few):
+    """z_1 = z_0 + 3 for every pair  =>  the loss of v = 3 is 0.
+
+    With noise that is drawn anew, or shuffled, lines would have other velocities.
+    """
+    noise = normal(0, 6, *SHAPE)
+    loss = few["reflow_loss"](noise, noise + 3, few["ids"], pad_id=1, batch_size=8)
+    assert loss(lambda z_t, t, rows: torch.full_like(z_t, 3.0), step=4).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_looking_inside_changes_nothing(model, prompt, golden):
+    """look_inside's velocities = velocity's; attention, hooks and velocities are then as before, after an error too.
+
+    It exchanges the attention for one evaluation only.
+    """
+    z, names = golden["loop_w_z"][0], ("v_cond", "v_uncond")
+    with torch.no_grad():
+        before = model.velocity(z, 0.3, prompt)
+    seen = look_inside(model, z, 0.3, prompt)
+    with pytest.raises(InputError):
+        look_inside(model, z[:1], 0.3, prompt)
+    with torch.no_grad():
+        after = model.velocity(z, 0.3, prompt)
+    for name, a, b in zip(names, before, after, strict=True):
+        torch.testing.assert_close(getattr(seen, name), a, rtol=1e-3, atol=1e-4)
+        assert torch.equal(a, b)
+    assert model.llama.config._attn_implementation == "sdpa"
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_recorded_attention_sums_to_one_and_sees_nothing_hidden(pipe, two):
+    """sum_j a_ij = 1, and a_ij = 0 where j is masked or later than i.
+
+    In every layer, row and head, for prompts of different lengths too.
+    """
+    seen = look_inside(pipe.model, normal(0, 2, *SHAPE), 0.4, two).attention
+    rows, (layers, number, heads, n, length) = two.batch(), seen.shape
+    assert (layers, number, heads, n, length - n) == (6, 4, 6, 37, rows.ids.shape[1])
+    torch.testing.assert_close(seen.sum(dim=-1), torch.ones(layers, number, heads, n))
+    visible = rows.mask(n)[:, None] & torch.ones(n, length, dtype=torch.bool).tril(length - n)
+    assert (seen.masked_select(~visible[None, :, None].expand_as(seen)) == 0).all()
+
+
+def test_the_last_hidden_state_is_what_is_decoded(inside, pipe, two):
+    """decode(align_out(norm(hidden[-1]))) = the velocities.
+
+    So the earlier states, read in the same way, show what the model would draw if it ended there.
+    """
+    z, t = normal(0, 2, *SHAPE), torch.tensor(0.4)
+    seen = look_inside(pipe.model, z, t, two)
+    found = inside["seen_after"](pipe.model, z, t, two, 6)
+    expected = z + (1 - t) * guide(seen.v_cond, seen.v_uncond, 2.0)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_cut_is_undone_when_its_block_ends(inside, pipe, two):
+    """v inside the block != v; v after the block = v.
+
+    A cut is a hook, and `with` removes it.
+    """
+    before = velocities(pipe.model, two)
+    cuts = (lambda m: inside["without_layer"](m, 2), inside["without_skip"], inside["without_time_token"])
+    with_cache = {"cache": pipe.model.prefill(two)}
+    for cut in cuts:
+        with cut(pipe.model), torch.no_grad():
+            during = torch.stack(pipe.model.velocity(normal(0, 2, *SHAPE), 0.4, two, **with_cache))
+        assert not torch.allclose(during, before, atol=1e-3)
+        assert torch.equal(velocities(pipe.model, two), before)
