@@ -263,7 +263,7 @@ def drawn_blend() -> dict[str, Any]:
 
 
 BLENDED = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
-SWITCHED = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+SWITCHED = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @figure("editing_strength")
@@ -323,20 +323,20 @@ def editing_blend() -> Drawing:
     }
     for row, (key, (title, heads)) in enumerate(names.items()):
         y = 0.52 - 0.5 * row
-        drawn.text(0.02, y + 0.17, title.replace(" caption", "\ncaption"), va="center", fontsize=10)
+        drawn.text(0.02, y + 0.17, title.replace(" of the", "\nof the").replace("second ", "second\n", 1), va="center", fontsize=10)
         for i, (head, text) in enumerate(zip(heads, shown[key], strict=True)):
             ax = drawn.add_axes((0.18 + 0.117 * i, y, 0.113, 0.34))
             ax.imshow(from_text(text), interpolation="nearest")
             ax.set_title(head, fontsize=10, pad=3)
             ax.set_axis_off()
-    half, early = found["share 0.5"], found["switch 0.1"]
+    half, late = found["share 0.5"], found["switch 0.5"]
     pairs = found["pairs"]
     return Drawing(
         drawn,
         alt="Two rows of seven pictures that lead from a red circle on the left to a blue square on the right.",
         caption=f'From "a red circle" to "a blue square", from one noise. Above, the velocities are mixed with a fixed share; below, the first '
         f"caption leads until time t and then the second. Of {pairs} pairs of captions, an even share gives {half['first']} pictures of the first caption, "
-        f"{half['second']} of the second and {pairs - half['first'] - half['second']} of neither; the second caption from t = 0.1 on gives {early['second']} of the second.",
+        f"{half['second']} of the second and {pairs - half['first'] - half['second']} of neither; the second caption from t = 0.5 on gives {late['second']} of the second and {late['first']} of the first.",
     )
 
 
