@@ -108,6 +108,26 @@ def measure_many() -> dict[str, Any]:
     return found
 
 
+def measure_variety() -> dict[str, Any]:
+    """Ask how different the pictures of one caption are: their mean distance, in that of real scenes."""
+    pipe, each = JanusFlowPipeline.from_pretrained("shapes"), 6
+    captions = [fresh_captions(category, 1, SEED)[0] for category in CATEGORIES]
+    rng = np.random.default_rng(SEED)
+    real = encode_scenes(pipe.vae, [caption.draw(rng) for caption in captions for _ in range(each)])
+    found: dict[str, Any] = {"captions": len(captions), "pictures of each": each, "steps": 15}
+    for weight in (1.0, 2.0, 4.0, 8.0):
+        noises = [torch.Generator().manual_seed(seed) for seed in range(len(real))]
+        asked = {"num_images_per_prompt": each, "generator": noises, "output_type": "latent", "progress": False}
+        z = pipe([str(caption) for caption in captions], 15, weight, **asked).images
+        found[f"{weight:g}"] = spread(z, each) / spread(real, each)
+    return found
+
+
+def spread(z: Tensor, each: int) -> float:
+    """Return the mean distance between two latents of one caption."""
+    return torch.stack([torch.pdist(same.flatten(1)).mean() for same in z.split(each)]).mean().item()
+
+
 def measure_gap() -> dict[str, Any]:
     """Compare the two velocities along the way."""
     sample, rows = Sample(), []
@@ -336,6 +356,7 @@ MEASURES = {
     "guidance-weights": measure_weights,
     "guidance-fine": measure_fine,
     "guidance-many": measure_many,
+    "guidance-variety": measure_variety,
     "guidance-gap": measure_gap,
     "guidance-intervals": measure_intervals,
 }

@@ -40,10 +40,19 @@ def measured(file: str, key: str, measure: Callable[[], Any]) -> Any:
     found = _read(path)
     if key not in found:
         DATA.mkdir(exist_ok=True)
-        value = measure()
+        value = rounded(measure())
         found = _read(path) | {key: value}  # read again: another process may have written meanwhile
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found[key]
+
+
+def rounded(value: Any) -> Any:
+    """Return the value with all numbers rounded to five digits: more would be noise in a file that is read."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _read(path: Path) -> dict[str, Any]:
