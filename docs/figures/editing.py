@@ -323,7 +323,13 @@ def editing_blend() -> Drawing:
     }
     for row, (key, (title, heads)) in enumerate(names.items()):
         y = 0.52 - 0.5 * row
-        drawn.text(0.02, y + 0.17, title.replace(" of the", "\nof the").replace("second ", "second\n", 1), va="center", fontsize=10)
+        drawn.text(
+            0.02,
+            y + 0.17,
+            title.replace(" of the", "\nof the").replace("second ", "second\n", 1),
+            va="center",
+            fontsize=10,
+        )
         for i, (head, text) in enumerate(zip(heads, shown[key], strict=True)):
             ax = drawn.add_axes((0.18 + 0.117 * i, y, 0.113, 0.34))
             ax.imshow(from_text(text), interpolation="nearest")
