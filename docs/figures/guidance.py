@@ -1,7 +1,7 @@
 """The figures of the chapter on guidance: python docs/figures/guidance.py [NAME ...]
 
-What takes long is measured once and kept in data/: delete a file there to measure it again (one to four minutes each,
-one thread).
+What takes long is measured once and kept in data/NAME.json. To repeat a measurement, delete its file and run
+python docs/figures/guidance.py measure NAME (one to four minutes on one thread). MEASURES has the names.
 """
 
 import json
@@ -314,8 +314,8 @@ def guidance_weights() -> Drawing:
     return Drawing(
         fig,
         "Three plots against the weight from 0 to 25. The score rises steeply to a high level and later falls. The norm of "
-        "latents grows steadily and crosses that of real ones. The share of pixels with wrong colours grows with large "
-        "weights.",
+        "latents dips at 0.5 and then grows steadily, above that of real ones. The share of pixels with wrong colours jumps up "
+        "and down at small weights and grows at large ones.",
         f"The bundled model, {found['captions']} captions, one noise each, {found['steps']} Euler steps. Dotted: drawn scenes "
         f"after the VAE. The score is {found['0']['score']:.2f} at w = 0, {found['1']['score']:.2f} at 1, "
         f"{found['2']['score']:.2f} at 2 and {found[last]['score']:.2f} at {last} (best: {found[f'{best:g}']['score']:.2f} at "
@@ -347,7 +347,9 @@ def guidance_pictures() -> Drawing:
         ax.set_ylabel(caption.replace(" above", "\nabove"), fontsize=9)
     return Drawing(
         fig,
-        "A table of pictures, a row for each of three captions and a column for each weight from 0 to 25.",
+        "A table of pictures, a row for each of three captions and a column for each weight from 0 to 25. At "
+        "0 the things are others than asked for. From 1 to 4 they fit. At 12 there are five circles in place of four. At 25 "
+        "the cross and the circles are distorted and have wrong colours, while the three red stars are still right.",
         "One noise for each row, growing weight for each column (30 Euler steps). At w = 0 the captions are ignored.",
     )
 

@@ -38,7 +38,7 @@ def picture(prompt_tokens: int) -> dict[str, Any]:
         "share of the language model": seconds["language model"] / whole,
         "TFLOP a step": step / 1e12,
         "TFLOP a picture": (sum(operations.values()) + prefill) / 1e12,
-        "GFLOP": {name: n / 1e9 for name, n in (operations | {"prefill": prefill}).items()},
+        "TFLOP": {name: n / 1e12 for name, n in (operations | {"prefill": prefill}).items()},
         "GFLOP a second": max(bench["products"].values()) / 1e9,
         "floor, seconds a step": bench["floor"] / 1000,
         "over the floor": bench["over the floor"],
@@ -66,7 +66,7 @@ def speed_picture() -> Drawing:
     """Draw where operations and seconds of one picture go."""
     found = derived()["20"]
     seconds = found["seconds"]
-    operations = found["GFLOP"]
+    operations = found["TFLOP"]
     groups = {
         "language model": ("language model",),
         "U-ViT decoder": ("decode",),

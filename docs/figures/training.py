@@ -1,7 +1,7 @@
 """The figures of the chapter on training: python docs/figures/training.py [NAME ...]
 
-What takes long is measured once and kept in data/: delete a file there to measure it again (one to four minutes each,
-one thread).
+What takes long is measured once and kept in data/NAME.json. To repeat a measurement, delete its file and run
+python docs/figures/training.py measure NAME (one to four minutes on one thread). MEASURES has the names.
 """
 
 import json
