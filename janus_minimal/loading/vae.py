@@ -102,7 +102,7 @@ def to_pictures(
 
     Raises InputError if a pixel is NaN or infinite, which would be shown as a plain colour.
     """
-    pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
     if not pixels.isfinite().all():
         raise InputError(
             "the decoded picture is not finite: expected smaller latents, or a VAE in float32"
