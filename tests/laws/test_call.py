@@ -1,4 +1,4 @@
-"""A call of the pipeline: every argument reaches its place, every default is the documented one, nothing is left behind."""
+"""A call of the pipeline: every argument reaches its place, and every default is the documented one."""
 
 from inspect import signature
 from types import SimpleNamespace
@@ -161,7 +161,9 @@ def test_output_types_are_the_same_pixels(pipe):
     torch.testing.assert_close(pt.permute(0, 2, 3, 1), torch.from_numpy(array))
     for image, pixels in zip(pil, array, strict=True):
         assert np.abs(np.asarray(image) / 255 - pixels).max() <= 0.51 / 255
-    assert torch.equal(pipe("a star", 1, latents=z[:1], times=torch.tensor([0.0, 0.0]), output_type="latent").images, z[:1])
+    assert torch.equal(
+        pipe("a star", 1, latents=z[:1], times=torch.tensor([0.0, 0.0]), output_type="latent").images, z[:1]
+    )
 
 
 def test_every_picture_is_checked_not_only_the_first(pipe, tmp_path):
@@ -208,7 +210,7 @@ def test_the_bar_is_shown_unless_it_is_not_wanted(pipe, asked, capsys):
 
 
 def test_a_film_keeps_what_each_step_predicts_and_shows_eight_of_them(pipe):
-    """film: t_k and z_k + (1 - t_k) v_k of every step; developed: steps 0 4 8 12 17 21 25 29 of 30, a row for each image.
+    """film: t_k and z_k + (1 - t_k) v_k of every step; developed: steps 0 4 8 12 17 21 25 29 of 30, a row an image.
 
     The first and the last step are among them, and the film changes nothing.
     """

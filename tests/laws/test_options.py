@@ -14,7 +14,7 @@ from tools.drawn import normal
 from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
-from janus_minimal.cli import app, options
+from janus_minimal.cli import app
 from janus_minimal.jobs.album import make_album, read_prompts
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.hub import BUNDLED
@@ -94,7 +94,6 @@ def test_generate_without_options_is_the_official_call(loaded, drawn, monkeypatc
     assert drawn == [Request("a star", 30, 2.0, 4, 0, "euler", 1.0)]
     assert loaded == [(("shapes", None, torch.float32, CPU), {})]
     assert [path.name for path in Path.cwd().iterdir()] == ["picture.png"]
-    assert (options.STEPS, options.CFG_WEIGHT, options.PICTURE) == (30, 2.0, Path("picture.png"))
 
 
 def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, pipe):

@@ -86,7 +86,7 @@ def test_every_stage_is_given_what_the_stage_before_returned(subject, stages):
 
 
 def test_a_subject_has_the_sizes_that_were_asked_for(subject):
-    """prompt: L tokens after the last is dropped, B images of it; z [B, 4, side, side]; weights ~ N(0, 0.02^2), no gradient.
+    """prompt: L tokens after the last is dropped, B images; z [B, 4, side, side]; weights ~ N(0, 0.02^2), no gradient.
 
     L is counted as the loop counts it.
     """
@@ -125,7 +125,7 @@ def test_the_sizes_are_those_of_the_docs():
 
 
 def test_actions_take_turns_and_are_warmed_up(monkeypatch):
-    """by_turns(a, b; 3 rounds): a b | a b | a b | a b, the first of them unmeasured; median, least and most of the three.
+    """by_turns(a, b; 3 rounds): a b | a b | a b | a b, the first unmeasured; median, least and most of the three.
 
     A slow minute of the machine then slows all of them. The bar counts every run.
     """
@@ -206,7 +206,7 @@ def test_the_report_concludes_by_hand():
 
 
 def test_the_table_and_the_bars_show_the_same_numbers():
-    """table: median, least, most; a stage's share of our step; the floor's share of a loop; bars: loops, then our stages.
+    """table: median, least, most; a stage's share of our step; the floor's share of a loop; bars: loops, then stages.
 
     Shares: encode 1 / 40 = 2.5 %, the floor 20 / 90 = 22.2 % of the official step.
     """

@@ -51,7 +51,7 @@ def part_of(name: str) -> float:
 
 
 def test_every_norm_has_the_eps_of_its_own_part(network):
-    """norm(x) = weight x / sqrt(mean(x^2) + eps): 0.1 in the encoder, 0.2 in the decoder, 0.4 beside the language model.
+    """norm(x) = weight x / sqrt(mean(x^2) + eps): 0.1 in the encoder, 0.2 in the decoder, 0.4 in the language model.
 
     All released values are 1e-6, so an eps that is read from the wrong part is seen only in other models.
     """

@@ -53,7 +53,9 @@ def test_the_loss_is_the_absolute_error_and_a_thousandth_of_the_divergence(losse
         x, noise = losses["inputs"][k]
         reconstruction, kl = losses["outputs"][k]
         scenes = draw_scenes(6, (7, 0, k))
-        torch.testing.assert_close(x, torch.stack([torch.tensor(render(s)).permute(2, 0, 1) for s in scenes]) / 127.5 - 1)
+        torch.testing.assert_close(
+            x, torch.stack([torch.tensor(render(s)).permute(2, 0, 1) for s in scenes]) / 127.5 - 1
+        )
         assert noise.shape == (6, 4, 12, 12)
         assert loss == pytest.approx(((reconstruction - x).abs().mean() + 0.001 * kl).item(), rel=1e-5)
 
@@ -71,7 +73,7 @@ def test_every_step_of_the_vae_has_scenes_and_noise_of_its_own(losses):
 
 
 def test_a_reconstruction_is_decoded_from_mean_and_std_times_noise(pipe):
-    """x' = decode(mean + std noise),  KL = (mean^2 + std^2 - 1 - ln std^2) / 2, averaged over all numbers of the latent.
+    """x' = decode(mean + std noise), KL = mean of (mean^2 + std^2 - 1 - ln std^2) / 2 over all numbers of the latent.
 
     The divergence is per number, so that its weight does not depend on the size of the latent.
     """
@@ -114,11 +116,13 @@ def test_the_scaling_factor_is_one_over_the_deviation_of_many_scenes(pipe, monke
         means = vae.encode(pictures(draw_scenes(8, asked[0][1]))).latent_dist.mean
     assert asked[0][0] == 1000
     assert vae.config.scaling_factor == pytest.approx(1 / means.std().item(), rel=1e-5)
-    torch.testing.assert_close(encode_scenes(vae, draw_scenes(8, asked[0][1])), means / means.std(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        encode_scenes(vae, draw_scenes(8, asked[0][1])), means / means.std(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_network_and_its_recipe_are_those_of_the_bundled_vae():
-    """config(build_vae()) = config.json of the bundled VAE but for its scaling factor; 2,500 steps of 32 at 2e-3, EMA 0.99.
+    """config(build_vae()) = the bundled config.json but for its scaling factor; 2,500 steps of 32 at 2e-3, EMA 0.99.
 
     The file was written by the run that trained it.
     """

@@ -205,7 +205,9 @@ def test_captions_of_a_category_have_its_forms_and_all_kinds_alike(category):
     """
     rng = np.random.default_rng(1)
     captions = [draw_caption(category, rng) for _ in range(600)]
-    forms = Counter((c.count, sum(colour is not None for colour, _ in c.kinds), c.relation is not None) for c in captions)
+    forms = Counter(
+        (c.count, sum(colour is not None for colour, _ in c.kinds), c.relation is not None) for c in captions
+    )
     assert forms.keys() == SHARES[category].keys()
     for form, number in forms.items():
         assert stats.binomtest(number, 600, SHARES[category][form]).pvalue > 1e-3

@@ -1,4 +1,4 @@
-"""The scorer's limits: what is still a thing, a colour, a shape, and what is not; and how sure it is in each category."""
+"""The scorer's limits: what is still a thing, a colour or a shape; and how sure it is in each category."""
 
 import numpy as np
 import pytest
