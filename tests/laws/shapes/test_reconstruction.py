@@ -213,16 +213,3 @@ def test_reconstructions_stand_below_their_scenes(pipe):
         drawn = render(scene).repeat(4, 0).repeat(4, 1)
         assert np.abs(upper[:, place] - drawn).max() <= 1
         assert 0 < np.abs(lower[:, place] - drawn).mean() < 5
-
-
-def test_the_bundled_checkpoint_and_every_new_one_are_half_precision(model, pipe, tmp_path):
-    """dtype(model.safetensors of a run) = float16, with config and tokenizer beside it.
-
-    Half the bytes to download; loading casts to any dtype.
-    """
-    from safetensors.torch import load_file
-
-    run._write_checkpoint(tmp_path, model, pipe.tokenizer)
-    stored = load_file(tmp_path / "model.safetensors")
-    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
-    assert {path.name for path in tmp_path.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
