@@ -234,7 +234,8 @@ class JanusFlow(nn.Module):
         result is the same and the prompt is computed again.
         """
         prompt.check_latents(z)
-        x_emb, t_emb, skip = self.encode(z, torch.as_tensor(t))
+        time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float32, device=z.device)
+        x_emb, t_emb, skip = self.encode(z, time)
         tokens, t_emb, skip = duplicate_for_cfg(self.align_in(x_emb, t_emb), t_emb, skip)  # 2B rows
         v_cond, v_uncond = self._velocities(tokens, t_emb, skip, prompt.batch(), cache).chunk(2)
         return v_cond, v_uncond

@@ -151,7 +151,8 @@ class PromptPair:
                 something else without a word would be worse than an error.
         """
         prompts = [prompts] if isinstance(prompts, str) else prompts
-        ids = [torch.tensor(_tokenize(prompt.strip(), tokenizer)) for prompt in prompts]
+        tokens = [_tokenize(prompt.strip(), tokenizer) for prompt in prompts]
+        ids = [torch.tensor(row, device="cpu") for row in tokens]  # whatever torch's default is
         return cls.from_ids(ids, images_per_prompt, padding_id(tokenizer))
 
     @property
