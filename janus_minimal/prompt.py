@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import InputError, PromptError
-from janus_minimal.loading.vocabulary import check_words, padding_id
+from janus_minimal.loading.vocabulary import check_characters, check_words, encode, padding_id
 
 TAG = "<begin_of_image>"
 TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
@@ -230,5 +230,6 @@ def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
 def _tokenize(prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not prompt:
         raise PromptError('the prompt is empty: say what to draw, for example "a red circle"')
+    check_characters(prompt)
     check_words(prompt, tokenizer)
-    return tokenizer.encode(TEMPLATE.format(prompt=prompt))
+    return encode(tokenizer, TEMPLATE.format(prompt=prompt))
