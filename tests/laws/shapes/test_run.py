@@ -116,7 +116,7 @@ def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
 
     The latents were encoded when the run began, and a run with other examples needs other latents.
     """
-    with pytest.raises(InputError, match="holds 12 examples, not 13"):
+    with pytest.raises(InputError, match="examples 12, not 13"):
         train_all(uninterrupted, Accelerator(cpu=True), VAE, FLOW, EXAMPLES + 1)
 
 
