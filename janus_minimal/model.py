@@ -61,7 +61,7 @@ class RotaryEmbedding(LlamaRotaryEmbedding):
 
     def reset(self, device: torch.device | str) -> "RotaryEmbedding":
         """Compute the table on this device."""
-        frequencies, _ = self.compute_default_rope_parameters(self.config)
+        frequencies, _ = self.compute_default_rope_parameters(self.config, torch.device("cpu"))
         self.inv_freq = frequencies.to(device)
         self.original_inv_freq = self.inv_freq.clone()
         return self

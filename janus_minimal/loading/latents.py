@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -63,7 +64,8 @@ def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():  # opening a FIFO would wait for somebody to write into it
         raise InputError(f"{path} holds no latents: missing, or no plain file; {RIGHT}")
     try:
-        with safe_open(path, "pt") as file:
+        # The library makes tensors on torch's default device, which the caller may have set.
+        with torch.device("cpu"), safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {RIGHT}") from None

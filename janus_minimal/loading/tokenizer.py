@@ -35,20 +35,14 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None
         raise CheckpointError("the tokenizer begins no text with a begin-of-sentence token")
     if ids[1:] != plain:
         raise CheckpointError("the tokenizer adds more to a text than a begin-of-sentence token")
-    _check_vocabulary(tokenizer.get_vocab(), vocab_size)
-    if lost := [character for character in VISIBLE if not encode(tokenizer, character, False)]:
-        raise CheckpointError(
-            f"the tokenizer leaves {lost[0]} out of every text: expected a token for the unknown"
-        )
-    padding_id(tokenizer)
-
-
-def _check_vocabulary(vocabulary: dict[str, int], vocab_size: int) -> None:
-    largest = max(vocabulary.values())
+    largest = max(tokenizer.get_vocab().values())
     if largest >= vocab_size:
         raise CheckpointError(
             f"the tokenizer has {largest + 1} tokens, the model knows {vocab_size}: "
             "they belong to different models"
         )
-    if len(set(vocabulary.values())) < len(vocabulary):
-        raise CheckpointError("the tokenizer gives two words the same id: expected one for each")
+    if lost := [character for character in VISIBLE if not encode(tokenizer, character, False)]:
+        raise CheckpointError(
+            f"the tokenizer leaves {lost[0]} out of every text: expected a token for the unknown"
+        )
+    padding_id(tokenizer)

@@ -37,9 +37,13 @@ def check_rules(raw: dict[str, Any]) -> dict[str, Any]:
     _check(prod(map(_growth, rules)) <= MOST_GROWTH, "its rules make a text endlessly long")
     for rule in _rules(raw.get("post_processor")):
         _check(rule.get("type") in TEMPLATES, f"the rule {rule.get('type')!r} is not known here")
-        _check(_is_plain(rule.get("single", [])), "its template is not one text with special tokens")
+        plain = rule["type"] != "TemplateProcessing" or _is_plain(rule.get("single"))
+        _check(plain, "its template is not one text with special tokens")
     model = raw.get("model")
     _check(isinstance(model, dict) and not model.get("dropout"), "it cuts the same text in many ways")
+    words = model.get("vocab")  # Unigram has a list here, whose places are the ids
+    ids = [*map(str, words.values())] if isinstance(words, dict) else []
+    _check(len(set(ids)) == len(ids), "it gives two words the same id")
     return raw | {"padding": None, "truncation": None}
 
 
@@ -63,10 +67,11 @@ def _growth(rule: dict[str, Any]) -> int:
 
 
 def _is_plain(template: Any) -> bool:
-    pieces = template if isinstance(template, list) else [None]
-    sequences = [piece["Sequence"] for piece in pieces if isinstance(piece, dict) and "Sequence" in piece]
-    first = all(isinstance(part, dict) and part.get("id") == "A" for part in sequences)
-    return len(pieces) <= MOST_PIECES and first and None not in pieces
+    """Return whether a template is the text, once, with a few special tokens around it."""
+    if not isinstance(template, list) or len(template) > MOST_PIECES:
+        return False
+    texts = [piece["Sequence"] for piece in template if isinstance(piece, dict) and "Sequence" in piece]
+    return len(texts) == 1 and isinstance(texts[0], dict) and texts[0].get("id") == "A"
 
 
 def _check(true: bool, fault: str) -> None:
