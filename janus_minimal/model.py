@@ -61,7 +61,8 @@ class RotaryEmbedding(LlamaRotaryEmbedding):
 
     def reset(self, device: torch.device | str) -> "RotaryEmbedding":
         """Compute the table on this device."""
-        frequencies, _ = self.compute_default_rope_parameters(self.config, torch.device("cpu"))
+        with torch.device("cpu"):  # or torch's default device, which the caller may have set
+            frequencies, _ = self.compute_default_rope_parameters(self.config)
         self.inv_freq = frequencies.to(device)
         self.original_inv_freq = self.inv_freq.clone()
         return self
