@@ -17,9 +17,7 @@ from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
 READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
 
 
-def check_outputs(
-    outputs: Sequence[Path | None], inputs: Sequence[Path | str | None] = ()
-) -> None:
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | None] = ()) -> None:
     """Raise InputError unless every output can be written without a loss.
 
     Args:

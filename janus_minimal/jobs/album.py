@@ -74,13 +74,15 @@ def _identity(pipe: JanusFlowPipeline) -> str:
     """Return a fingerprint of everything in the pipeline that decides a picture."""
     parts = {"model": pipe.model, "vae": pipe.vae}.items()
     tensors = {f"{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
-    words = (pipe.model.config, pipe.vae.config.scaling_factor, pipe.tokenizer.backend_tokenizer.to_str())
+    words = (
+        pipe.model.config,
+        pipe.vae.config.scaling_factor,
+        pipe.tokenizer.backend_tokenizer.to_str(),
+    )
     return fingerprint(tensors, *map(str, words))
 
 
-def _draw(
-    pipe: JanusFlowPipeline, missing: Sequence[tuple[Path, Request]], model: str
-) -> None:
+def _draw(pipe: JanusFlowPipeline, missing: Sequence[tuple[Path, Request]], model: str) -> None:
     """Draw this process's share of the missing sheets, and wait until the others have drawn theirs."""
     process = PartialState()
     process.wait_for_everyone()  # nobody writes until all have listed the same missing sheets

@@ -57,7 +57,9 @@ def warn_of_unknown(where: object, names: Iterable[str]) -> None:
     unknown = sorted(names)
     if unknown:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        message = f"{where}: {one_line(unknown[0], 100)}{more} is not known here and changes nothing"
+        message = (
+            f"{where}: {one_line(unknown[0], 100)}{more} is not known here and changes nothing"
+        )
         warnings.warn(message, stacklevel=3)
 
 

@@ -45,7 +45,9 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     side = latents.shape[-1] if latents.ndim == 4 else 0
     if not latents.is_floating_point() or tuple(latents.shape[1:]) != (channels, side, side):
         kind = f"{list(latents.shape)}, {latents.dtype}"
-        raise InputError(f"{path} holds {kind}: expected [images, {channels}, height, width], square")
+        raise InputError(
+            f"{path} holds {kind}: expected [images, {channels}, height, width], square"
+        )
     if 0 in latents.shape:
         raise InputError(f"{path} holds no image: {RIGHT}")
     if not latents.isfinite().all():

@@ -40,7 +40,9 @@ def check_rules(raw: dict[str, Any]) -> dict[str, Any]:
         plain = rule["type"] != "TemplateProcessing" or _is_plain(rule.get("single"))
         _check(plain, "its template is not one text with special tokens")
     model = raw.get("model")
-    _check(isinstance(model, dict) and not model.get("dropout"), "it cuts the same text in many ways")
+    _check(
+        isinstance(model, dict) and not model.get("dropout"), "it cuts the same text in many ways"
+    )
     words = model.get("vocab")  # Unigram has a list here, whose places are the ids
     ids = [*map(str, words.values())] if isinstance(words, dict) else []
     _check(len(set(ids)) == len(ids), "it gives two words the same id")
@@ -70,10 +72,14 @@ def _is_plain(template: Any) -> bool:
     """Return whether a template is the text, once, with a few special tokens around it."""
     if not isinstance(template, list) or len(template) > MOST_PIECES:
         return False
-    texts = [piece["Sequence"] for piece in template if isinstance(piece, dict) and "Sequence" in piece]
+    texts = [
+        piece["Sequence"] for piece in template if isinstance(piece, dict) and "Sequence" in piece
+    ]
     return len(texts) == 1 and isinstance(texts[0], dict) and texts[0].get("id") == "A"
 
 
 def _check(true: bool, fault: str) -> None:
     if not true:
-        raise CheckpointError(f"the tokenizer is refused: {fault}; expected the official tokenizer.json")
+        raise CheckpointError(
+            f"the tokenizer is refused: {fault}; expected the official tokenizer.json"
+        )

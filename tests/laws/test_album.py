@@ -110,7 +110,7 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed):
 
     Half of an album by one model and half by another looks like an album.
     """
-    first, second = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
+    first, _ = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
     first.unlink()
     before = files(tmp_path)
     other = copy.deepcopy(pipe)

@@ -88,6 +88,6 @@ def test_what_was_written_is_said_when_a_later_file_fails():
 
     A disk may be full after the picture and before the strip.
     """
-    with pytest.raises(InputError, match=r"^disk full \(a\.png and b\.png had been written before\)$"):
-        with after_writing(Path("a.png"), Path("b.png")):
-            raise InputError("disk full")
+    said = r"^disk full \(a\.png and b\.png had been written before\)$"
+    with pytest.raises(InputError, match=said), after_writing(Path("a.png"), Path("b.png")):
+        raise InputError("disk full")

@@ -83,7 +83,7 @@ def test_a_rule_that_runs_away_or_crashes_is_not_run(directory, parts):
     loops cannot be interrupted.
     """
     edit(directory, **parts)
-    with pytest.raises(CheckpointError, match="the tokenizer is refused: .*expected the official"):
+    with pytest.raises(CheckpointError, match=r"the tokenizer is refused: .*expected the official"):
         load_tokenizer(directory, 33)
 
 
