@@ -37,7 +37,7 @@ def main() -> None:
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
     with warnings.catch_warnings():
-        warnings.showwarning = _say_warning
+        warnings.showwarning = lambda message, *_, **__: _say_warning(message)
         raise SystemExit(_run(sys.argv[1:] or ["--help"]))
 
 
@@ -60,6 +60,6 @@ def _say(message: str, status: int) -> int:
     return status
 
 
-def _say_warning(message: Warning | str, *where: object) -> None:
+def _say_warning(message: Warning | str) -> None:
     """Show a warning without the line of code that Python adds, which is of no use to a user."""
     typer.echo(f"janus-minimal: warning: {one_line(message)}", err=True)

@@ -27,5 +27,5 @@ def fingerprint(tensors: Mapping[str, Tensor], *words: str) -> str:
     digest = sha256("\n".join([*words, ""]).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:LENGTH]

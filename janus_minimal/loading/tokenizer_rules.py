@@ -39,14 +39,16 @@ def check_rules(raw: dict[str, Any]) -> dict[str, Any]:
         _check(rule.get("type") in TEMPLATES, f"the rule {rule.get('type')!r} is not known here")
         plain = rule["type"] != "TemplateProcessing" or _is_plain(rule.get("single"))
         _check(plain, "its template is not one text with special tokens")
-    model = raw.get("model")
-    _check(
-        isinstance(model, dict) and not model.get("dropout"), "it cuts the same text in many ways"
-    )
+    _check_model(raw.get("model"))
+    return raw | {"padding": None, "truncation": None}
+
+
+def _check_model(model: Any) -> None:
+    one_way = isinstance(model, dict) and not model.get("dropout")
+    _check(one_way, "it cuts the same text in many ways")
     words = model.get("vocab")  # Unigram has a list here, whose places are the ids
     ids = [*map(str, words.values())] if isinstance(words, dict) else []
     _check(len(set(ids)) == len(ids), "it gives two words the same id")
-    return raw | {"padding": None, "truncation": None}
 
 
 def _rules(rule: Any) -> Iterator[dict[str, Any]]:

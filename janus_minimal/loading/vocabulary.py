@@ -15,7 +15,8 @@ def encode(
     The library raises nearly anything, panics of its Rust part included, which are no Exception.
     """
     try:
-        return tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        # Without verbose=False it would print that a text is longer than a limit that we do not use.
+        return tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

@@ -23,17 +23,18 @@ from random import Random
 from typing import Annotated, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-
-import torch
-import typer
-from tqdm import trange
+os.environ["TQDM_DISABLE"] = "1"  # no bars of the cases between what they say
 
 import tools.hostile.checkpoints
 import tools.hostile.commands
 import tools.hostile.runs
 import tools.hostile.vocabularies  # noqa: F401  # each adds its kinds
-from janus_minimal.errors import InputError
+import torch
+import typer
 from tools.hostile import KINDS, Kind, is_one_line
+from tqdm import trange
+
+from janus_minimal.errors import InputError
 
 MEMORY = 500 * 2**20  # bytes
 SECONDS = 60  # of computing; a case that waits is given ten times as long
@@ -105,8 +106,8 @@ def send(there: Any, seed: int, index: int) -> None:
         os.dup2(said.fileno(), 2)
         verdict = judge(seed, index)
         said.seek(0)
-        noise = "\n".join(line for line in said.read().decode(errors="replace").splitlines() if "step/s" not in line)
-    there.send(f"said {noise[:300]!r}" if noise.strip() and verdict in (WORKED, REFUSED) else verdict)
+        noise = said.read().decode(errors="replace").strip()
+    there.send(f"said {noise[:300]!r}" if noise and verdict in (WORKED, REFUSED) else verdict)
 
 
 def begun(record: Path | None, seed: int) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def begun(record: Path | None, seed: int) -> dict[str, Any]:
 def run(found: dict[str, Any], cases: int, pause: Path | None) -> Iterator[None]:
     """Try the cases that are missing, each in its own process, and add them to the record."""
     torch.set_num_threads(1)
-    for index in trange(found["cases"], cases, unit="case", initial=found["cases"], total=cases):
+    for index in trange(found["cases"], cases, unit="case", disable=False):
         while pause is not None and pause.exists():
             time.sleep(1)
         name, end = kind_of(index).name, forked(found["seed"], index)

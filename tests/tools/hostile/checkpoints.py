@@ -1,4 +1,4 @@
-"""Damaged checkpoints: weights, configs, and files that a library would look for. Each is loaded, and draws a picture."""
+"""Damaged checkpoints: weights, configs, and files that a library would look for. Each is loaded, and draws."""
 
 import json
 import os
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-
 from tools.hostile import copy_of_shapes, draw, may_work, must_be_refused
 
 WEIGHTS = ("model.safetensors", "vae/diffusion_pytorch_model.safetensors")

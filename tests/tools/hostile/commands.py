@@ -9,10 +9,10 @@ from pathlib import Path
 from random import Random
 
 import torch
+from tools.hostile import CAPTION, copy_of_shapes, is_one_line, may_work
 
 from janus_minimal.cli import main
 from janus_minimal.loading.latents import write_latents
-from tools.hostile import CAPTION, copy_of_shapes, is_one_line, may_work
 
 ASKED = "asked.json"
 FILES = ("mine", "mine/config.json", "mine/vae/config.json", "mine/vae", "z.safetensors", "prompts.txt", "new.png")

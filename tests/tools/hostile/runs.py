@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tools.hostile import may_work, must_be_refused
 from torch import nn
 
 from janus_minimal.loading.hub import BUNDLED
@@ -17,7 +18,6 @@ from janus_minimal.loading.vae import load_vae, to_pictures
 from janus_minimal.training.folder import run_folder
 from janus_minimal.training.loop import fit
 from janus_minimal.training.recipe import Recipe
-from tools.hostile import may_work, must_be_refused
 
 STATE, LATENTS = "state.safetensors", "latents.safetensors"
 RECIPE = Recipe(steps=3, batch_size=2, learning_rate=0.01, warmup=1, save_every=1)
@@ -115,7 +115,14 @@ def state_with_another_tensor(directory: Path, random: Random) -> None:
     key = random.choice(sorted(tensors))
     value = tensors.pop(key)
     nan = torch.full_like(value, random.choice((torch.nan, torch.inf))) if value.is_floating_point() else value + 1
-    changes = ({}, {f"{key}.more": value}, {key: nan}, {key: value[None]}, {key: value.bool()}, {key: value, "x": value})
+    changes = (
+        {},
+        {f"{key}.more": value},
+        {key: nan},
+        {key: value[None]},
+        {key: value.bool()},
+        {key: value, "x": value},
+    )
     save_file(tensors | random.choice(changes), path, metadata)
 
 
