@@ -146,7 +146,7 @@ class JanusFlowPipeline:
         weight = cfg_weight if guidance_scale is None else guidance_scale
         weight = checks.finite_number("the guidance weight", weight)
         grid = self._times(num_inference_steps, times)
-        pair = self._prompt(prompt, num_images_per_prompt)
+        pair = self.prompt_pair(prompt, num_images_per_prompt)
         z = self._start(latents, pair.num_images, generator)
         steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
         for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
@@ -164,6 +164,21 @@ class JanusFlowPipeline:
         side = self.model.config.image_size // pixels_per_latent(self.vae)
         return self.model.config.encoder.input_channels, side, side
 
+    def prompt_pair(self, prompt: str | Sequence[str], num_images: int = 1) -> PromptPair:
+        """Return the prompt pair of one or several texts, on the model's device.
+
+        Prompt, time token and image tokens must fit the positions that the language model was
+        trained on. Beyond them it still computes something, but not a picture of the prompt. And
+        each token must be one of the language model's, whatever else a tokenizer may produce.
+        Raises InputError.
+        """
+        number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
+        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
+        tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
+        checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
+        checks.fits_vocabulary(self.model.config, pair.rows.ids)
+        return pair.to(self.model.device)
+
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
         """Decode latents with the VAE, to "pil", "np" or "pt".
 
@@ -177,18 +192,6 @@ class JanusFlowPipeline:
         if times is not None:
             return checks.time_grid_of(times)
         return time_grid(checks.whole_number("num_inference_steps", steps, checks.MOST_STEPS))
-
-    def _prompt(self, prompt: str | Sequence[str], num_images: int) -> PromptPair:
-        """Return the prompt pair on the model's device.
-
-        Prompt, time token and image tokens must fit the positions that the language model was
-        trained on. Beyond them it still computes something, but not a picture of the prompt.
-        """
-        number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
-        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
-        tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
-        checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
-        return pair.to(self.model.device)
 
     def _start(
         self,
@@ -240,7 +243,9 @@ def image_noise(
         InputError: if there are several generators, but not one for each image.
     """
     generators = checks.generators_of(_one_per_image(generator, num_images), num_images)
-    noise = [randn_tensor(shape, generator=own, device=own.device).cpu() for own in generators]
+    noise = [
+        randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators
+    ]  # the dtype is said, as torch's default is the caller's
     return torch.stack(noise)
 
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline
-from janus_minimal.runtime.checks import MOST_STEPS, whole_number
+from janus_minimal.runtime.checks import MOST_STEPS, finite_number, one_of, whole_number
 from janus_minimal.solvers import SOLVERS
 
 
@@ -28,16 +28,23 @@ class Request:
     solver: str = "euler"
     shift: float = 1.0
 
+    def check(self, pipe: JanusFlowPipeline) -> None:
+        """Raise InputError if the pipeline cannot draw this request."""
+        whole_number("steps", self.steps, MOST_STEPS)
+        finite_number("the guidance weight", self.cfg_weight)
+        one_of("solver", self.solver, list(SOLVERS))
+        pipe.prompt_pair(self.prompt, self.num_images)
+
     def draw(
         self, pipe: JanusFlowPipeline, callback: Callback | None = None, progress: bool = True
     ) -> Float32[Tensor, "B c H W"]:
         """Run the pipeline and return the latents at t = 1, not yet decoded. Raises InputError."""
-        steps = whole_number("steps", self.steps, MOST_STEPS)
+        self.check(pipe)
         seeds = range(self.seed, self.seed + self.num_images)
         return pipe(
             self.prompt,
             cfg_weight=self.cfg_weight,
-            times=time_grid(steps, self.shift),
+            times=time_grid(self.steps, self.shift),
             solver=SOLVERS[self.solver],
             num_images_per_prompt=self.num_images,
             generator=[Generator().manual_seed(seed) for seed in seeds],

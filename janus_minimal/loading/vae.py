@@ -16,7 +16,6 @@ H  height of a latent
 W  width of a latent
 """
 
-import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,7 +29,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError, one_line
-from janus_minimal.loading.json_file import read_json
+from janus_minimal.loading.json_file import read_json, warn_of_unknown
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
@@ -157,10 +156,8 @@ def _read_config(path: Path) -> VaeConfig:
     raw = read_json(path)
     _check_kind(path, raw)
     known = {field.name for field in fields(VaeConfig)}
-    for name in sorted(raw.keys() - known - {*SHIFTS}):
-        if not name.startswith("_"):  # diffusers' own notes, such as _diffusers_version
-            message = f"{path}: {one_line(name, 100)} is not known here and changes nothing"
-            warnings.warn(message, stacklevel=2)
+    unknown = raw.keys() - known - {*SHIFTS}  # diffusers' own notes begin with _, as _class_name
+    warn_of_unknown(path, (name for name in unknown if not name.startswith("_")))
     try:
         given = {name: raw[name] for name in raw.keys() & known}
         config = TypeAdapter(VaeConfig).validate_python(given)

@@ -122,7 +122,8 @@ def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():  # opening a pipe would wait for somebody to write into it
         raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
-        with safe_open(path, "pt") as file:
+        # The library makes tensors on torch's default device, which the caller may have set.
+        with torch.device("cpu"), safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(

@@ -5,6 +5,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from janus_minimal.config import JanusConfig
@@ -85,6 +86,19 @@ def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -
         raise InputError(
             f"the prompt has {prompt_tokens} tokens, with the image {length}: "
             f"expected at most {most - 1 - image_tokens} prompt tokens"
+        )
+
+
+def fits_vocabulary(config: JanusConfig, ids: Int[Tensor, "rows L"]) -> None:
+    """Raise CheckpointError if a token is none of the language model's.
+
+    A tokenizer's own list of tokens says less: rules that add tokens to every text may add others.
+    """
+    largest, known = int(ids.max()), config.language.vocab_size
+    if largest >= known:
+        raise CheckpointError(
+            f"the tokenizer makes the token {largest}, the model knows {known}: "
+            "they belong to different models"
         )
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
+from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
@@ -134,6 +135,8 @@ def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
     assert "expected one of the two" in refused(run, "generate")
     assert "expected one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
     assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
+    for other in (("--strip",), ("--out", "picture.png")):
+        assert "neither --out nor --strip" in refused(run, "generate", "a star", "--latent", "z.safetensors", *other)
 
 
 def test_latents_are_kept_and_decoded_later(run):
@@ -166,6 +169,10 @@ def test_what_holds_no_latents_is_refused(run):
         save_file({"latents": wrong}, f"{name}.safetensors")
     assert "expected [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
     assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(1, 4, 12, 24)}, "wide.safetensors")
+    assert "square" in refused(run, "decode", "wide.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(0, 4, 12, 12)}, "none.safetensors")
+    assert "holds no image" in refused(run, "decode", "none.safetensors", "--vae", vae)
 
 
 def test_the_weights_may_be_halved(run):
@@ -366,3 +373,99 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     assert "cannot be written" in refused(run, "generate", "a star", "--out", "nowhere/picture.png")
     assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
     assert "cannot be made" in refused(run, "train", "--out", "/proc/run")
+    Path("picture-strip.png").mkdir()
+    assert "picture-strip.png is a directory" in refused(run, "generate", "a star", "--strip")
+
+
+def test_no_output_takes_the_place_of_an_input(run):
+    """output = input, checkpoint's file, or another output  =>  refused before the work.
+
+    The commands hand all their files to one check.
+    """
+    shutil.copytree(BUNDLED / "shapes", "mine")
+    save_file({"latents": torch.zeros(1, 4, 12, 12)}, "z.safetensors")
+    read = "is read by this command and not replaced"
+    assert read in refused(run, "decode", "z.safetensors", "--vae", "mine/vae", "--out", "z.safetensors")
+    assert read in refused(run, "decode", "z.safetensors", "--vae", "mine/vae", "--out", "mine/vae/config.json")
+    assert read in refused(run, "generate", "a star", "--checkpoint", "mine", "--out", "mine/config.json")
+    assert read in refused(run, "generate", "a star", "--checkpoint", "mine", "--latent", "mine/model.safetensors")
+    assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
+    assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
+    assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    assert "asked for twice" in refused(run, "bench", "--json", "report", "--plot", "./report")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "a star", "--steps", "3.5"),
+        ("generate", "a star", "--steps", "[/bold]\x1b[31m\n" + "x" * 10_000),
+        ("generate", "a star", "--solver", "[red]"),
+        ("generate", "a star", "--shift", "0"),
+        ("generate", "--no-such-option"),
+        ("no-such-command",),
+        ("train",),
+        ("train", "--out", "run", "--steps", 10**10),
+        ("train", "--out", "run", "--examples", 10**10),
+        ("train", "--out", "run", "--seed", 10**13),
+        ("train", "--out", "run", "--device", "warp"),
+        ("evaluate", "--captions", 10**10),
+        ("bench", "--images", 10**9),
+        ("generate", "a star", "--num-images", 10**10),
+        ("generate", "a star", "--steps", 10**10),
+        ("generate", "a " * 30_000 + "star"),
+        ("generate", "a re\x07d star"),
+    ],
+)
+def test_whatever_is_asked_for_wrongly_is_one_line(run, words):
+    """wrong option, value, command, or a size that no machine holds  =>  one short line, and nothing is made.
+
+    A typing error should not draw a box around it, obey a control sequence, or begin to allocate.
+    """
+    line = refused(run, *words)
+    assert line.startswith("janus-minimal: ")
+    assert len(line) <= 320
+    assert not any(ord(character) < 32 for character in line)
+
+
+def test_a_warning_is_one_line(run):
+    """a setting that nobody knows, named by an enemy  =>  one line of warning, and the work is done.
+
+    Python would show the source code of our warning, and the name as it is.
+    """
+    shutil.copytree(BUNDLED / "shapes", "mine")
+    config = json.loads(Path("mine/config.json").read_text())
+    config["language_config"] |= {f"\x1b[31m\n{i}" + "x" * 1000: 1 for i in range(1000)}
+    Path("mine/config.json").write_text(json.dumps(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.filters", [])  # pytest makes errors of them
+        status, _, err = run("inspect", "mine")
+    assert status == 0
+    (line,) = err.strip().splitlines()
+    assert line.startswith("janus-minimal: warning: config.json: 0xxx")
+    assert "and 999 more" in line
+    assert len(line) < 320
+
+
+def test_a_full_disk_after_the_picture_says_what_is_there(run, monkeypatch):
+    """strip cannot be written  =>  one line, which names the picture that is there.
+
+    The picture took all the time, and need not be drawn again.
+    """
+
+    def full(path, figure):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("janus_minimal.cli.generate.write_figure", full)
+    status, _, err = run("generate", "a star", "--steps", 1, "--num-images", 1, "--strip")
+    assert status == 2
+    assert err.strip().splitlines()[-1].endswith("the disk is full (picture.png had been written before)")
+    assert Path("picture.png").exists()
+
+
+def test_no_words_show_the_help(run):
+    """janus-minimal = janus-minimal --help.
+
+    Somebody who does not know the commands types its name.
+    """
+    assert run() == run("--help")
