@@ -114,6 +114,7 @@ VARIANTS = {
 SCORED = (
     "intact",
     "token held",
+    "token zero",
     "blocks held",
     "blocks off",
     "both held",

@@ -30,7 +30,7 @@ from machine import (
     text,
     velocities,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from janus_minimal.config import JanusConfig
@@ -62,7 +62,7 @@ def parameters() -> dict:
             "out_convs": decoder.out_convs,
             "language model": model.llama,
             "align in": model.vision_gen_enc_aligner,
-            "align out": model.vision_gen_dec_aligner,
+            "align out": nn.ModuleList([model.vision_gen_dec_aligner_norm, model.vision_gen_dec_aligner]),
             "one encoder block": block,
             "depthwise": block.depthwise,
             "linear_1": block.channelwise_linear_1,
@@ -444,14 +444,14 @@ def windows() -> Drawing:
                     f'fill="{colour}" fill-opacity="{1 if here else 0.6}" '
                     f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
                 )
-    seen = row * 24 + column + 1
+    earlier = row * 24 + column
     return Drawing(
         svg(845, 26 + 24 * cell + 8, *parts),
         "Three grids of 24 x 24 cells around one red cell: everything above and to the left, a square of 7 x 7, a "
         "square of 13 x 13.",
         "What the patch in row 12, column 12 (red) can be told of at the released size. Left: in the language model "
-        "it attends to "
-        f"{seen} of 576 patches, those before it in raster order, and to none below it. Middle and right: "
+        "it attends to itself and to the "
+        f"{earlier} of 576 patches that come before it in raster order, and to none below it. Middle and right: "
         "convolutions see all "
         "directions, one block 7 x 7 = 49 patches, two blocks 13 x 13 = 169.",
     )
@@ -627,9 +627,9 @@ def seen() -> Drawing:
         "patches of the bundled model: the "
         "size of the derivative, relative to the largest. Whole: with the language model. Convolutions alone: the "
         "language model's answer held "
-        f"fixed. Of what comes from other patches, {100 * below('early, whole'):.0f} % (t = 0.1) and "
-        f"{100 * below('late, whole'):.0f} % (t = 0.7) of the squared derivative "
-        "lies in rows below, which causal attention does not reach from here.",
+        "fixed. How much comes from below? Take the squared derivatives at the 35 other patches: "
+        f"{100 * below('early, whole'):.0f} % of their sum (t = 0.1) and {100 * below('late, whole'):.0f} % (t = 0.7) "
+        "belong to the rows below, which causal attention does not reach from here.",
     )
 
 
