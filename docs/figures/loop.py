@@ -93,7 +93,7 @@ def example(pipe: JanusFlowPipeline) -> dict[str, Any]:
     tensors |= latents
     c, i, j = PLACE
     cond, uncond = hidden[:, 1:]
-    moved = (cond - uncond).norm(dim=1) / uncond.norm(dim=1)
+    moved = (cond - uncond).norm(dim=1) / cond.norm(dim=1)
     maps = {
         "x_emb": x_emb[0].norm(dim=0),
         "tokens": tokens[0, 1:].norm(dim=1).reshape(6, 6),
@@ -111,7 +111,7 @@ def example(pipe: JanusFlowPipeline) -> dict[str, Any]:
         "size": {name: size(x) for name, x in tensors.items()},
         "number": {name: x[0, c, i, j].item() for name, x in latents.items()},
         "prompt tokens": rows.ids.shape[1],
-        "hidden states moved, %": 100 * ((cond - uncond).norm() / uncond.norm()).item(),
+        "hidden states moved, %": 100 * ((cond - uncond).norm() / cond.norm()).item(),
         "hidden states moved most, %": 100 * moved.max().item(),
         "velocities apart, %": 100 * ((v_cond - v_uncond).norm() / v_cond.norm()).item(),
         "step over z, %": 100 * ((z_next - z).norm() / z.norm()).item(),
@@ -198,7 +198,7 @@ def running_example() -> Drawing:
         svg(6 + wide * 7, top + 2 * (side + 44), *parts),
         "Seven columns, one for each line of the loop, with small pictures of the tensors that the line computes: the"
         " latent, maps of six by six patches, the two velocities, the guided velocity and the next latent.",
-        f"Step {STEP} of {STEPS} for “{CAPTION}” (bundled model, t = {data['t']:.3f}), line by line. Latents and"
+        f"Step {STEP} for “{CAPTION}” (bundled model, steps 0 to {STEPS - 1}, t = {data['t']:.3f}), line by line. Latents and"
         f" velocities: four channels, orange below zero and purple above, from -{SCALE:g} to {SCALE:g}. Other maps:"
         " length of the vector at each patch (line 3: how far apart the two rows' hidden states are), dark least,"
         f" light most. Size is the root mean square. One number, channel {c}, row {i}, column {j}: v = {WEIGHT:g} ·"
