@@ -20,8 +20,10 @@ from torch import Tensor
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.pipeline import image_noise
 from janus_minimal.prompt import TEMPLATE, PromptRows
+from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.examples import draw_example
-from janus_minimal.shapes.score import detect
+from janus_minimal.shapes.score import detect, satisfies
 
 CAPTION = "a red circle left of a blue square"
 SHORT = "a red circle"
@@ -66,6 +68,7 @@ def measure() -> dict[str, Any]:
         "rows": other_rows(pipe),
         "attention": attention(pipe),
         "batch": batch(pipe),
+        "templates": other_templates(pipe),
     }
 
 
@@ -155,6 +158,33 @@ def other_rows(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
 def right_cut(rows: PromptRows) -> PromptRows:
     """Return the rows with the masked tokens left out, so that the new tokens move up to position 1."""
     return PromptRows(rows.ids[:, :1], rows.attention_mask[:, :1], rows.positions[:, :1])
+
+
+CHANGES = {
+    "as trained": lambda ids: ids,
+    "no tag": lambda ids: ids[:-1],  # so that "assistant:" is dropped in its place
+    "tag twice": lambda ids: [*ids, ids[-1]],  # so that one tag stays
+    "no begin token": lambda ids: ids[1:],
+    "begin token twice": lambda ids: [ids[0], *ids],
+    "no template": lambda ids: [ids[0], *ids[2:-2], ids[-1]],  # without "user:" and "assistant:"
+}
+
+
+def other_templates(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
+    """Return how far v_cond moves, and how many pictures are right, if the ids are not those of the template."""
+    captions = [caption for category in CATEGORIES for caption in fresh_captions(category, 6, 0)]
+    z, steps, found = noise(pipe, len(captions)), trajectory(pipe, 1), {}
+    for name, change in CHANGES.items():
+        told = [pipe.tokenizer.encode(TEMPLATE.format(prompt=str(caption))) for caption in (CAPTION, *captions)]
+        one, *ids = [torch.tensor(change(row)) for row in told]
+        own = PromptPair.from_ids([one], pad_id=pipe.tokenizer.pad_token_id)
+        moved = [relative(pipe.model.velocity(s.z, s.t, own)[0], s.v_cond) for s in (steps[k] for k in (0, 5, 15, 25))]
+        pair = PromptPair.from_ids(ids, pad_id=pipe.tokenizer.pad_token_id)
+        *_, last = denoise(pipe.model, pair, z, time_grid(10))
+        pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
+        right = sum(satisfies(np.asarray(picture), caption) for picture, caption in pictures)
+        found[name] = {"most, %": 100 * max(moved), "right": right, "captions": len(captions)}
+    return found
 
 
 def attention(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
