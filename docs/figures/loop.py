@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, OUT, RED, Drawing, figure, main
+from canvas import BLUE, OUT, RED, Drawing, figure, main, measured
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from svg import DARK, box, latent_png, lines, picture, png_of, svg, text
@@ -29,16 +29,7 @@ PLACE = (0, 3, 2)  # channel, row and column of the number that is followed, cou
 PROMPTS = (CAPTION, "three purple stars", "a yellow cross and a green triangle", "a green star")
 SEEDS = (0, 1, 2)
 SCALE = 4.0  # of latents and velocities
-FILE = DATA / "loop.json"
 STAGES = ("1 encode", "2 align", "3 language\nmodel", "4 align", "5 decode", "6 guide", "7 Euler")
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/loop.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -177,7 +168,7 @@ SHOWN = (  # pictures of each line: the key, what is written below, and whose si
 
 @figure("loop_example")
 def running_example() -> Drawing:
-    data = measured()["example"]
+    data = measured("loop", measure)["example"]
     side, wide, top = 78, 96, 46
     parts = []
     for k, (title, pictures) in enumerate(zip(STAGES, SHOWN, strict=True)):
@@ -209,7 +200,7 @@ def running_example() -> Drawing:
 
 @figure("loop_apart")
 def rows_apart() -> Drawing:
-    data = measured()["apart"]
+    data = measured("loop", measure)["apart"]
     each = np.array(data["each"])
     median = np.median(each, axis=1)
     drawing = Figure(figsize=(6.6, 2.8), layout="constrained")
@@ -235,7 +226,7 @@ def rows_apart() -> Drawing:
 
 @figure("loop_strip")
 def film() -> Drawing:
-    data, side, left = measured()["strip"], 84, 84
+    data, side, left = measured("loop", measure)["strip"], 84, 84
     parts = []
     for row, (name, said) in enumerate((("z", ["latent z"]), ("denoised", ["denoised", "prediction"]))):
         y = 22 + row * (side + 8)

@@ -4,7 +4,6 @@ What takes long is measured once, with the bundled model, and kept in data/promp
 (three minutes, one thread).
 """
 
-import json
 from collections import Counter
 from itertools import pairwise
 from math import cos, pi, radians, sin
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, RED, Drawing, figure, main
+from canvas import BLUE, GREEN, INK, ORANGE, RED, Drawing, figure, main, measured
 from matplotlib.figure import Figure
 from svg import DARK, box, lines, path, picture, png_of, svg, text, tips
 from torch import Tensor
@@ -28,7 +27,6 @@ from janus_minimal.shapes.score import detect, satisfies
 CAPTION = "a red circle left of a blue square"
 SHORT = "a red circle"
 TWO = ("a red circle", "a red circle above a star")
-FILE = DATA / "prompt.json"
 LENGTHS = (5, 6, 8, 10, 11, 20)  # of prompts whose unconditional rows are drawn
 IMAGES, SHOWN = 24, 6  # pictures of each length, and how many of them are shown
 STEPS = 30
@@ -43,14 +41,6 @@ def plain(token: str) -> str:
 
 
 # What is measured.
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/prompt.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -438,7 +428,7 @@ def rope_distance() -> Drawing:
 
 @figure("prompt_length")
 def length_pictures() -> Drawing:
-    data, side, top = measured(), 62, 42
+    data, side, top = measured("prompt", measure), 62, 42
     shown, trained = ("5", "6", "8", "10", "11", "20"), data["trained on"]
     parts = [
         text(4, 24, "length", 11.5, "start", opacity=DARK),
@@ -476,7 +466,7 @@ def length_pictures() -> Drawing:
 
 @figure("prompt_length_apart")
 def length_apart() -> Drawing:
-    data = measured()["apart"]
+    data = measured("prompt", measure)["apart"]
     drawing = Figure(figsize=(6.6, 2.7), layout="constrained")
     axes = drawing.subplots()
     for (t, values), colour, style in zip(data["t"].items(), (BLUE, RED, GREEN), ("-", "--", "-."), strict=True):
@@ -523,7 +513,7 @@ def padding() -> Drawing:
             position = rows.new_positions(n)[r, i].item()
             parts.append(text(x + cell / 2 - 2, y + 33, str(position), 10.5, opacity=DARK))
     short, long = (len(pipe.tokenizer.encode(TEMPLATE.format(prompt=caption))) - 1 for caption in TWO)
-    apart_ = measured()["batch"]["largest difference"]
+    apart_ = measured("prompt", measure)["batch"]["largest difference"]
     return Drawing(
         svg(left + cell * (rows.ids.shape[1] + n), top + 196, *parts),
         "Four rows of tokens of equal length. The rows of the shorter prompt begin with dashed padding on the left; all"

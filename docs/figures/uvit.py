@@ -7,7 +7,6 @@ draws them from data/uvit.json. Delete that file first to measure again, which t
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,11 +15,9 @@ from canvas import BLUE, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, ma
 from einops import rearrange
 from machine import (
     album,
-    apart,
     arrow,
     box,
     broken,
-    drawn,
     examples,
     kept,
     pipeline,
@@ -125,30 +122,6 @@ VARIANTS = {
     "language model silent": language_model_silent,
     "GRN off": without_grn,
 }
-
-
-@cache
-def intact_velocities() -> list[Tensor]:
-    """Return the velocities of the unchanged model."""
-    return [velocities(t, EACH) for t in TIMES]
-
-
-def errors(variant: str) -> dict:
-    """Measure how far the velocities are from the intact model's, and from z_1 - z_0, at each time."""
-    _, z_1, z_0 = examples(EACH)
-    intact = intact_velocities()
-    with VARIANTS[variant]():
-        changed = [velocities(t, EACH) for t in TIMES]
-    return {
-        "apart": [apart(a, b) for a, b in zip(changed, intact, strict=True)],
-        "loss": [(a - (z_1 - z_0)).square().mean().item() for a in changed],
-    }
-
-
-def pictures(variant: str) -> dict:
-    """Draw captions of every category."""
-    with VARIANTS[variant]():
-        return drawn(EACH)
 
 
 def probes() -> dict:
@@ -267,8 +240,8 @@ MEASURES = {
     "response norms": response_norms,
     "probes": probes,
     "sight": sight,
-    **{f"errors, {name}": (lambda name=name: errors(name)) for name in VARIANTS},
-    **{f"pictures, {name}": (lambda name=name: pictures(name)) for name in VARIANTS},
+    **{f"errors, {name}": (lambda change=VARIANTS[name]: errors(change, TIMES, EACH)) for name in VARIANTS},
+    **{f"pictures, {name}": (lambda change=VARIANTS[name]: changed_pictures(change, EACH)) for name in VARIANTS},
 }
 
 
