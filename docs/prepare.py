@@ -20,6 +20,9 @@ ROOT = DOCS.parent
 CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "errors")
 
 
+FOLD = re.compile(r"^( *)<details><summary>(.*)</summary>(.*)</details>$", re.MULTILINE)  # as Jupyter shows it
+
+
 def main() -> None:
     """Make both folders anew."""
     for name, write in (("notebooks", write_notebooks), ("api", write_api)):
@@ -78,7 +81,7 @@ def _markdown(text: str) -> str:
     """Return a cell's text with links that lead to the site's own pages, and folds that hold Markdown."""
     text = re.sub(r"\.\./tests/exercises/test_(\d\d)\w+\.py", r"../exercises.md#exercise-\1", text)
     text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.md)", text)
-    return text.replace("<details>", '<details markdown="1">')
+    return FOLD.sub(r'\1??? question "\2"\n\n\1    \3', text)
 
 
 def write_api(folder: Path) -> None:

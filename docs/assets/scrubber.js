@@ -7,7 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const { prompt, seed, weight, step } = form.elements;
       const k = Number(step.value);
       const sheet = new URL(`scrubber/${prompt.value}-${seed.value}-${weight.value}.webp`, document.baseURI);
-      form.querySelector("output").textContent = `step ${k + 1} of ${steps}, t = ${(k / steps).toFixed(2)}`;
+      form.querySelector("output").textContent = `step ${k} of 0 to ${steps - 1}, t = ${(k / steps).toFixed(2)}`;
       for (const frame of frames) {
         frame.style.backgroundImage = `url("${sheet}")`;
         frame.style.backgroundPositionX = `${(100 * k) / (steps - 1)}%`;

@@ -8,9 +8,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -79,8 +80,21 @@ def finish(svg: str) -> str:
     return re.sub(rf"{INK}|#000000|\bblack\b", "currentColor", f"{head}>{rest}").strip() + "\n"
 
 
-def main() -> None:
-    """Draw all figures of the module that is run, or those whose names are given."""
+def measured(name: str, measure: Callable[[], Any]) -> Any:
+    """Return the numbers of data/name.json. Measure them first if they are not there."""
+    path = DATA / f"{name}.json"
+    if not path.exists():
+        DATA.mkdir(exist_ok=True)
+        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def main(measures: Mapping[str, Callable[[], Any]] | None = None) -> None:
+    """Draw all figures of the module that is run, or those whose names are given; or measure, if that is asked for."""
+    if measures and sys.argv[1:2] == ["measure"]:
+        for name in sys.argv[2:]:
+            measured(name, measures[name])
+        return
     OUT.mkdir(exist_ok=True)
     for name in sys.argv[1:] or DRAWINGS:
         write(name, DRAWINGS[name]())

@@ -16,7 +16,7 @@ from itertools import pairwise
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main, svg_of
+from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main, measured, svg_of
 from diffusers import DDIMScheduler
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -69,13 +69,6 @@ def remember(**found: object) -> None:
     path = DATA / "flow.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps(dict(sorted({**kept, **found}.items())), indent=2) + "\n", encoding="utf-8")
-
-
-def cached(name: str, measure: Callable[[], dict]) -> dict:
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        path.write_text(json.dumps(measure()) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def small(picture: Figure) -> str:
@@ -394,7 +387,7 @@ def measure_mean(number: int = 4000, noises: int = 64) -> dict:
 
 @figure("flow_mean_picture")
 def mean_picture() -> Drawing:
-    found = cached("flow-mean", measure_mean)
+    found = measured("flow-mean", measure_mean)
     of = found["pictures"]
     rows = [
         [*(("a real scene", p) for p in of["scenes"]), ("mean of pixels", of["mean of pixels"][0])],
@@ -592,7 +585,7 @@ def measure_reflow() -> dict:
 
 @figure("flow_reflow")
 def reflow() -> Drawing:
-    found = cached("flow-reflow", measure_reflow)
+    found = measured("flow-reflow", measure_reflow)
     data, flows = two_moons(), found["flows"]
     remember(**{"reflow": {"percent longer before": 100 * flows[0]["longer than straight"]}})
     picture, panels = plt.subplots(2, 3, figsize=(9, 5.6))
@@ -622,8 +615,9 @@ def reflow() -> Drawing:
         f"""Reflow, with three networks of the same size. Top: 50 paths (100 Euler steps). The median path is
         {100 * flows[0]["longer than straight"]:.0f} % longer than the straight way before, {bends} after reflow
         once and twice. Bottom: {len(flows[0]["one step"])} results of a single Euler step (green). Their
-        distance from the data is {ones} (sliced Wasserstein; noise has {found["data from noise"]:.2f}). With 100
-        steps it is {many}: straighter paths, not better ones.""",
+        distance from the data is {ones}; that of noise is {found["data from noise"]:.2f}. With 100 steps it is
+        {many}: straighter paths, not better ones. (Sliced Wasserstein distance: both clouds are projected on a
+        line, sorted, and compared number by number; the mean over 64 lines.)""",
     )
 
 

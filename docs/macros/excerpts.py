@@ -3,7 +3,7 @@
 {{ code("flow", "guide") }}                     the source of janus_minimal/flow.py's guide, its docstring left out
 {{ stage(1) }}                                  the line of the loop with this number
 {{ snippet("tests/x.py", "# begin", "# end") }} the lines of a file between two lines that hold these words
-{{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above
+{{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above, with its equation
 {{ exhibit("guidance_sign") }}                  a link to a bug of the museum
 {{ term("NFE") }}                               a link to the glossary
 {{ figure("two_points") }}                      a drawing of docs/figures with its caption
@@ -19,7 +19,9 @@ import ast
 import html
 import json
 import re
+import runpy
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +76,17 @@ def stage(index: int) -> str:
 
 
 def law(file: str, name: str) -> str:
-    """A line that links to the law; the law must exist."""
-    path = next((LAWS).rglob(f"{file}.py"), None)
-    if path is None or f"def {name}(" not in path.read_text(encoding="utf-8"):
+    """A line that links to the law, and its equation; the law must exist."""
+    found = next((entry for path in LAWS.rglob(f"{file}.py") for entry in _laws(path) if entry.name == name), None)
+    if found is None:
         raise KeyError(f"no law {name} in {file}.py")
-    sentence = name.removeprefix("test_").replace("_", " ")
-    return f"Held by: [{sentence}](laws.md#{name})\n{{ .held }}"
+    return f"Held by: [{found.sentence}](laws.md#{name}): `{found.statement}`\n{{ .held }}"
+
+
+@cache
+def _laws(path: Path) -> list[Any]:
+    """The laws of a file, as the page of the laws tells them."""
+    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))["laws"](path)
 
 
 def exhibit(name: str) -> str:

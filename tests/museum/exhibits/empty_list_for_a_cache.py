@@ -2,7 +2,8 @@
 
 The demo means to crop the keys of the first step. It loops over its own empty list instead, and passes on an empty
 tuple. Old versions of transformers treated this as "no cache" and computed the prompt again in every step: the pictures
-were right, only slower. New versions stop with an error before the first step. The bug was reported four times:
+were right, only slower. New versions stop with an error: in the demo at its second step, the first that is handed the
+tuple, and here before the first step, since the bug sits in the prefill. It was reported four times:
 https://github.com/deepseek-ai/Janus/issues/30, /77, /99, and pull request 137, which repairs only the crash.
 """
 
