@@ -1,7 +1,4 @@
-"""8. What the time does if the MLP outputs zero.
-
-Catches  film_before_the_residual, scale_without_one
-"""
+"""6. What the time does to a block whose MLP outputs zero."""
 
 import torch
 from torch import nn
