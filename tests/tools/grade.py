@@ -8,11 +8,13 @@ is and in disguise, wrong code once with each bug, all in random order. So a law
 anything but what it computes, or that counts its own runs, fails on correct code.
 """
 
+import contextlib
 import json
 import os
 import random
 import signal
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -24,7 +26,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-import tomllib
 from museum.plant import Change, changes_of
 
 TESTS = Path(__file__).parent.parent
@@ -160,10 +161,8 @@ def _outcome(connection: Connection, patience: float) -> Outcome:
 def _end(pid: int | None) -> None:
     """Kill a process with all that it started."""
     for kill in (os.killpg, os.kill):
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
 
 def _judged(key: str, outcomes: dict[str, Outcome]) -> tuple[str, Sequence[str]]:
@@ -190,8 +189,8 @@ def _stopped(outcome: Outcome) -> Sequence[str]:
 def report(grades: Sequence[Grade]) -> str:
     """Return one line for each exercise with the first lines of its error, and the total."""
     width = max((len(g.name) for g in grades), default=0)
-    lines = [[f"{g.name:<{width}}  {g.status}", *(f"    {line}" for line in g.lines)] for g in grades]
-    return "\n".join([*sum(lines, []), f"{sum(g.done for g in grades)} of {len(grades)} done"])
+    shown = ["\n    ".join([f"{g.name:<{width}}  {g.status}", *g.lines]) for g in grades]
+    return "\n".join([*shown, f"{sum(g.done for g in grades)} of {len(grades)} done"])
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,11 +20,8 @@ from typing import Any, NoReturn
 
 os.environ["HYPOTHESIS_PROFILE"] = "tour"
 
-import conftest
-import museum.plugin
 import pytest
 import torch
-from exercises import start
 from museum.plant import applied, function_at, rewrite
 from tools.disguise import disguised
 from tools.guard import guard
@@ -37,7 +34,19 @@ import janus_minimal.training.loop
 
 PACKAGE = Path(janus_minimal.__file__).parent
 HIDDEN = (PACKAGE, TESTS / "museum", TESTS / "exercises")  # what is in these folders can be imported, but not read
-OPTIONS = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-c", str(PROJECT), "-o", "addopts=", "-o", "filterwarnings="]
+OPTIONS = [
+    "-q",
+    "-s",
+    "--tb=no",
+    "-p",
+    "no:cacheprovider",
+    "-c",
+    str(PROJECT),
+    "-o",
+    "addopts=",
+    "-o",
+    "filterwarnings=",
+]
 WORST = ("failed", "error", "skipped", "passed")
 
 
@@ -55,7 +64,9 @@ class Witness:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep why a file cannot be imported."""
         if report.failed:
-            self.seen.append(("error", [line[1:].strip() for line in report.longreprtext.splitlines() if line[:1] == "E"]))
+            self.seen.append(
+                ("error", [line[1:].strip() for line in report.longreprtext.splitlines() if line[:1] == "E"])
+            )
         elif report.skipped:
             self.seen.append(("skipped", []))
 
@@ -68,7 +79,9 @@ class Witness:
             self.seen.append(("skipped", []))
         else:
             asserted = call.when == "call" and call.excinfo.errisinstance(AssertionError)
-            self.seen.append(("failed" if asserted and self._raised(call.excinfo) else "error", self._told(call.excinfo)))
+            self.seen.append(
+                ("failed" if asserted and self._raised(call.excinfo) else "error", self._told(call.excinfo))
+            )
         return (yield)
 
     def _raised(self, error: pytest.ExceptionInfo[BaseException]) -> bool:

@@ -18,7 +18,7 @@ LEAVING = (
     *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"),
     *("socket.connect", "socket.bind", "socket.sendto", "os.kill", "os.killpg", "signal.pthread_kill"),
 )
-LOOKING = ("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile")
+LOOKING = ("gc.get_objects", "gc.get_referents", "sys.settrace", "sys.setprofile")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

@@ -6,10 +6,10 @@ import torch
 def test_patches_are_read_row_by_row(model):
     x_emb, t_emb = torch.randn(2, 32, 3, 5), torch.randn(2, 64)
     hidden, skip = torch.randn(2, 1 + 15, 64), torch.randn(2, 32, 3, 5)
-    inward = model.vision_gen_enc_aligner(x_emb[:, :, 1, 2])
-    torch.testing.assert_close(model.align_in(x_emb, t_emb)[:, 1 + 5 * 1 + 2], inward, rtol=1e-4, atol=1e-5)
-    outward = model.vision_gen_dec_aligner(model.vision_gen_dec_aligner_norm(hidden[:, 1 + 5 * 1 + 2]))
-    torch.testing.assert_close(model.align_out(hidden, skip)[:, :, 1, 2], outward, rtol=1e-4, atol=1e-5)
+    inward = model.vision_gen_enc_aligner(x_emb[:, :, 1, 3])
+    torch.testing.assert_close(model.align_in(x_emb, t_emb)[:, 1 + 5 * 1 + 3], inward, rtol=1e-4, atol=1e-5)
+    outward = model.vision_gen_dec_aligner(model.vision_gen_dec_aligner_norm(hidden[:, 1 + 5 * 1 + 3]))
+    torch.testing.assert_close(model.align_out(hidden, skip)[:, :, 1, 3], outward, rtol=1e-4, atol=1e-5)
 
 
 def test_the_skip_tells_its_magnitude(model):
