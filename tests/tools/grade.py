@@ -109,7 +109,7 @@ def _jobs(path: Path) -> dict[str, Job]:
             places = sorted({change.where for changes in wrong.values() for change in changes})
             right = {"right": Job(key, source), "disguised": Job(key, source, disguised=places)}
             return right | {name: Job(key, source, changes) for name, changes in wrong.items()}
-        case {"repair": name}:
+        case {"repair": name} if (EXERCISES / "repairs" / f"{name}.py").exists():
             repair = import_module(f"exercises.repairs.{name}").CHANGES
             places = sorted({change.where for change in repair})
             right = {"right": Job(key, source, repair), "disguised": Job(key, source, repair, places)}
@@ -167,6 +167,8 @@ def _end(pid: int | None) -> None:
 
 def _judged(key: str, outcomes: dict[str, Outcome]) -> tuple[str, Sequence[str]]:
     """Return what the outcomes mean, and the lines that explain it."""
+    if key in CATALOGUE and not outcomes:
+        return "not graded here", [f"exercises/repairs/{CATALOGUE[key]['repair']}.py is missing: ask your instructor"]
     if not outcomes:
         return "no exercise of this name", [f"expected a name such as test_{next(iter(CATALOGUE))}.py"]
     right = [outcomes.pop(label) for label in ("right", "disguised") if label in outcomes]
