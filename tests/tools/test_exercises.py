@@ -1,4 +1,4 @@
-"""The grading is fair: solutions are done, tests that check nothing are not, and no file harms another or fools the grader."""
+"""The grading is fair: solutions are done, other tests are not, and no file harms another or fools the grader."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ CHEATS = {
     "says_nothing": "def test_it():\n    assert True\n",
     "fails_always": "def test_it():\n    assert False\n",
     "asks_the_option": "def test_it(request):\n    assert not request.config.getoption('exhibit')\n",
-    "looks_for_the_museum": "import sys\n\ndef test_it():\n    assert not [m for m in sys.modules if 'museum.exh' in m]\n",
+    "looks_for_the_museum": "import sys\n\ndef test_it():\n    assert 'museum.exhibits' not in sys.modules\n",
     "looks_at_names": """
 from janus_minimal import JanusFlow
 
@@ -256,7 +256,7 @@ def test_every_exercise_has_all_that_belongs_to_it():
 
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_a_disguise_is_other_code_of_the_same_meaning(name):
-    """The disguise of a function that a bug changes has other code objects, and names an answer before it returns it."""
+    """The disguise of a function that a bug changes names each answer before it returns it, so its code is another."""
     for change in changes_of(name):
         function = function_at(change.where)
         source = Path(function.__code__.co_filename).read_text(encoding="utf-8")

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-EXAMPLES = dict(
-    re.findall(r"```(?:python|toml) (\w+)\n(.*?)```", (ROOT / "tests" / "README.md").read_text("utf-8"), re.DOTALL)
-)
+README = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"```(?:python|toml) (\w+)\n(.*?)```", README, re.DOTALL))
 
 
 @pytest.fixture(scope="module")
