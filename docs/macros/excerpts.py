@@ -12,7 +12,8 @@
 {{ value("(20 + 577) / 577", ".2f") }}          what an expression of Python's and torch's comes to
 {{ table("evaluation.json") }}                  its categories as a table
 {{ speeds() }}, {{ spared("small-20.json") }}, {{ throughput() }}     what the benches found
-{{ exercises() }}                               the exercises, from their own files
+{{ exercise("03_first_order") }}                a link to an exercise, by its title (exercises.py)
+{{ exercises() }}, {{ exercise_table() }}       all exercises, from their own files
 """
 
 import ast
@@ -186,18 +187,3 @@ def throughput() -> str:
     record = json.loads((ROOT / "docs" / "throughput.json").read_text(encoding="utf-8"))
     rows = [f"| {row['processes']} | {row['threads']} | {row['rate']:.2f} | {row['ratio']:.2f} |" for row in record]
     return "\n".join(["| processes | threads each | pictures in a second | ratio |", "|" + " ---: |" * 4, *rows])
-
-
-def exercises() -> str:
-    """A section for each exercise: its law, its hint, what it must catch, and where it is."""
-    return "\n\n".join(_exercise(path) for path in sorted((ROOT / "tests" / "exercises").glob("test_*.py")))
-
-
-def _exercise(path: Path) -> str:
-    title, _, body = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")
-    fields = dict(line.split(maxsplit=1) for line in body.splitlines())
-    catches = ", ".join(f"`{name}`" for name in fields["Catches"].split(", "))
-    anchor = path.stem.removeprefix("test_")[:2]
-    heading = f"## {title.rstrip('.')} {{ #exercise-{anchor} }}"
-    where = f"Must catch {catches}. In `tests/exercises/{path.name}`."
-    return "\n\n".join([heading, fields["Law"], f"*Hint.* {fields['Hint']}", where])

@@ -1,8 +1,9 @@
 """pytest's options for students: `--exhibit NAME` plants a bug, `--grade` grades the exercises."""
 
-import importlib
+from pathlib import Path
 
 import pytest
+from museum.plant import changes_of, plant
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,10 +14,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Plant the bug before pytest collects any test."""
+    """Plant the bug before any test runs."""
     if name := config.getoption("--exhibit"):
         try:
-            importlib.import_module(f"museum.exhibits.{name}")
+            plant(changes_of(name))
         except ModuleNotFoundError:
             raise pytest.UsageError(f"no exhibit {name}: tests/museum/exhibits/ holds one file for each") from None
 
@@ -25,7 +26,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Grade the exercises instead of running the tests."""
     if not config.getoption("--grade"):
         return None
-    from exercises.grade import EXERCISES, grade, report  # imported here, because the bug must be planted first
+    from exercises.grade import chosen, grade, report  # imported here, because few runs need it
 
-    print(report(grade(EXERCISES)))
+    print(report(grade(chosen([Path(path) for path in config.args]))))
     return 0

@@ -3,7 +3,6 @@
 python tests/tools/gallery.py        draws each bug in its own process, from the same noise as the correct picture
 """
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the folder `tests`, whe
 
 import numpy as np
 import torch
+from museum.plant import changes_of, plant
 from PIL import Image
 from tools.tour import EXHIBITS, TESTS, in_fresh_processes
 
@@ -22,9 +22,10 @@ CAPTION, STEPS, WEIGHT, IMAGES, SEED = "a red circle left of a blue square", 30,
 
 def draw(exhibit: str | None) -> np.ndarray | None:
     """Draw with this bug planted. Return the final latents, or None if the bug stops the program."""
-    if exhibit:
-        importlib.import_module(f"museum.exhibits.{exhibit}")
     from janus_minimal import JanusFlowPipeline
+
+    if exhibit:
+        plant(changes_of(exhibit))
 
     torch.set_num_threads(1)
     try:

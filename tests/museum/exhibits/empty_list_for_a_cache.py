@@ -7,12 +7,15 @@ tuple, and here before the first step, since the bug sits in the prefill. It was
 https://github.com/deepseek-ai/Janus/issues/30, /77, /99, and pull request 137, which repairs only the crash.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.prefill")
-def prefill(self, prompt):
-    past_key_values = []
-    for layer in past_key_values:
-        past_key_values.append(layer)
-    return tuple(past_key_values)
+CHANGES = [
+    Change(
+        "model:JanusFlow.prefill",
+        right="return PromptCache((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)",
+        wrong="""past_key_values = []
+        for keys, values in past_key_values:
+            past_key_values.append((repeat(keys), repeat(values)))
+        return tuple(past_key_values)""",
+    ),
+]

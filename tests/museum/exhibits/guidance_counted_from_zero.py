@@ -6,9 +6,12 @@ https://github.com/huggingface/diffusers/issues/5882. If you ask for w = 2, the 
 plausible, so the bug is hard to see. (The other mix-up, a paper's number s in our formula, is weaker by one.)
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:guide")
-def guide(v_cond, v_uncond, weight):
-    return v_cond + weight * (v_cond - v_uncond)
+CHANGES = [
+    Change(
+        "flow:guide",
+        right="return weight * v_cond - (weight - 1) * v_uncond",
+        wrong="return (1 + weight) * v_cond - weight * v_uncond",
+    ),
+]
