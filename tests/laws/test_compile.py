@@ -8,8 +8,8 @@ import torch
 
 from tools.checkpoints import GOLDEN
 
-from janus_minimal import JanusFlowPipeline
-from janus_minimal.runtime.compile import STAGES
+from janus_minimal import JanusFlow, JanusFlowPipeline
+from janus_minimal.runtime.compile import STAGES, compile_stages
 
 # Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled.
 COMPARED = """
@@ -86,3 +86,28 @@ def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch):
     with pytest.warns(UserWarning, match=r"no compiler works here \(no compiler found\): the model runs as it is"):
         pipe = JanusFlowPipeline.from_pretrained("shapes", compile=True)
     assert not [name for name in STAGES if name in vars(pipe.model)]
+
+
+@pytest.mark.parametrize(("device", "mode"), [("cpu", "default"), ("mps", "default"), ("cuda", "reduce-overhead")])
+def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mode):
+    """compile(encode, align_in, backbone, align_out, decode), by CUDA graphs on CUDA alone; results are copies.
+
+    CUDA graphs write each result over the last one. The compiler here does nothing, and always returns one tensor.
+    """
+    asked, buffer = [], torch.zeros(1)
+
+    def compiler(function, mode):
+        asked.append((function.__name__, mode))
+        return lambda: (buffer, {"again": buffer})
+
+    model = JanusFlow.from_pretrained("shapes")
+    monkeypatch.setattr(JanusFlow, "device", torch.device(device))
+    monkeypatch.setattr("janus_minimal.runtime.compile._compiler_fault", lambda device: None)
+    monkeypatch.setattr(torch, "compile", compiler)
+    compile_stages(model)
+    names = ("encode", "align_in", "backbone", "align_out", "decode")
+    assert asked == [(name, mode) for name in names]
+    for name in names:
+        first, rest = getattr(model, name)()
+        assert torch.equal(first, buffer)
+        assert buffer.data_ptr() not in (first.data_ptr(), rest["again"].data_ptr())

@@ -22,9 +22,9 @@ ORDER = (
         "package",
     ),
     *("official_demo", "recipes", "weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
-    *("training", "album", "device", "compile", "figures", "bench"),
+    *("training", "batch", "loop", "album", "device", "compile", "figures", "bench"),
 )  # the order of the files; the others follow in alphabetical order
-UNTOLD = ("cli", "interrupted")  # not on the page: these test the command line, not the system
+UNTOLD = ("cli", "options", "interrupted")  # not on the page: these test the command line, not the system
 POSSESSIVES = {
     "a steps": "a step's",
     "callers gradient": "caller's gradient",
