@@ -55,7 +55,7 @@ def test_a_dtype_without_fractions_is_refused(dtype):
 
     Weights that are rounded to whole numbers are zeros.
     """
-    with pytest.raises(InputError, match="dtype is .*expected one such as torch"):
+    with pytest.raises(InputError, match=r"dtype is .*expected one such as torch"):
         JanusFlow.from_pretrained(GOLDEN, dtype=dtype)
 
 
