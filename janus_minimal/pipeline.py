@@ -206,10 +206,7 @@ class JanusFlowPipeline:
         """
         if latents is None:
             return image_noise(self.latent_shape, num_images, generator)
-        expected = (num_images, *self.latent_shape)
-        if tuple(latents.shape) != expected:
-            raise InputError(f"latents of shape {list(latents.shape)}: expected {list(expected)}")
-        return latents.float()
+        return checks.latents_of(latents, (num_images, *self.latent_shape))
 
     def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
         """Let the callback see and change where the step ends. Refuse NaN and infinity.
@@ -220,7 +217,7 @@ class JanusFlowPipeline:
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
-            step.z_next = answer.get("latents", step.z_next)
+            step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
         if not step.z_next.isfinite().all():
             raise InputError(
                 f"after step {step.index} the latent is not finite: "
@@ -257,8 +254,8 @@ def _one_per_image(
     Why not one generator for all images in turn: then image 3 would depend on how much noise was
     drawn before it. With a seed for each image, its noise depends on its number alone.
     """
-    if isinstance(generator, Sequence):
-        return generator
+    if not isinstance(generator, Generator | None):
+        return generator  # several; anything else is refused by whoever looks at each
     device = "cpu" if generator is None else generator.device
     seeds = torch.randint(2**62, (num_images,), generator=generator, device=device).tolist()
     return [Generator(device).manual_seed(seed) for seed in seeds]

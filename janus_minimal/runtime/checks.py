@@ -59,7 +59,9 @@ def time_grid_of(times: Any) -> Tensor:
 
 def generators_of(generator: Any, num_images: int) -> list[Generator]:
     """Return the generators if there is one for each image. Raises InputError."""
-    if not all(isinstance(own, Generator) for own in generator):
+    if not isinstance(generator, Sequence) or not all(
+        isinstance(own, Generator) for own in generator
+    ):
         raise InputError("generator holds something else: expected torch.Generator objects")
     if len(generator) != num_images:
         raise InputError(
@@ -77,6 +79,15 @@ def steered(answer: Any) -> dict[str, Any]:
             'expected {}, or {"latents": ...} to change them'
         )
     return answer
+
+
+def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
+    """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
+    if not isinstance(latents, Tensor):
+        raise InputError(f"latents are a {type(latents).__name__}: expected a torch.Tensor")
+    if tuple(latents.shape) != tuple(shape):
+        raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
+    return latents.float()
 
 
 def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:

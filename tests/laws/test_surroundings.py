@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.solvers import SOLVERS
@@ -53,3 +54,15 @@ def test_defaults_change_no_solver(pipe, surroundings, solver):
     expected = draw(pipe, **options)
     surroundings(torch.float64, "meta")
     assert draw(pipe, **options).equal(expected)
+
+
+def test_defaults_do_not_change_what_a_number_means_as_a_time(model, prompt, surroundings):
+    """v(z, 1/3) under other defaults = v(z, 1/3).
+
+    A time that is given as a plain number becomes a tensor, which must be float32 on the latent's device.
+    """
+    z = normal(0, 2, 4, 8, 8)
+    expected = model.velocity(z, 1 / 3, prompt)
+    surroundings(torch.float16, "meta")
+    for found, right in zip(model.velocity(z, 1 / 3, prompt), expected, strict=True):
+        assert found.equal(right)
