@@ -7,6 +7,7 @@ failed law.
 """
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 os.environ["HYPOTHESIS_PROFILE"] = "tour"
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # of other packages, which a law does not need
 
 import pytest
 import torch
@@ -27,26 +29,19 @@ from tools.disguise import disguised
 from tools.guard import guard
 from tools.tour import PROJECT, TESTS
 
-import janus_minimal.shapes.evaluate
-import janus_minimal.solvers
-import janus_minimal.training.flow
-import janus_minimal.training.loop
+import janus_minimal
+
+WARM = (
+    *("conftest", "museum.plugin", "exercises.start", "exercises.broken.own_loop", "exercises.broken.training_step"),
+    *(f"janus_minimal.{name}" for name in ("pipeline", "solvers", "training.flow", "shapes.evaluate")),
+)  # imported once, before the forks, and before the guard forbids to read sources
+for name in WARM:
+    import_module(name)
 
 PACKAGE = Path(janus_minimal.__file__).parent
 HIDDEN = (PACKAGE, TESTS / "museum", TESTS / "exercises")  # what is in these folders can be imported, but not read
-OPTIONS = [
-    "-q",
-    "-s",
-    "--tb=no",
-    "-p",
-    "no:cacheprovider",
-    "-c",
-    str(PROJECT),
-    "-o",
-    "addopts=",
-    "-o",
-    "filterwarnings=",
-]
+OPTIONS = ["-q", "-s", "--tb=no", "-p", "no:cacheprovider", f"--config-file={PROJECT}"]
+OPTIONS += ["--override-ini=addopts=", "--override-ini=filterwarnings="]
 WORST = ("failed", "error", "skipped", "passed")
 
 
@@ -99,6 +94,7 @@ class Witness:
 
 def attend(connection: Connection, folder: str) -> None:
     """Take a job, run it in this folder, and send back what came of it. The process is of no use afterwards."""
+    gc.freeze()  # what was there before the fork need not be looked at again
     os.setsid()
     _silence()
     os.chdir(folder)
