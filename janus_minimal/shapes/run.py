@@ -74,7 +74,7 @@ def _trained_vae(out: Path, accelerator: Accelerator, recipe: Recipe) -> Autoenc
     """Return the VAE of the directory. Train it first if it is not there."""
 
     def report(network: torch.nn.Module, losses: list[float]) -> None:
-        _write_progress(out, "vae", losses, _reconstructions(network.vae))
+        write_progress(out, "vae", losses, _reconstructions(network.vae))
 
     if not (out / "vae" / "diffusion_pytorch_model.safetensors").exists():
         vae = train_vae(out / "vae.training.safetensors", accelerator, report, recipe)
@@ -113,8 +113,8 @@ def _train_flow(
     tokenizer = build_tokenizer()
 
     def report(model: JanusFlow, losses: list[float]) -> None:
-        _write_checkpoint(out, model, tokenizer)
-        _write_progress(out, "flow", losses, _samples(JanusFlowPipeline(model, vae, tokenizer)))
+        write_checkpoint(out, model, tokenizer)
+        write_progress(out, "flow", losses, draw_samples(JanusFlowPipeline(model, vae, tokenizer)))
 
     torch.manual_seed(recipe.seed)  # of the initial weights
     model = build_flow(len(tokenizer))
@@ -123,19 +123,21 @@ def _train_flow(
     train_flow(model, latents, ids, tokenizer.pad_token_id, state, accelerator, report, recipe)
 
 
-def _write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> None:
+def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write model and tokenizer in the official layout."""
     model.save_pretrained(out, SHIPPED)
     with atomic_directory(out) as unfinished:
         tokenizer.save_pretrained(unfinished)
 
 
-def _write_progress(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:
+def write_progress(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:
+    """Write the loss curve and the sample pictures of the network with this name."""
     with atomic_directory(out) as unfinished:
         loss_curve(losses, f"Training the {name}").savefig(unfinished / f"{name}-loss.png", dpi=120)
         samples.save(unfinished / f"{name}-samples.png")
 
 
-def _samples(pipe: JanusFlowPipeline) -> Image.Image:
+def draw_samples(pipe: JanusFlowPipeline, steps: int = 30, cfg_weight: float = 2.0) -> Image.Image:
     """Return pictures of four captions of each category, a row each.
 
     Captions and noise are the same at every save, so that saves can be compared.
@@ -144,7 +146,8 @@ def _samples(pipe: JanusFlowPipeline) -> Image.Image:
         str(caption) for category in CATEGORIES for caption in fresh_captions(category, 4, seed=1)
     ]
     generator = torch.Generator().manual_seed(0)
-    return contact_sheet(pipe(captions, generator=generator, progress=False).images, columns=4)
+    drawn = pipe(captions, steps, cfg_weight, generator=generator, progress=False)
+    return contact_sheet(drawn.images, columns=4)
 
 
 @torch.no_grad()
