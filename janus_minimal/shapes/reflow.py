@@ -25,7 +25,9 @@ from janus_minimal.shapes.examples import tokenize_examples
 from janus_minimal.shapes.run import draw_samples, write_checkpoint, write_progress
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
 
-REFLOW_RECIPE = ReflowRecipe(steps=10_000, batch_size=64, learning_rate=1e-3, warmup=200)
+REFLOW_RECIPE = ReflowRecipe(
+    steps=5000, batch_size=32, learning_rate=1e-3, average=0.998, save_every=100
+)
 CHUNK = 100  # pairs in a file; a killed run loses at most the work on one file
 NOISE = 7  # the stream of random numbers of the pairs' noise; evaluation uses 0 to 6
 

@@ -47,7 +47,7 @@ class ReflowRecipe(Recipe):
         cfg_weight: the guidance weight of the teacher.
     """
 
-    pairs: int = 20_000
+    pairs: int = 10_000
     teacher_steps: int = 8
     shift: float = 2.0
     cfg_weight: float = 2.0
