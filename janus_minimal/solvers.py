@@ -159,7 +159,9 @@ def one_row(
     rows = prompt.batch()[torch.arange(len(z), device=z.device)]  # the first B of 2B
     cache = _prefill(model, prompt, use_cache)
     if cache is not None:
-        cache = PromptCache((layer.keys[: len(z)], layer.values[: len(z)]) for layer in cache.layers)
+        cache = PromptCache(
+            (layer.keys[: len(z)], layer.values[: len(z)]) for layer in cache.layers
+        )
     for index, (t, t_next) in enumerate(pairwise(times)):
         with torch.no_grad():
             v = model(z, t, rows, cache)

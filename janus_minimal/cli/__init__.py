@@ -1,5 +1,4 @@
-"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train,
-reflow.
+"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """

@@ -60,7 +60,9 @@ def _drawn_pairs(
     missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
-        _draw_chunk(_path(out, chunk, recipe), teacher, ids[chunk.start : chunk.stop], chunk, recipe)
+        _draw_chunk(
+            _path(out, chunk, recipe), teacher, ids[chunk.start : chunk.stop], chunk, recipe
+        )
     accelerator.wait_for_everyone()
     drawn = [load_file(_path(out, chunk, recipe)) for chunk in chunks]
     z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
@@ -90,7 +92,11 @@ def _draw_chunk(
 
 
 def _train(
-    out: Path, accelerator: Accelerator, teacher: JanusFlowPipeline, pairs: Pairs, recipe: ReflowRecipe
+    out: Path,
+    accelerator: Accelerator,
+    teacher: JanusFlowPipeline,
+    pairs: Pairs,
+    recipe: ReflowRecipe,
 ) -> None:
     """Train the student on the pairs, and write the checkpoint at each save."""
     vae, tokenizer = teacher.vae, teacher.tokenizer

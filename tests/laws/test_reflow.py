@@ -129,7 +129,7 @@ def test_times_are_cubes_of_uniform_numbers():
     One step from noise follows the velocity at t = 0 alone, so half of all examples have t < 1/8.
     """
     t = draw_pair_batch(0, TAGGED, 20_000, seed=0).t
-    assert 0 <= t.min()
+    assert t.min() >= 0
     assert t.max() <= 1
     for x in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert (t < x**3).float().mean().item() == pytest.approx(x, abs=0.02)

@@ -76,7 +76,7 @@ def test_a_run_leaves_a_checkpoint_that_draws_in_one_step(uninterrupted):
     student = JanusFlowPipeline.from_pretrained(uninterrupted)
     assert student("a red circle", 1, cfg_weight=1.0, progress=False).images[0].size == (48, 48)
     assert {"reflow-loss.png", "reflow-samples.png"} < {path.name for path in uninterrupted.iterdir()}
-    assert not [path for path in uninterrupted.rglob(".*")]
+    assert not list(uninterrupted.rglob(".*"))
 
 
 def test_a_student_begins_with_the_weights_of_its_teacher(tmp_path, pipe):
