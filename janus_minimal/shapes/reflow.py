@@ -26,7 +26,15 @@ from janus_minimal.shapes.run import draw_samples, write_checkpoint, write_progr
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
 
 REFLOW_RECIPE = ReflowRecipe(
-    steps=5000, batch_size=32, learning_rate=1e-3, average=0.998, save_every=100
+    steps=5000,
+    batch_size=32,
+    learning_rate=1e-3,
+    average=0.998,
+    save_every=100,
+    pairs=10_000,
+    teacher_steps=8,
+    shift=2.0,
+    cfg_weight=2.0,
 )
 CHUNK = 100  # pairs in a file; a killed run loses at most the work on one file
 NOISE = 7  # the stream of random numbers of the pairs' noise; evaluation uses 0 to 6

@@ -36,7 +36,7 @@ TIME_POWER = 3  # t = u^3 for uniform u: half of all times lie below 1/8
 SOFTENING = 0.03  # errors below this count squared, errors above it as they are
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReflowRecipe(Recipe):
     """How to train a student, and how its pairs are drawn.
 
@@ -47,10 +47,10 @@ class ReflowRecipe(Recipe):
         cfg_weight: the guidance weight of the teacher.
     """
 
-    pairs: int = 10_000
-    teacher_steps: int = 8
-    shift: float = 2.0
-    cfg_weight: float = 2.0
+    pairs: int
+    teacher_steps: int
+    shift: float
+    cfg_weight: float
 
 
 @dataclass(frozen=True)

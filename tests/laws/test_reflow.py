@@ -29,7 +29,16 @@ from janus_minimal.training.reflow import (
 )
 
 RECIPE = ReflowRecipe(
-    steps=4, batch_size=2, learning_rate=0.01, warmup=2, average=0.9, save_every=2, pairs=5, teacher_steps=3, shift=2.0
+    steps=4,
+    batch_size=2,
+    learning_rate=0.01,
+    warmup=2,
+    average=0.9,
+    save_every=2,
+    pairs=5,
+    teacher_steps=3,
+    shift=2.0,
+    cfg_weight=2.0,
 )
 IDS = [torch.arange(1, length) for length in (4, 7, 5, 3, 6)]
 SHAPE = (4, 12, 12)
