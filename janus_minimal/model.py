@@ -104,8 +104,8 @@ class JanusFlow(nn.Module):
         take.
 
         Args:
-            checkpoint: "shapes" (bundled), a directory in the official layout, or a repository of
-                the Hugging Face hub, "owner/name". Only the last one uses the network.
+            checkpoint: "shapes" or "shapes-few" (bundled), a directory in the official layout, or
+                a repository of the Hugging Face hub, "owner/name". Only the last uses the network.
             dtype: of the weights. float32 is fastest on most CPUs.
             device: where the weights are placed.
             revision: a branch, tag or commit of the hub repository.

@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
-from janus_minimal.loading.hub import VAE_FILES, find_checkpoint
+from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
 from janus_minimal.loading.tokenizer import load_tokenizer
 from janus_minimal.loading.vae import load_vae, pixels_per_latent, to_pictures
 from janus_minimal.model import JanusFlow
@@ -77,7 +77,8 @@ class JanusFlowPipeline:
         """Load model, tokenizer and VAE, each from a directory or a repository of the hub.
 
         Args:
-            checkpoint: "shapes" (bundled), a directory in the official layout, or "owner/name".
+            checkpoint: "shapes" or "shapes-few" (bundled), a directory in the official layout, or
+                "owner/name".
             vae: the VAE's directory or repository. None means the folder `vae` of the checkpoint.
             dtype: of the model's weights. The VAE is always float32: in float16, SDXL's VAE
                 overflows and the picture is black.
@@ -91,8 +92,10 @@ class JanusFlowPipeline:
         """
         directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
-        vae_directory = directory / "vae" if vae is None else find_checkpoint(vae, files=VAE_FILES)
-        tokenizer = load_tokenizer(directory, model.config.language.vocab_size)
+        own_vae = find_part(directory, "vae")
+        vae_directory = own_vae if vae is None else find_checkpoint(vae, files=VAE_FILES)
+        vocabulary = find_part(directory, "tokenizer.json")
+        tokenizer = load_tokenizer(vocabulary.parent, model.config.language.vocab_size)
         pipe = cls(model, load_vae(vae_directory, device), tokenizer)
         if compile:
             compile_stages(model)

@@ -1,4 +1,4 @@
-"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train.
+"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from janus_minimal.cli import bench, decode, evaluate, generate, inspect, train
+from janus_minimal.cli import bench, decode, evaluate, generate, inspect, reflow, train
 from janus_minimal.errors import InputError, one_line
 
 INTERRUPTED = 130  # the usual status after Ctrl-C
@@ -30,6 +30,7 @@ app.command()(evaluate.evaluate)
 app.command()(bench.bench)
 app.command()(inspect.inspect)
 app.command()(train.train)
+app.command()(reflow.reflow)
 
 
 def main() -> None:

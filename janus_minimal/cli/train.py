@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -10,6 +10,8 @@ from janus_minimal.runtime.device import pick_device
 
 if TYPE_CHECKING:
     from janus_minimal.training.recipe import Recipe
+
+AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 
 
 MOST = 10**7  # steps or scenes: beyond what anybody trains the small model on
@@ -56,13 +58,13 @@ def train(
 
     shared = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
     vae_recipe, flow_recipe = (
-        _changed(VAE_RECIPE, steps=vae_steps, **shared),
-        _changed(FLOW_RECIPE, steps=steps, **shared),
+        changed(VAE_RECIPE, steps=vae_steps, **shared),
+        changed(FLOW_RECIPE, steps=steps, **shared),
     )
     accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision="no")
     train_all(out, accelerator, vae_recipe, flow_recipe, EXAMPLES if examples is None else examples)
 
 
-def _changed(recipe: "Recipe", **fields: int | None) -> "Recipe":
+def changed(recipe: AnyRecipe, **fields: int | None) -> AnyRecipe:
     """Return the recipe with those fields replaced that are not None."""
     return replace(recipe, **{name: value for name, value in fields.items() if value is not None})

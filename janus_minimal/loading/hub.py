@@ -41,6 +41,16 @@ def find_checkpoint(
     )
 
 
+def find_part(directory: Path, name: str) -> Path:
+    """Return the path of one part of a checkpoint, its file or folder `name`.
+
+    `shapes-few` was trained from `shapes` and has the same VAE and tokenizer. So that they are not
+    shipped twice, a bundled checkpoint takes the parts that it has not from `shapes`.
+    """
+    own = directory / name
+    return BUNDLED / "shapes" / name if directory.parent == BUNDLED and not own.exists() else own
+
+
 def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
     """Return the folder of the hub's cache with these files; only missing ones are fetched."""
     from huggingface_hub import is_offline_mode, snapshot_download

@@ -82,7 +82,7 @@ def score_pipeline(
     scores = {}
     for index, category in enumerate(CATEGORIES):
         asked = fresh_captions(category, captions, seed)
-        noises = [_generator(seed, index, i) for i in range(captions)]
+        noises = [generator_of(seed, index, i) for i in range(captions)]
         satisfied = 0
         for first in range(0, captions, BATCH):
             some, generators = asked[first : first + BATCH], noises[first : first + BATCH]
@@ -105,6 +105,6 @@ def _count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption
     return sum(satisfies(np.asarray(picture), caption) for picture, caption in pairs)
 
 
-def _generator(*seeds: int) -> torch.Generator:
+def generator_of(*seeds: int) -> torch.Generator:
     """Return PyTorch's generator for several seeds, mixed by NumPy so that none is like another."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))

@@ -8,7 +8,7 @@ import pytest
 
 from janus_minimal import JanusFlow
 from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, find_checkpoint
+from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, find_checkpoint, find_part
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -102,3 +102,19 @@ def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: wanted.update(options) or tmp_path)
     find_checkpoint("someone/large", revision="v1")
     assert wanted == {"revision": "v1", "allow_patterns": list(MODEL_FILES), "local_files_only": True}
+
+
+def test_a_bundled_checkpoint_takes_what_it_has_not_from_shapes(tmp_path, monkeypatch):
+    """find_part(bundled, name) = its own file, else that of "shapes"; elsewhere always its own.
+
+    A student has the VAE and the tokenizer of its teacher, and a package need not ship them twice. A directory of the
+    user that lacks them is incomplete, and must not be completed with what belongs to another model.
+    """
+    monkeypatch.setattr("janus_minimal.loading.hub.BUNDLED", tmp_path / "bundled")
+    few, other = tmp_path / "bundled" / "few", tmp_path / "other"
+    for directory in (few, other):
+        directory.mkdir(parents=True)
+    assert find_part(few, "vae") == tmp_path / "bundled" / "shapes" / "vae"
+    assert find_part(other, "vae") == other / "vae"
+    (few / "vae").mkdir()
+    assert find_part(few, "vae") == few / "vae"

@@ -19,6 +19,7 @@ from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.render import render
 from janus_minimal.shapes.scene import Thing
 from janus_minimal.shapes.vae import VAE_RECIPE, build_vae, calibrate, draw_scenes, encode_scenes, pictures, train_vae
+from janus_minimal.solvers import adams_bashforth
 from janus_minimal.training.recipe import Recipe
 
 
@@ -185,16 +186,16 @@ def test_the_samples_of_a_run_show_four_captions_of_each_category():
         def __init__(self):
             """Without a model."""
 
-        def __call__(self, captions, generator, progress):
-            asked.append((captions, generator.initial_seed(), progress))
+        def __call__(self, captions, steps, weight, generator, solver, progress):
+            asked.append((captions, steps, weight, generator.initial_seed(), solver, progress))
             shown = [np.full((48, 48, 3), i, np.uint8) for i in range(len(captions))]
             return SimpleNamespace(images=[run.Image.fromarray(picture) for picture in shown])
 
-    first, second = run._samples(Pipe()), run._samples(Pipe())
+    first, second = run.draw_samples(Pipe()), run.draw_samples(Pipe())
     assert asked[0] == asked[1]
-    captions, seed, progress = asked[0]
+    captions, *settings = asked[0]
     assert captions == [str(c) for category in CATEGORIES for c in fresh_captions(category, 4, seed=1)]
-    assert (seed, progress) == (0, False)
+    assert settings == [12, 2.0, 0, adams_bashforth, False]
     assert first.size == (4 * 200 + 8, 7 * 200 + 8)
     assert first.tobytes() == second.tobytes()
     assert np.asarray(first)[-20, -20].tolist() == [27] * 3

@@ -60,7 +60,7 @@ def whole(tmp_path_factory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         for function in (train_vae, encode_examples, train_flow):
             patch.setattr(run, function.__name__, function)
-        patch.setattr(run, "_samples", lambda pipe: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
+        patch.setattr(run, "draw_samples", lambda pipe: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
     return found

@@ -1,0 +1,49 @@
+"""The command reflow: a student of the small model that needs few steps and no guidance."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from janus_minimal.cli.options import DeviceOption
+from janus_minimal.cli.train import MOST, changed
+from janus_minimal.runtime.device import pick_device
+
+
+def reflow(
+    out: Annotated[
+        Path, typer.Option(help="The directory of the run. An interrupted run continues there.")
+    ],
+    pairs: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="The number of pairs of noise and picture.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Training steps.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=2**16, help="The number of pairs in one step.")
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Steps between two checkpoints.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**40, help="The seed of the whole run.")
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Train a student of the bundled model that draws in few steps and without guidance.
+
+    Options that are left out have the values that trained shapes-few.
+    """
+    where = pick_device(device)
+    from accelerate import Accelerator
+
+    from janus_minimal.shapes.reflow import REFLOW_RECIPE, train_few
+
+    recipe = changed(
+        REFLOW_RECIPE,
+        pairs=pairs,
+        steps=steps,
+        batch_size=batch_size,
+        save_every=save_every,
+        seed=seed,
+    )
+    train_few(out, Accelerator(cpu=where.type == "cpu", mixed_precision="no"), recipe)

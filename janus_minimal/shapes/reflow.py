@@ -1,0 +1,138 @@
+"""A student of the small model for few steps: one run in one directory, from pairs to a checkpoint.
+
+What is already in the directory is not done again, as in `run`. The directory holds:
+
+    settings.json                 what the run was begun with; other settings are refused
+    run.lock                      locked while a process works on the run
+    pairs/                        the pairs, a file for each CHUNK of them
+    reflow.training.safetensors   the state of the student's training, to resume it
+    config.json, model.safetensors, tokenizer*.json, vae/     the checkpoint, written anew at each save
+    reflow-loss.png, reflow-samples.png     the loss curve and pictures, written anew at each save
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from janus_minimal.loading.atomic import atomic_directory, atomic_write
+from janus_minimal.model import JanusFlow
+from janus_minimal.pipeline import JanusFlowPipeline, image_noise
+from janus_minimal.shapes.evaluate import generator_of
+from janus_minimal.shapes.examples import tokenize_examples
+from janus_minimal.shapes.run import (
+    PARTS,
+    draw_samples,
+    is_written,
+    write_checkpoint,
+    write_progress,
+)
+from janus_minimal.training.folder import run_folder
+from janus_minimal.training.loop import check_share
+from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
+from janus_minimal.training.surroundings import check_surroundings
+
+REFLOW_RECIPE = ReflowRecipe(
+    steps=5000,
+    batch_size=32,
+    learning_rate=1e-3,
+    average=0.998,
+    save_every=100,
+    pairs=10_000,
+    teacher_steps=8,
+    shift=2.0,
+    cfg_weight=2.0,
+)
+CHUNK = 100  # pairs in a file; a killed run loses at most the work on one file
+NOISE = 7  # the stream of random numbers of the pairs' noise; evaluation uses 0 to 6
+
+
+def train_few(out: Path, accelerator: Accelerator, recipe: ReflowRecipe = REFLOW_RECIPE) -> None:
+    """Draw the pairs with the bundled model, and train the student, in the directory `out`.
+
+    Args:
+        out: the directory of the run.
+        accelerator: the device, and the processes that share the work.
+        recipe: how to draw the pairs, and how to train.
+
+    Raises:
+        InputError: if the directory holds a run with other settings, or a run that another process
+            works on; if it cannot be written; and as `fit` does.
+    """
+    check_surroundings(accelerator)
+    check_share(recipe.batch_size, accelerator.num_processes)
+    teacher = JanusFlowPipeline.from_pretrained("shapes", device=accelerator.device)
+    with run_folder(out, asdict(recipe), PARTS, accelerator):
+        pairs = _drawn_pairs(out, accelerator, teacher, recipe)
+        _train(out, accelerator, teacher, pairs, recipe)
+
+
+def _drawn_pairs(
+    out: Path, accelerator: Accelerator, teacher: JanusFlowPipeline, recipe: ReflowRecipe
+) -> Pairs:
+    """Return all pairs. Files that are missing are drawn first, each process its share of them."""
+    ids = tokenize_examples(teacher.tokenizer, recipe.pairs, recipe.seed)
+    chunks = [
+        range(first, min(first + CHUNK, recipe.pairs)) for first in range(0, recipe.pairs, CHUNK)
+    ]
+    missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
+    mine = missing[accelerator.process_index :: accelerator.num_processes]
+    for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
+        _draw_chunk(
+            _path(out, chunk, recipe), teacher, ids[chunk.start : chunk.stop], chunk, recipe
+        )
+    accelerator.wait_for_everyone()
+    drawn = [load_file(_path(out, chunk, recipe)) for chunk in chunks]
+    z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
+    return Pairs(ids, z_0, z_1)
+
+
+def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
+    """Return the file of a chunk. Its name says how it was drawn, so no other run takes it."""
+    grid = f"steps-{recipe.teacher_steps}-shift-{recipe.shift:g}"
+    how = f"seed-{recipe.seed}-{grid}-weight-{recipe.cfg_weight:g}"
+    return out / "pairs" / how / f"{chunk.start:06d}-{chunk.stop:06d}.safetensors"
+
+
+def _draw_chunk(
+    path: Path,
+    teacher: JanusFlowPipeline,
+    ids: Sequence[Tensor],
+    chunk: range,
+    recipe: ReflowRecipe,
+) -> None:
+    """Write the pairs with these numbers. The noise of each is drawn from (seed, its number) alone."""
+    generators = [generator_of(recipe.seed, NOISE, i) for i in chunk]
+    z_0 = image_noise(teacher.latent_shape, len(chunk), generators)
+    z_1 = follow_teacher(teacher.model, ids, z_0, teacher.tokenizer.pad_token_id, recipe)
+    with atomic_write(path) as unfinished:
+        save_file({"z_0": z_0, "z_1": z_1}, unfinished)
+
+
+def _train(
+    out: Path,
+    accelerator: Accelerator,
+    teacher: JanusFlowPipeline,
+    pairs: Pairs,
+    recipe: ReflowRecipe,
+) -> None:
+    """Train the student on the pairs, and write the checkpoint at each save."""
+    vae, tokenizer = teacher.vae, teacher.tokenizer
+
+    def report(student: JanusFlow, losses: list[float]) -> None:
+        if not is_written(out, "reflow", student):
+            pipe = JanusFlowPipeline(student, vae, tokenizer)
+            write_progress(out, "reflow", losses, draw_samples(pipe, steps=1, cfg_weight=1.0))
+            write_checkpoint(out, student, tokenizer)
+
+    if accelerator.is_main_process:
+        with atomic_directory(out / "vae") as unfinished:
+            vae.save_pretrained(unfinished)
+    state = out / "reflow.training.safetensors"
+    student = JanusFlow.from_pretrained("shapes").train()
+    train_student(student, pairs, tokenizer.pad_token_id, state, accelerator, report, recipe)

@@ -1,0 +1,132 @@
+"""The student of the small model: one run in one directory, which can be killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from janus_minimal import JanusFlowPipeline, time_grid
+from janus_minimal.errors import InputError
+from janus_minimal.pipeline import image_noise
+from janus_minimal.shapes import reflow
+from janus_minimal.shapes.evaluate import generator_of
+from janus_minimal.shapes.examples import draw_example
+from janus_minimal.solvers import adams_bashforth
+
+RECIPE = replace(reflow.REFLOW_RECIPE, steps=3, batch_size=2, save_every=1, pairs=5, teacher_steps=2)
+STATE = "reflow.training.safetensors"
+
+
+def run(directory: Path, recipe=RECIPE) -> None:
+    reflow.train_few(directory, Accelerator(cpu=True), recipe)
+
+
+def tensors(directory: Path) -> dict:
+    """Return all that the run has drawn and learned: the pairs by file, and the state."""
+    files = [directory / STATE, *directory.glob("pairs/*/*.safetensors")]
+    return {(path.name, key): value for path in files for key, value in load_file(path).items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chunks_of_two():
+    """Files of two pairs, so that a tiny run has several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reflow, "CHUNK", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    run(directory)
+    return directory
+
+
+def test_each_pair_is_a_noise_and_the_picture_that_the_pipeline_makes_of_it(uninterrupted, pipe):
+    """z_1[i] = pipe(caption i, latents=z_0[i]), and z_0[i] is drawn from (seed, i) alone.
+
+    Pairs whose noise belongs to another picture would teach an ordinary flow again.
+    """
+    files = sorted(uninterrupted.glob("pairs/*/*.safetensors"))
+    assert [path.stem for path in files] == ["000000-000002", "000002-000004", "000004-000005"]
+    chunks = [load_file(path) for path in files]
+    pairs = zip(*(torch.cat([chunk[name] for chunk in chunks]) for name in ("z_0", "z_1")), strict=True)
+    times = time_grid(2, shift=RECIPE.shift)
+    for i, (z_0, z_1) in enumerate(pairs):
+        noise = image_noise(pipe.latent_shape, 1, [generator_of(0, reflow.NOISE, i)])
+        assert z_0.equal(noise[0])
+        caption = str(draw_example(i, seed=0)[0])
+        drawn = pipe(caption, latents=noise, times=times, solver=adams_bashforth, output_type="latent", progress=False)
+        torch.testing.assert_close(z_1, drawn.images[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_run_leaves_a_checkpoint_that_draws_in_one_step(uninterrupted):
+    """reflow(directory)  =>  pipeline(directory), with its VAE and tokenizer, and no unfinished file.
+
+    A student is used like any other checkpoint.
+    """
+    student = JanusFlowPipeline.from_pretrained(uninterrupted)
+    assert student("a red circle", 1, cfg_weight=1.0, progress=False).images[0].size == (48, 48)
+    assert {"reflow-loss.png", "reflow-samples.png"} < {path.name for path in uninterrupted.iterdir()}
+    assert not list(uninterrupted.rglob(".*"))
+
+
+def test_a_student_begins_with_the_weights_of_its_teacher(tmp_path, pipe):
+    """learning rate 0  =>  student = teacher.
+
+    Most of what the student needs, the teacher knows already.
+    """
+    run(tmp_path, replace(RECIPE, steps=1, learning_rate=0.0, weight_decay=0.0))
+    state, teacher = load_file(tmp_path / STATE), pipe.model.state_dict()
+    assert all(state[f"network.{key}"].equal(value) for key, value in teacher.items())
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_end(uninterrupted, tmp_path):
+    """kill -9 while pairs are drawn, and between two saves  =>  resumed = uninterrupted, to the bit.
+
+    The run takes hours. Whatever is under its final name is complete, and all randomness is drawn from numbers.
+    """
+    options = ("--pairs", "5", "--steps", "3", "--batch-size", "2", "--save-every", "1", "--device", "cpu")
+    code = (
+        "from janus_minimal.shapes import reflow; from dataclasses import replace; from janus_minimal.cli import app;"
+        "reflow.CHUNK = 2; reflow.REFLOW_RECIPE = replace(reflow.REFLOW_RECIPE, teacher_steps=2); app()"
+    )
+    for awaited in ("pairs/*/000000-000002.safetensors", STATE):
+        process = subprocess.Popen([sys.executable, "-c", code, "reflow", "--out", str(tmp_path), *options])
+        while process.poll() is None and not list(tmp_path.glob(awaited)):
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    run(tmp_path)
+    cut, whole = tensors(tmp_path), tensors(uninterrupted)
+    assert cut.keys() == whole.keys()
+    assert all(cut[key].equal(whole[key]) for key in whole)
+
+
+def test_what_is_there_is_not_drawn_again(uninterrupted, monkeypatch):
+    """reflow(reflow(directory)) = reflow(directory), without a step of the teacher.
+
+    Pairs take a third of the time of a run.
+    """
+    monkeypatch.setattr(reflow, "follow_teacher", lambda *_: pytest.fail("the teacher was asked again"))
+    before = (uninterrupted / "model.safetensors").read_bytes()
+    run(uninterrupted)
+    assert (uninterrupted / "model.safetensors").read_bytes() == before
+
+
+def test_another_recipe_does_not_go_on_with_this_student(uninterrupted):
+    """steps or pairs other than those of the run  =>  InputError.
+
+    Half of one schedule followed by half of another is neither of them.
+    """
+    for change in ({"steps": 4}, {"pairs": 4}):
+        with pytest.raises(InputError, match="train in another directory"):
+            run(uninterrupted, replace(RECIPE, **change))
