@@ -18,7 +18,7 @@
 
 /** @typedef {readonly [x: number, y: number]} Point */
 /** @typedef {(z: Point, t: number) => Point} Field The velocity at a place and a time, 0 <= t < 1. */
-/** @typedef {(noise: Point, i: number) => number} LogPreference How gladly a noise goes to data point i, as a logarithm. */
+/** @typedef {(noise: Point, i: number) => number} LogPreference How gladly a noise goes to data point i: a logarithm, at most 0. */
 
 /**
  * The noise from which a line must start to be at z at time t and to end in x.
@@ -37,17 +37,22 @@ export const noiseOf = (z, t, x) => [(z[0] - t * x[0]) / (1 - t), (z[1] - t * x[
  * @param {number} t
  * @param {readonly Point[]} data
  * @param {LogPreference} [logPreference] Which noise is paired with which data point; left out, all pairs are equally likely.
- * @returns {number[]}
+ * @returns {Float64Array}
  */
-export function shares(z, t, data, logPreference = () => 0) {
-  const logits = data.map((x, i) => {
-    const noise = noiseOf(z, t, x);
-    return -(noise[0] ** 2 + noise[1] ** 2) / 2 + logPreference(noise, i);
-  });
-  const top = Math.max(...logits);
-  const masses = logits.map((logit) => Math.exp(logit - top));
-  const total = masses.reduce((sum, mass) => sum + mass);
-  return masses.map((mass) => mass / total);
+export function shares(z, t, data, logPreference) {
+  const w = new Float64Array(data.length);
+  let top = -Infinity;
+  for (let i = 0; i < w.length; i++) {
+    const noise = noiseOf(z, t, data[i]);
+    const logit = -(noise[0] * noise[0] + noise[1] * noise[1]) / 2;
+    const hopeless = logit < top - 40; // its share is below 1e-17: no need to ask further
+    w[i] = hopeless ? -Infinity : logit + (logPreference ? logPreference(noise, i) : 0);
+    if (w[i] > top) top = w[i];
+  }
+  let total = 0;
+  for (let i = 0; i < w.length; i++) total += w[i] = Math.exp(w[i] - top); // the largest is 1, so none overflows
+  for (let i = 0; i < w.length; i++) w[i] /= total;
+  return w;
 }
 
 /**

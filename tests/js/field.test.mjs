@@ -4,12 +4,9 @@ import { denoised, fieldOf, shares } from "../../docs/flowlab/field.mjs";
 import { PRESETS } from "../../docs/flowlab/presets.mjs";
 import { noise, uniform } from "../../docs/flowlab/random.mjs";
 import { euler, path } from "../../docs/flowlab/solvers.mjs";
+import { near } from "./near.mjs";
 
 /** @typedef {import("../../docs/flowlab/field.mjs").Point} Point */
-
-/** @type {(found: number, expected: number, tolerance: number) => void} */
-const near = (found, expected, tolerance) =>
-  assert.ok(Math.abs(found - expected) <= tolerance, `${found} is not ${expected}`);
 
 test("two points give the hyperbolic tangent of the chapter", () => {
   const v = fieldOf(PRESETS.two());
