@@ -2,14 +2,15 @@
 
     prefill.onnx, step.onnx, decode.onnx    the graphs of graphs.py, opset 20, without weights
     noise.bin                               the noise of the seeds 0..15, float32
-    lab.json                                words, sizes, example captions, and the hashes below
+    lab.json                                words, sizes, example captions: see facts.py
+    hashes.json                             the hashes below
 
 The graphs hold no weights. Each weight is a reference into a file of the bundled checkpoint (ONNX calls this external
 data): its offset and its length. So the browser loads the very file that Python loads, in float16, once for both
 graphs, and no second copy of the weights is kept. What is left is so small that it is committed with the pages; then
 building the site needs neither torch's exporter nor its two minutes.
 
-The graphs are stale when the weights or the traced code change. lab.json holds a hash of both, and a law compares.
+The graphs are stale when the weights or the traced code change. hashes.json holds a hash of both, and a law compares.
 """
 
 import ast
@@ -23,48 +24,20 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
+from facts import OUT, SEEDS, facts, write
 from graphs import Graph, graphs, noise
 from onnxscript.optimizer import optimize_ir
 from torch.export import Dim
 
 from janus_minimal import JanusFlowPipeline
-from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.loading.hub import find_checkpoint
-from janus_minimal.prompt import TAG, TEMPLATE
-from janus_minimal.shapes.caption import WORDS
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent.parent / "janus_minimal"
-OUT = HERE / "graphs"
 OPSET = 20
-SEEDS = 16
 WEIGHTS = {"model": "model.safetensors", "vae": "vae/diffusion_pytorch_model.safetensors"}
 TRACED = ("cache", "model", "prompt", "uvit", "loading/vae", "figures/attention")
 DTYPES = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
-
-# Twenty captions of every kind that the small world knows. Training never showed the pairs of the last three.
-EXAMPLES = (
-    "a red circle left of a blue square",
-    "three purple stars",
-    "a yellow cross and a green triangle",
-    "a circle",
-    "a star",
-    "a blue cross",
-    "an orange triangle",
-    "a circle and a square",
-    "a cross and a star",
-    "two squares",
-    "three triangles",
-    "four circles",
-    "two yellow stars",
-    "four red crosses",
-    "a square above a circle",
-    "a green circle below a purple cross",
-    "a blue star right of a red triangle",
-    "a green star",
-    "an orange square",
-    "a purple triangle",
-)
 
 
 def main() -> None:
@@ -73,8 +46,9 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name, graph in graphs(pipe).items():
         write(OUT / f"{name}.onnx", without_weights(exported(graph)))
+    write(OUT / "hashes.json", json.dumps(hashes(), indent=1).encode())
     write(OUT / "noise.bin", torch.cat([noise(pipe, seed) for seed in range(SEEDS)]).numpy().tobytes())
-    write(OUT / "lab.json", json.dumps(facts(pipe), indent=1, ensure_ascii=False).encode())
+    write(OUT / "lab.json", facts(pipe))
 
 
 def exported(graph: Graph) -> ir.Model:
@@ -157,30 +131,6 @@ def _widen(graph: ir.Graph, value: ir.Value) -> None:
     graph.insert_before(graph[0], cast)
 
 
-def facts(pipe: JanusFlowPipeline) -> dict[str, Any]:
-    """Return what the page needs to know of the model."""
-    tokenizer, config = pipe.tokenizer, pipe.model.config
-    return {
-        "hashes": hashes(),
-        "vocabulary": tokenizer.get_vocab(),
-        "words": WORDS,
-        "template": {
-            "before": TEMPLATE.split("{prompt}")[0].split(),
-            "after": TEMPLATE.split("{prompt}")[1].removesuffix(TAG).split(),
-        },
-        "begin": tokenizer.bos_token,
-        "end": TAG,
-        "pad": tokenizer.pad_token,
-        "layers": config.language.num_hidden_layers,
-        "latent": pipe.latent_shape,
-        "pixels": config.image_size,
-        "patch": config.encoder.stride,
-        "scaling_factor": pipe.vae.config.scaling_factor,
-        "seeds": SEEDS,
-        "examples": EXAMPLES,
-    }
-
-
 def hashes() -> dict[str, str]:
     """Return the SHA-256 of the weights, of the traced code and of the code that exports."""
     directory = find_checkpoint("shapes")
@@ -197,12 +147,6 @@ def without_prose(source: str) -> str:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
     return ast.unparse(tree)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    with atomic_write(path) as unfinished:
-        unfinished.write_bytes(content)
 
 
 if __name__ == "__main__":

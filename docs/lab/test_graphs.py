@@ -7,7 +7,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from export import OUT, WEIGHTS, hashes
+from export import WEIGHTS, hashes
+from facts import OUT, facts
 from graphs import noise
 
 from janus_minimal import JanusFlowPipeline, PromptPair
@@ -33,9 +34,14 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, onnxruntime.
 
 def test_the_graphs_are_of_these_weights_and_this_code():
     """After a change of the weights or of the traced code, the lab would show another model than the package has."""
-    assert json.loads((OUT / "lab.json").read_text(encoding="utf-8"))["hashes"] == hashes(), (
+    assert json.loads((OUT / "hashes.json").read_text(encoding="utf-8")) == hashes(), (
         "the lab's graphs are stale: expected a run of `python docs/lab/export.py`"
     )
+
+
+def test_the_page_is_told_what_the_package_says(pipe):
+    """Words, sizes and the scorer's numbers are written by a command; a change in the package must reach the page."""
+    assert (OUT / "lab.json").read_bytes() == facts(pipe), "expected a run of `python docs/lab/facts.py`"
 
 
 @pytest.mark.parametrize("caption", ["a star", "a red circle left of a blue square"])
