@@ -5,6 +5,19 @@
  */
 
 /**
+ * @typedef {object} World What the scorer needs: see the package's shapes/.
+ * @property {number[]} paper
+ * @property {Record<string, number[]>} palette
+ * @property {Record<string, [number, number][]>} outlines
+ * @property {Record<string, [number, number]>} relations
+ * @property {Record<string, number>} counts
+ * @property {Record<string, string>} plurals
+ * @property {number} ink
+ * @property {number} speck
+ * @property {number} offColour
+ * @property {number} poorMatch
+ */
+/**
  * @typedef {object} Facts
  * @property {Record<string, number>} vocabulary
  * @property {string[]} words What a caption may be made of.
@@ -19,6 +32,7 @@
  * @property {number} scalingFactor
  * @property {number} seeds How many seeds' noise is kept.
  * @property {string[]} examples
+ * @property {World} world
  */
 
 /** @returns {Promise<Facts>} */

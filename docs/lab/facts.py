@@ -1,4 +1,4 @@
-"""Write what the live lab's page must know of the model and its small world: python docs/lab/facts.py writes graphs/lab.json.
+"""Write what the live lab's page must know of the model and its world: python docs/lab/facts.py writes graphs/lab.json.
 
 Words and sizes, and what the scorer needs to tell whether a picture obeys its caption. None of it is typed twice.
 """

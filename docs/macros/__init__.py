@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any
 
 from macros import excerpts
-from macros.scrubber import scrubber
+from macros.lab import lab
 from macros.shape_map import shape_map, size
 
 NAMES = (
@@ -17,7 +17,7 @@ NAMES = (
 
 def define_env(env: Any) -> None:
     """Tell mkdocs-macros what a page may ask for."""
-    for function in (*(getattr(excerpts, name) for name in NAMES), scrubber, shape_map, size):
+    for function in (*(getattr(excerpts, name) for name in NAMES), lab, shape_map, size):
         env.macro(_from_any_folder(function, env), function.__name__)
 
 

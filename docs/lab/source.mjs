@@ -1,0 +1,44 @@
+/**
+ * The source of the solver that runs, a line lit. What is shown is the function itself, asked for its own text.
+ *
+ * @module
+ */
+
+import { make } from "./dom.mjs";
+import { SOLVERS } from "./solvers.mjs";
+
+/**
+ * Lines of a solver's source. A line whose comment begins with a number belongs to that stage of a step.
+ *
+ * @param {string} solver
+ * @returns {{ text: string, stage: number }[]}
+ */
+export const sourceOf = (solver) =>
+  SOLVERS[solver]
+    .toString()
+    .split("\n")
+    .map((text) => ({ text, stage: Number(/\/\/ (\d) /.exec(text)?.[1] ?? 0) }));
+
+/**
+ * @param {HTMLElement} parent
+ * @param {string} solver
+ */
+export function showSource(parent, solver) {
+  const lines = sourceOf(solver).map(({ text, stage }) => {
+    const line = make("span", { class: "line", textContent: `${text}\n` });
+    if (stage) line.dataset.stage = String(stage);
+    return line;
+  });
+  parent.replaceChildren(...lines);
+}
+
+/**
+ * Light what belongs to one stage: lines of the source, and tiles.
+ *
+ * @param {HTMLElement} root
+ * @param {number} stage 0 lights nothing.
+ */
+export function light(root, stage) {
+  for (const part of root.querySelectorAll("[data-stage]"))
+    if (part instanceof HTMLElement) part.classList.toggle("lit", Number(part.dataset.stage) === stage && stage > 0);
+}
