@@ -10,6 +10,7 @@
  * @typedef {object} Listener
  * @property {(bytes: number) => void} loaded
  * @property {() => void} ready
+ * @property {(stage: number) => void} stage Which stage of a step is computed now.
  * @property {(side: number, frame: Frame) => void} frame Side 0 is right, side 1 has the bug.
  * @property {(whole: boolean) => void} ended
  * @property {(reason: string) => void} failed
@@ -50,6 +51,7 @@ export class Client {
     if (message.kind === "failed") listener.failed(message.reason);
     if (message.kind === "ended") this.evaluations = message.evaluations;
     if (message.id !== this.id) return; // of a run that was cancelled
+    if (message.kind === "stage") listener.stage(message.stage);
     if (message.kind === "frame") listener.frame(message.side, message.frame);
     if (message.kind === "ended") listener.ended(message.whole);
   }

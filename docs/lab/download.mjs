@@ -34,18 +34,25 @@ export async function downloadAll(progress) {
 }
 
 /**
+ * An XMLHttpRequest, because it tells its progress by itself; of a fetch one would have to read the stream.
+ *
  * @param {URL} url
  * @param {(bytes: number) => void} arrived
+ * @returns {Promise<Uint8Array>}
  */
-async function download(url, arrived) {
-  const response = await fetch(url);
-  if (!response.ok || !response.body)
-    throw new Error(`${url.pathname}: expected a file, got status ${response.status}`);
-  const parts = [];
-  const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    parts.push(part.value);
-    arrived(part.value.length);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
+const download = (url, arrived) =>
+  new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let before = 0;
+    request.open("GET", url);
+    request.responseType = "arraybuffer";
+    request.addEventListener("progress", ({ loaded }) => {
+      arrived(loaded - before);
+      before = loaded;
+    });
+    request.addEventListener("loadend", () => {
+      if (request.status === 200) resolve(new Uint8Array(request.response));
+      else reject(new Error(`${url.pathname}: expected a file, got status ${request.status}`));
+    });
+    request.send();
+  });

@@ -19,7 +19,7 @@ import { Looking } from "./looking.mjs";
 import { cosine, difference, norm } from "./measures.mjs";
 import { Player } from "./player.mjs";
 import { tokensOf } from "./prompt.mjs";
-import { light, showSource } from "./source.mjs";
+import { light, showSource, walk } from "./source.mjs";
 import { verdict } from "./verdict.mjs";
 
 /** @typedef {import("./run.mjs").Frame} Frame */
@@ -66,7 +66,11 @@ class Lab {
       find(root, ".lab-marked", HTMLElement),
       facts,
     );
-    this.player = new Player(find(root, ".lab-player", HTMLElement), (frame) => this.show(frame));
+    this.player = new Player(
+      find(root, ".lab-player", HTMLElement),
+      (frame) => this.show(frame),
+      (period) => walk(root, period),
+    );
     this.lens = new Lens(
       find(root, ".lab-lens canvas", HTMLCanvasElement),
       find(root, ".lab-lens output", HTMLElement),
@@ -110,7 +114,7 @@ class Lab {
     });
     this.form.addEventListener("input", (event) => this.changed(/** @type {HTMLInputElement} */ (event.target).name));
     find(this.root, "[data-do=dice]", HTMLButtonElement).addEventListener("click", () => {
-      this.state.seed = Math.floor(Math.random() * 1000);
+      this.state = { ...this.state, seed: Math.floor(Math.random() * 1000), frame: -1 };
       this.write();
       this.order();
     });
@@ -152,6 +156,7 @@ class Lab {
         this.root.classList.add("ready");
         this.order();
       },
+      stage: (stage) => light(this.root, stage),
       frame: (side, frame) => this.receive(side, frame),
       ended: (whole) => this.ended(whole),
       failed: (reason) => this.fail(reason),
@@ -170,6 +175,7 @@ class Lab {
       chosen.value = "";
     }
     this.read();
+    this.state.frame = -1;
     this.outputs();
     clearTimeout(this.pending);
     if (name === "caption" && fault(this.state.caption, this.facts)) return this.order();
@@ -187,7 +193,6 @@ class Lab {
     this.state.caption = String(said.get("caption"));
     this.state.solver = String(said.get("solver"));
     this.state.bug = String(said.get("bug"));
-    this.state.frame = -1;
   }
 
   /** From the state to the controls. */
@@ -265,7 +270,8 @@ class Lab {
     if (!whole) return this.tell("Stopped. Press Draw to begin again.");
     for (const side of [0, 1]) this.judge(side);
     light(this.root, 0);
-    if (this.state.frame >= 0) this.player.take(this.state.frame);
+    this.player.end(this.state.frame);
+    this.root.dispatchEvent(new Event("ended"));
   }
 
   /** @param {number} side */
@@ -330,8 +336,7 @@ class Lab {
     this.looking.update(this.attentionOf(frame), this.state.layer);
     this.curves(frame.t);
     this.lens.draw();
-    light(this.root, this.root.classList.contains("running") ? 1 + (index % 4) : 0);
-    if (!this.root.classList.contains("running")) this.remember(index);
+    if (!this.root.classList.contains("running")) this.remember(index === this.frames[0].length - 1 ? -1 : index);
   }
 
   /** @param {Frame} frame */
@@ -395,4 +400,4 @@ class Lab {
 }
 
 const root = find(document, "#lab", HTMLElement);
-if (!root.hidden) new Lab(root, await loadFacts());
+if (!root.hidden) Object.assign(window, { lab: new Lab(root, await loadFacts()) }); // for the curious: lab.frames in the console

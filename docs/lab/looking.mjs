@@ -8,6 +8,8 @@ import { make } from "./dom.mjs";
 
 /** @typedef {import("./attention.mjs").Attention} Attention */
 
+const FAINT = 0.02; // where nothing gets more than this share, nothing is lit fully
+
 export class Looking {
   /**
    * @param {HTMLElement} words
@@ -109,7 +111,7 @@ export class Looking {
    * @param {number[]} shares
    */
   light(parent, shares) {
-    const most = Math.max(...shares);
+    const most = Math.max(...shares, FAINT);
     for (const [j, child] of [...parent.children].entries()) {
       if (!(child instanceof HTMLElement)) continue;
       child.style.setProperty("--lit", String(shares[j] / most));

@@ -23,9 +23,10 @@ import { SOLVERS } from "./solvers.mjs";
  * @param {Float32Array} kept The noise of the first seeds.
  * @param {Settings} settings
  * @param {string} [bug] A name of BUGS. Left out, the run is right.
+ * @param {(stage: number) => void} [enter] Is told which stage of a step begins: 1 velocities, 2 guidance, 3 the step.
  * @returns {AsyncGenerator<Frame, void, void>}
  */
-export async function* frames(engine, facts, kept, settings, bug) {
+export async function* frames(engine, facts, kept, settings, bug, enter = () => {}) {
   const parts = { ...RIGHT, ...(bug ? BUGS[bug] : {}) };
   const ids = tokensOf(settings.caption, facts).map((token) => facts.vocabulary[token]);
   const prompt = parts.promptRows(ids, specialIds(facts));
@@ -34,13 +35,21 @@ export async function* frames(engine, facts, kept, settings, bug) {
   const field = {
     /** @type {import("./solvers.mjs").Field["velocity"]} */
     velocity: async (z, t) => {
+      enter(1);
       const found = await engine.velocity(z, parts.told(t), parts.stepRows(prompt), cache);
       attention = found.attention;
       return found;
     },
     /** @type {import("./solvers.mjs").Field["guide"]} */
-    guide: (vCond, vUncond) => parts.guide(vCond, vUncond, settings.weight),
-    eulerStep: parts.eulerStep,
+    guide: (vCond, vUncond) => {
+      enter(2);
+      return parts.guide(vCond, vUncond, settings.weight);
+    },
+    /** @type {import("./solvers.mjs").Field["eulerStep"]} */
+    eulerStep: (z, v, t, tNext) => {
+      enter(3);
+      return parts.eulerStep(z, v, t, tNext);
+    },
   };
   const start = noiseOf(
     settings.seed,

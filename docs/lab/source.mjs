@@ -25,7 +25,7 @@ export const sourceOf = (solver) =>
  */
 export function showSource(parent, solver) {
   const lines = sourceOf(solver).map(({ text, stage }) => {
-    const line = make("span", { class: "line", textContent: `${text}\n` });
+    const line = make("span", { class: "line", textContent: text || " " });
     if (stage) line.dataset.stage = String(stage);
     return line;
   });
@@ -41,4 +41,17 @@ export function showSource(parent, solver) {
 export function light(root, stage) {
   for (const part of root.querySelectorAll("[data-stage]"))
     if (part instanceof HTMLElement) part.classList.toggle("lit", Number(part.dataset.stage) === stage && stage > 0);
+}
+
+let timers = /** @type {number[]} */ ([]);
+
+/**
+ * Go through the stages of a step, one after the other.
+ *
+ * @param {HTMLElement} root
+ * @param {number} period Milliseconds for all of them.
+ */
+export function walk(root, period) {
+  for (const timer of timers) clearTimeout(timer);
+  timers = [1, 2, 3, 4, 0].map((stage, i) => window.setTimeout(() => light(root, stage), (i * period) / 4));
 }

@@ -2,7 +2,8 @@
  * The lab's worker: everything heavy happens here, so the page never waits.
  *
  * It is told { kind: "start" }, then { kind: "run", id, settings, bug } or { kind: "cancel" }. A new run ends the old one. It tells
- * "loaded" (bytes), "ready", "frame" (one for each step of each run), "ended" and "failed".
+ * "loaded" (bytes), "ready", "stage" (of the step that is
+ * computed), "frame" (one for each step of each run), "ended" and "failed".
  *
  * @module
  */
@@ -43,7 +44,9 @@ async function run({ id, settings, bug }) {
   current = id;
   const { engine, facts, noise } = await /** @type {Promise<Prepared>} */ (prepared);
   const sides = bug ? [undefined, bug] : [undefined];
-  let open = sides.map((planted, side) => ({ side, steps: frames(engine, facts, noise, settings, planted) }));
+  /** @param {number} stage */
+  const enter = (stage) => tell({ kind: "stage", id, stage });
+  let open = sides.map((planted, side) => ({ side, steps: frames(engine, facts, noise, settings, planted, enter) }));
   while (open.length > 0) {
     const still = [];
     for (const { side, steps } of open) {
