@@ -1,42 +1,13 @@
 """The site in a real browser, by day and by night, on a desk and on a telephone. It needs a Chromium."""
 
-import shutil
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 LOOKS = list(product(("light", "dark"), (390, 1440)))
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def address(site: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
@@ -64,21 +35,6 @@ def test_every_page_is_whole(tab: Page, site: Path, address: str):
             assert tab.locator(".arithmatex:not(:has(.katex))").count() == 0, path.name
             assert tab.locator(".katex-error").count() == 0, path.name
             assert not tab.wrongs, (path.name, tab.wrongs)
-
-
-def test_the_scrubber_obeys_the_keyboard(tab: Page, address: str):
-    tab.goto(address + "loop.html")
-    frame, slider = tab.locator(".frame").last, tab.locator("input[name=step]")
-    at_first = frame.evaluate("e => getComputedStyle(e).backgroundPositionX")
-    slider.focus()
-    tab.keyboard.press("ArrowRight")
-    assert tab.locator(".scrubber output").inner_text() == "step 2 of 30, t = 0.03"
-    assert frame.evaluate("e => getComputedStyle(e).backgroundPositionX") != at_first
-    tab.locator("select[name=prompt]").select_option(index=2)
-    tab.locator("select[name=weight]").select_option("5")
-    tab.wait_for_load_state("networkidle")
-    assert "/2-0-5.webp" in frame.evaluate("e => getComputedStyle(e).backgroundImage")
-    assert not tab.wrongs
 
 
 def test_the_map_tells_the_shape_of_what_has_the_focus(tab: Page, address: str):
