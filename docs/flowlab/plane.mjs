@@ -129,4 +129,19 @@ export class Plane {
     pen.fill();
     pen.globalAlpha = 1;
   }
+
+  /**
+   * Write beside a place, to its right.
+   *
+   * @param {Point} place
+   * @param {string} text
+   * @param {string} colour
+   */
+  words(place, text, colour) {
+    const [x, y] = this.pixel(place);
+    this.pen.fillStyle = colour;
+    this.pen.font = `12px ${this.style.fontFamily}`;
+    this.pen.textBaseline = "middle";
+    this.pen.fillText(text, x + 10, y);
+  }
 }
