@@ -1,8 +1,8 @@
 """What the guidance compass plays: python docs/compass.py writes docs/compass/, with the bundled model (two minutes).
 
-One sheet of pictures for each caption: a column for each weight, a row for each moment of the run. record.json says, for
-each of them, how long the two velocities are and the angle between them. Two vectors and their origin lie in one plane,
-so three numbers are all that the compass needs, and nothing is lost by drawing 576 dimensions in two.
+One sheet of pictures for each caption: a column for each weight, a row for each moment of the run. record.json says,
+for each of them, how long the two velocities are and the angle between them. Two vectors and their origin lie in one
+plane, so three numbers are all that the compass needs, and nothing is lost by drawing 576 dimensions in two.
 """
 
 import json
@@ -23,7 +23,11 @@ from janus_minimal.shapes.caption import Caption
 from janus_minimal.shapes.score import satisfies
 
 FOLDER = Path(__file__).parent / "compass"
-RUNS = (("a red circle left of a blue square", 0), ("four purple circles", 1), ("a yellow cross and a green triangle", 2))
+RUNS = (
+    ("a red circle left of a blue square", 0),
+    ("four purple circles", 1),
+    ("a yellow cross and a green triangle", 2),
+)
 WEIGHTS = [k / 2 for k in range(17)]
 STEPS = 30
 MOMENTS = [*range(0, STEPS, 3), STEPS - 1]
