@@ -47,7 +47,7 @@ class Lab {
   constructor(root, facts) {
     this.root = root;
     this.facts = facts;
-    this.state = fromLink(location.hash.slice(1));
+    this.state = fromLink((location.hash || location.search).slice(1));
     this.total = this.state.steps;
     this.pending = 0;
     this.link = "";
@@ -387,7 +387,7 @@ class Lab {
 
   keepLink() {
     this.link = toLink(this.state);
-    history.replaceState(null, "", `#${this.link}`);
+    history.replaceState(null, "", `${location.pathname}#${this.link}`); // a query, as the chapters link, has been read
   }
 
   async copyLink() {
