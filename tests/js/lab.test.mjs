@@ -44,7 +44,8 @@ async function error(solver, steps) {
 
 test("twice the steps halve Euler's error, and quarter that of the others", async () => {
   near((await error(euler, 20)) / (await error(euler, 40)), 2, 0.1);
-  for (const solver of [midpoint, heun, adamsBashforth]) near((await error(solver, 20)) / (await error(solver, 40)), 4, 0.3);
+  for (const solver of [midpoint, heun, adamsBashforth])
+    near((await error(solver, 20)) / (await error(solver, 40)), 4, 0.3);
 });
 
 test("every solver's source names each stage of a step once", () => {
@@ -76,7 +77,15 @@ test("a word is completed, and an unknown one is named", () => {
 });
 
 test("a link gives back the state that it was made of, and what cannot be is left out", () => {
-  const state = { ...FIRST, caption: "three & a half", seed: 12, weight: 2.5, solver: "heun", bug: "step_count", frame: 3 };
+  const state = {
+    ...FIRST,
+    caption: "three & a half",
+    seed: 12,
+    weight: 2.5,
+    solver: "heun",
+    bug: "step_count",
+    frame: 3,
+  };
   assert.deepEqual(fromLink(toLink(state)), state);
   assert.deepEqual(fromLink("weight=99&steps=2.5&solver=constructor&bug=toString&seed="), FIRST);
 });
