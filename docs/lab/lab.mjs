@@ -124,7 +124,9 @@ class Lab {
       this.state.layer = Number(/** @type {HTMLSelectElement} */ (event.target).value);
       this.show(this.player.shown);
     });
-    find(this.root, "[data-do=start]", HTMLButtonElement).addEventListener("click", () => this.start());
+    const start = find(this.root, "[data-do=start]", HTMLButtonElement);
+    start.addEventListener("click", () => this.start());
+    start.disabled = false;
     addEventListener("hashchange", () => {
       if (location.hash.slice(1) === this.link) return;
       this.state = fromLink(location.hash.slice(1));
