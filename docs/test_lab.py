@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 import torch
+from macros.lab import exhibits
 from playwright.sync_api import Browser, Page, expect
 
 from janus_minimal import JanusFlowPipeline, time_grid
@@ -91,13 +93,21 @@ def test_the_lab_draws_what_python_draws(lab: Page, pipe: JanusFlowPipeline, set
 
 def test_a_planted_bug_changes_the_picture_and_its_reference_does_not(lab: Page):
     """Each bug can be seen in some picture, latent or time; the run beside it is the one without a bug."""
-    right, _ = run(lab)
+    right, _ = run(lab, steps=3)
     names = lab.locator("[name=bug] option").evaluate_all("options => options.map(option => option.value)")[1:]
     assert len(names) >= 12
     for name in names:
-        reference, wrong = run(lab, bug=name)
+        reference, wrong = run(lab, steps=3, bug=name)
         assert reference == right, name
         assert wrong != right, name
+
+
+def test_every_bug_leads_to_its_exhibit_and_its_law(site: Path):
+    """The links beside the two pictures end where the museum and the laws speak of this bug."""
+    museum, laws = ((site / page).read_text(encoding="utf-8") for page in ("museum.html", "laws.html"))
+    for name, told in exhibits().items():
+        assert f'id="{name}"' in museum, name
+        assert f'id="{told["law"]}"' in laws, name
 
 
 def test_a_cancelled_run_leaves_nothing_running(lab: Page):
@@ -187,7 +197,7 @@ def test_the_link_holds_the_state(lab: Page):
     said = {"seed": 7, "weight": 3.5, "steps": 5, "solver": "heun", "shift": 2, "bug": "guidance_sign", "layer": 1}
     run(lab, **said, frame=2)
     for name, value in said.items():
-        expect(lab.locator(f"[name={name}]")).to_have_value(str(value))
+        expect(lab.locator(f"#lab [name={name}]")).to_have_value(str(value))
     expect(lab.locator(".lab-now")).to_contain_text("step 3 of 5")
     assert {"frame=2", "bug=guidance_sign", "weight=3.5"} <= set(lab.url.split("#")[1].split("&"))
     expect(lab.locator("[data-link=exhibit]")).to_have_attribute("href", "museum.html#guidance_sign")
