@@ -2,9 +2,10 @@
 
     docs/notebooks/    a page for each executed notebook, its figures, and the notebook itself to download
     docs/api/          a page for each module of the package
+    docs/lab/graphs/   the weights of the bundled checkpoint, beside the graphs that refer to them
     docs/laws.md, docs/museum.md, docs/mutants.md are written by tests/tools/pages.py and kept in the repository
 
-Both folders are made anew each time and are not kept in the repository.
+Both folders and the weights are made anew each time and are not kept in the repository.
 """
 
 import base64
@@ -24,12 +25,14 @@ FOLD = re.compile(r"^( *)<details><summary>(.*)</summary>(.*)</details>$", re.MU
 
 
 def main() -> None:
-    """Make both folders anew."""
+    """Make both folders anew, and bring the weights to the lab."""
     for name, write in (("notebooks", write_notebooks), ("api", write_api)):
         folder = DOCS / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write(folder)
+    for path in (ROOT / "janus_minimal" / "checkpoints" / "shapes").rglob("*.safetensors"):
+        shutil.copy(path, DOCS / "lab" / "graphs")
 
 
 def write_notebooks(folder: Path) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 from macros import excerpts
 from macros.exercises import exercise, exercise_table, exercises
-from macros.scrubber import scrubber
+from macros.lab import lab
 from macros.shape_map import shape_map, size
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
     *("table", "speeds", "spared", "throughput"),
 )
-OTHERS = (exercise, exercise_table, exercises, scrubber, shape_map, size)
+OTHERS = (exercise, exercise_table, exercises, lab, shape_map, size)
 
 
 def define_env(env: Any) -> None:

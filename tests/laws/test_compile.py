@@ -5,7 +5,6 @@ import sys
 
 import pytest
 import torch
-
 from tools.checkpoints import GOLDEN
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
