@@ -501,5 +501,6 @@ def trap_pictures() -> Drawing:
 
 
 if __name__ == "__main__":
+    data("pictures, token zero")  # the page reads it
     data("direction")  # the page reads it
     main()
