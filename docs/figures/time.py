@@ -12,7 +12,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from canvas import BLUE, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main
-from machine import album, apart, arrow, box, broken, examples, kept, pipeline, replaced, svg, text, velocities
+from machine import (
+    album,
+    apart,
+    arrow,
+    box,
+    broken,
+    changed_pictures,
+    errors,
+    examples,
+    intact_velocities,
+    kept,
+    pipeline,
+    replaced,
+    svg,
+    text,
+    velocities,
+)
 from torch import Tensor
 
 from janus_minimal.uvit import sinusoids
@@ -501,5 +517,6 @@ def trap_pictures() -> Drawing:
 
 
 if __name__ == "__main__":
+    data("pictures, token zero")  # the page reads it
     data("direction")  # the page reads it
     main()

@@ -18,6 +18,8 @@ from machine import (
     arrow,
     box,
     broken,
+    changed_pictures,
+    errors,
     examples,
     kept,
     pipeline,
@@ -405,6 +407,7 @@ def windows() -> Drawing:
         ((10, "language model: causal"), (290, "one 7 x 7 convolution"), (570, "two 7 x 7 convolutions"))
     ):
         parts.append(text(x0 + 12 * cell, 16, title, 12.5))
+        squares: dict[str, str] = {}  # of each colour, as one path: the drawing is a sixth as large
         for i in range(24):
             for j in range(24):
                 seen = (
@@ -412,11 +415,14 @@ def windows() -> Drawing:
                 )
                 here = (i, j) == (row, column)
                 colour = RED if here else (BLUE if index else ORANGE) if seen else "none"
-                parts.append(
-                    f'<rect x="{x0 + cell * j}" y="{26 + cell * i}" width="{cell - 1.5}" height="{cell - 1.5}" '
-                    f'fill="{colour}" fill-opacity="{1 if here else 0.6}" '
-                    f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
-                )
+                side = cell - 1.5
+                square = f"M{x0 + cell * j} {26 + cell * i}h{side}v{side}h-{side}z"
+                squares[colour] = squares.get(colour, "") + square
+        parts += [
+            f'<path d="{d}" fill="{colour}" fill-opacity="{1 if colour == RED else 0.6}" '
+            f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
+            for colour, d in squares.items()
+        ]
     earlier = row * 24 + column
     return Drawing(
         svg(845, 26 + 24 * cell + 8, *parts),

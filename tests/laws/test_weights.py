@@ -49,7 +49,7 @@ def test_weights_take_the_dtype_that_is_asked_for():
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, "float32", None])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool])
 def test_a_dtype_without_fractions_is_refused(dtype):
     """dtype(p) not floating  =>  InputError.
 

@@ -26,7 +26,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Grade the exercises instead of running the tests."""
     if not config.getoption("--grade"):
         return None
-    from exercises.grade import chosen, grade, report  # imported here, because few runs need it
+    from tools.grade import chosen, grade, report  # imported here, because few runs need it
 
-    print(report(grade(chosen([Path(path) for path in config.args]))))
+    try:
+        print(report(grade(chosen(Path(argument) for argument in config.args))))
+    except FileNotFoundError as error:
+        raise pytest.UsageError(str(error)) from None
     return 0

@@ -8,11 +8,19 @@ import ast
 
 
 class _Disguise(ast.NodeTransformer):
-    """Gives each returned value a name first: `return x` becomes `answer = x; return answer`."""
+    """Gives each function a variable, and each returned value this name first: `answer = x; return answer`."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.body.insert(1 if ast.get_docstring(node) else 0, _answer(ast.Constant(None)))
+        return node
 
     def visit_Return(self, node: ast.Return) -> list[ast.stmt]:
-        value = node.value or ast.Constant(None)
-        return [ast.Assign([ast.Name("answer", ast.Store())], value), ast.Return(ast.Name("answer", ast.Load()))]
+        return [_answer(node.value or ast.Constant(None)), ast.Return(ast.Name("answer", ast.Load()))]
+
+
+def _answer(value: ast.expr) -> ast.Assign:
+    return ast.Assign([ast.Name("answer", ast.Store())], value)
 
 
 def disguised(source: str) -> str:

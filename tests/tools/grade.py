@@ -91,7 +91,8 @@ def grade(files: Sequence[Path], patience: float = PATIENCE) -> list[Grade]:
     """Grade files. They are read once, and nothing that they do in a run outlives it."""
     jobs = [(path, label, job) for path in files for label, job in _jobs(path).items()]
     random.SystemRandom().shuffle(jobs)
-    _warm_up()
+    if jobs:
+        _warm_up()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(lambda job: _run(job[2], patience), jobs))
     found: dict[Path, dict[str, Outcome]] = {path: {} for path in files}
