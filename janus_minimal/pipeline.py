@@ -243,9 +243,8 @@ def image_noise(
         InputError: if there are several generators, but not one for each image.
     """
     generators = checks.generators_of(_one_per_image(generator, num_images), num_images)
-    noise = [
-        randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators
-    ]  # the dtype is said, as torch's default is the caller's
+    # The dtype is said, because torch's default is the caller's.
+    noise = [randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]
     return torch.stack(noise)
 
 

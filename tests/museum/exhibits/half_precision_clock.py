@@ -11,8 +11,8 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "flow:time_grid",
-        right="u = torch.arange(steps + 1, dtype=torch.float32) / steps",
+        right='u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps',
         wrong="""dt = torch.tensor(1 / steps, dtype=torch.bfloat16)
-    u = torch.arange(steps + 1, dtype=torch.float32) * dt.float()""",
+    u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") * dt.float()""",
     ),
 ]

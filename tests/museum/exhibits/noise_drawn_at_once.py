@@ -10,7 +10,7 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "pipeline:image_noise",
-        right="[randn_tensor(shape, generator=own, device=own.device).cpu() for own in generators]",
-        wrong="randn_tensor((num_images, *shape), generator=generators[-1]).cpu().unbind()",
+        right="[randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]",
+        wrong="randn_tensor((num_images, *shape), generators[-1], dtype=torch.float32).cpu().unbind()",
     ),
 ]

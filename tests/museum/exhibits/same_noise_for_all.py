@@ -10,7 +10,7 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "pipeline:image_noise",
-        right="[randn_tensor(shape, generator=own, device=own.device).cpu() for own in generators]",
-        wrong="[randn_tensor(shape, generator=generators[0]).cpu()] * num_images",
+        right="[randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]",
+        wrong="[randn_tensor(shape, generators[0], generators[0].device, torch.float32).cpu()] * num_images",
     ),
 ]

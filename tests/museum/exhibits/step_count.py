@@ -10,7 +10,7 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "flow:time_grid",
-        right="torch.arange(steps + 1, dtype=torch.float32) / steps",
-        wrong="torch.linspace(0, 1, max(steps, 2))",
+        right='torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps',
+        wrong='torch.linspace(0, 1, max(steps, 2), device="cpu")',
     ),
 ]
