@@ -166,6 +166,7 @@ def test_theta_in_the_newer_form_changes_the_velocity_as_in_the_older(directory,
     "change",
     [
         {"rope_parameters": {"rope_type": "linear", "factor": 2.0}},
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}},
         {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
         {"rope_parameters": {"rope_theta": 5e5}},  # beside rope_theta 10,000
         {"head_dim": 8},
