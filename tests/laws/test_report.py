@@ -42,16 +42,26 @@ def subject() -> Subject:
 
 
 @pytest.fixture(scope="module")
-def stages(subject):
-    return subject.stages()
+def loud() -> Subject:
+    """A subject with larger weights, in which every token makes a difference that can be seen."""
+    torch.manual_seed(0)
+    subject = Subject.of(sizes.sized("small"), 12, 2, 7, torch.float32, torch.device("cpu"))
+    for parameter in subject.model.llama.layers.parameters():
+        parameter.mul_(10)
+    return subject
 
 
-def test_every_stage_costs_what_torch_counts_in_it(subject, stages):
+@pytest.fixture(scope="module")
+def stages(loud):
+    return loud.stages()
+
+
+def test_every_stage_costs_what_torch_counts_in_it(loud, stages):
     """step_cost[stage] = operations that FlopCounterMode sees in this stage alone.
 
     Two stages that were exchanged would leave the sum as it is.
     """
-    expected = step_cost(subject.model.config, 12, 2, 7)
+    expected = step_cost(loud.model.config, 12, 2, 7)
     for name in STAGES[:5]:
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
             stages[name]()
@@ -59,18 +69,18 @@ def test_every_stage_costs_what_torch_counts_in_it(subject, stages):
     assert list(expected) == list(STAGES[:5])
 
 
-def test_every_stage_is_given_what_the_stage_before_returned(subject, stages):
+def test_every_stage_is_given_what_the_stage_before_returned(loud, stages):
     """guide(decode(align_out(backbone(align_in(encode(z)))))) = one step of the model, and alternatives = their stage.
 
     A stage that is timed on other inputs may take another time.
     """
-    model, prompt, t = subject.model, subject.prompt, torch.tensor(0.3)
+    model, prompt, z, t = loud.model, loud.prompt, loud.z, torch.tensor(0.3)
     with torch.no_grad():
         cache = model.prefill(prompt)
-        v_cond, v_uncond = model.velocity(subject.z, t, prompt, cache)
+        v_cond, v_uncond = model.velocity(z, t, prompt, cache)
         found = {name: action() for name, action in stages.items()}
     torch.testing.assert_close(found["decode"], torch.cat([v_cond, v_uncond]))
-    step = euler_step(subject.z, guide(v_cond, v_uncond, 2.0), t, t + 0.1)
+    step = euler_step(z, guide(v_cond, v_uncond, 2.0), t, t + 0.1)
     torch.testing.assert_close(found["guide and Euler"], step)
     language = found["language model"]
     torch.testing.assert_close(found["language model with the prompt"], language, rtol=1e-4, atol=1e-4)
@@ -173,11 +183,14 @@ def test_a_measurement_reports_what_it_measured(monkeypatch):
         bars.append(rounds)
         return {name: Spread(2.0 + i, 1.0, 9.0) for i, name in enumerate(actions)}
 
+    asked, of = [], Subject.of
+    monkeypatch.setattr(Subject, "of", lambda *given: asked.append(given) or of(*given))
     monkeypatch.setattr(measure, "by_turns", turns)
     monkeypatch.setattr(measure, "peak_memory", lambda device: 77)
     monkeypatch.setattr(measure, "LARGE", 64)
     found = measure.measure("small", 2, 9, 3, torch.bfloat16, torch.device("cpu"), False, tqdm(disable=True))
     assert bars == [3]
+    assert asked == [(sizes.sized("small"), 12, 2, 9, torch.bfloat16, torch.device("cpu"))]
     assert (found.size, found.dtype, found.images, found.prompt_tokens) == ("small", "bfloat16", 2, 9)
     assert (found.image_tokens, found.parameters, found.memory) == (36, 3_757_552, 77)
     assert list(found.loops) == ["official style", "ours, no cache", "ours"]

@@ -17,7 +17,9 @@ from janus_minimal import JanusFlow
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.config_file import config_from_dict, config_to_dict, read_config
-from janus_minimal.loading.vae import VaeConfig
+from janus_minimal.loading.hub import VAE_FILES, find_checkpoint
+from janus_minimal.loading.json_file import read_json
+from janus_minimal.loading.vae import RENAMED, VaeConfig
 
 ENCODER = EncoderConfig(block_out_channels=(8,), hidden_size=32, layers_in_middle=1, norm_eps=0.1, dropout=0.25)
 DECODER = DecoderConfig(
@@ -166,6 +168,7 @@ def test_theta_in_the_newer_form_changes_the_velocity_as_in_the_older(directory,
     "change",
     [
         {"rope_parameters": {"rope_type": "linear", "factor": 2.0}},
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}},
         {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
         {"rope_parameters": {"rope_theta": 5e5}},  # beside rope_theta 10,000
         {"head_dim": 8},
@@ -232,3 +235,34 @@ def test_a_patch_halves_the_latent_or_is_refused(kernel, padding, fits):
     else:
         with pytest.raises(CheckpointError, match="padding"):
             replace(CONFIG, encoder=encoder)
+
+
+def test_the_older_names_are_those_of_diffusers():
+    """query, key, value, proj_attn -> to_q, to_k, to_v, to_out.0, as in diffusers' own conversion.
+
+    Query and key have the same shape, so if they were exchanged every weight would still be read.
+    """
+    older = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+    assert older == RENAMED
+
+
+@pytest.mark.parametrize("key", ["auto_map", "custom_pipelines"])
+def test_both_ways_to_name_code_are_refused(tmp_path, key):
+    """{auto_map}, {custom_pipelines}  =>  CheckpointError.
+
+    transformers would import what the one names, and what the other names.
+    """
+    (tmp_path / "config.json").write_text(json.dumps({"deep": [{key: {}}]}))
+    with pytest.raises(CheckpointError, match=key):
+        read_json(tmp_path / "config.json")
+
+
+def test_of_a_vaes_repository_two_files_are_fetched(monkeypatch, tmp_path):
+    """files(fetched for a VAE) = config.json and its one safetensors file.
+
+    A repository of Stable Diffusion holds a dozen gigabytes in other formats.
+    """
+    asked = {}
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **given: asked.update(given) or tmp_path)
+    find_checkpoint("someone/vae", files=VAE_FILES)
+    assert asked["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"]
