@@ -23,7 +23,6 @@ from random import Random
 from typing import Annotated, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ["TQDM_DISABLE"] = "1"  # no bars of the cases between what they say
 
 import tools.hostile.checkpoints
 import tools.hostile.commands
@@ -31,7 +30,7 @@ import tools.hostile.runs
 import tools.hostile.vocabularies  # noqa: F401  # each adds its kinds
 import torch
 import typer
-from tools.hostile import KINDS, Kind, is_one_line
+from tools.hostile import KINDS, Kind, is_one_line, lines_said
 from tqdm import trange
 
 from janus_minimal.errors import InputError
@@ -106,8 +105,8 @@ def send(there: Any, seed: int, index: int) -> None:
         os.dup2(said.fileno(), 2)
         verdict = judge(seed, index)
         said.seek(0)
-        noise = said.read().decode(errors="replace").strip()
-    there.send(f"said {noise[:300]!r}" if noise and verdict in (WORKED, REFUSED) else verdict)
+        noise = lines_said(said.read())
+    there.send(f"said {noise[:3]}" if noise and verdict in (WORKED, REFUSED) else verdict)
 
 
 def begun(record: Path | None, seed: int) -> dict[str, Any]:

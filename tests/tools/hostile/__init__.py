@@ -4,6 +4,7 @@ A kind of hostility is a function that damages a directory, with everything that
 Before it, the directory is filled with something that works; after it, something is done with the directory.
 """
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from janus_minimal.pipeline import JanusFlowPipeline
 
 Damage = Callable[[Path, Random], None]
 Deed = Callable[[Path], None]
+BAR = re.compile(r"\d+%\|.*\[\d\d:\d\d<")  # of tqdm
 CAPTION, UNKNOWN = "a red circle", "a red dragon"
 
 
@@ -80,3 +82,9 @@ def draw(directory: Path) -> None:
 def is_one_line(text: str, longest: int = 320) -> bool:
     """Return whether a message is one short line without anything that a terminal obeys."""
     return len(text) <= longest and not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in text)
+
+
+def lines_said(said: bytes) -> list[str]:
+    """Return the lines of a standard error, without progress bars, which rewrite their own line."""
+    pieces = re.split(r"[\r\n]|\x1b\[A", said.decode(errors="replace"))
+    return [piece for piece in pieces if piece.strip() and not BAR.search(piece)]

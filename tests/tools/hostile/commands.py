@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import torch
-from tools.hostile import CAPTION, copy_of_shapes, is_one_line, may_work
+from tools.hostile import CAPTION, copy_of_shapes, is_one_line, lines_said, may_work
 
 from janus_minimal.cli import main
 from janus_minimal.loading.latents import write_latents
@@ -69,10 +69,8 @@ def ask(directory: Path) -> None:
     before = inputs(directory)
     code = f"from {main.__module__} import main; main()"
     command = [sys.executable, "-c", code, *(word.encode("utf-8", "surrogatepass") for word in words)]
-    done = subprocess.run(
-        command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, env=os.environ | {"TQDM_DISABLE": "1"}
-    )
-    said = done.stderr.decode(errors="replace").strip().splitlines()
+    done = subprocess.run(command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True)
+    said = lines_said(done.stderr)
     assert inputs(directory) == before, f"an input was changed: {words}"
     assert done.returncode in (0, 2), f"status {done.returncode}: {words}: {said[-1:]}"
     assert all(map(is_one_line, said)), f"more than a line: {words}: {said}"
