@@ -56,8 +56,8 @@ render_macros: false
 
 # Museum: what it looks like when it is wrong
 
-Your own pictures are wrong and you look for the cause? [This table](faq.md#which-test-tells-the-causes-apart) leads from what you see to the test that
-tells the causes apart. The museum is ordered by module.
+Your own pictures are wrong and you look for the cause? [This table](faq.md#which-test-tells-the-causes-apart) leads
+from what you see to the test that tells the causes apart. The museum is ordered by module.
 
 Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the
 package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*:
