@@ -130,10 +130,8 @@ def test_leaving_out_the_unconditional_row_changes_only_the_work(extending, pipe
     """
     z, times, rows = normal(0, 2, *SHAPE), time_grid(6), []
     expected = last_of(extending["with_guidance"](extending["in_interval"](0.0, 0.5))(pipe.model, two, z, times, 4.0))
-    backbone = pipe.model.backbone
-    monkeypatch.setattr(
-        pipe.model, "backbone", lambda tokens, *rest: rows.append(len(tokens)) or backbone(tokens, *rest)
-    )
+    run = pipe.model.backbone
+    monkeypatch.setattr(pipe.model, "backbone", lambda tokens, *rest: rows.append(len(tokens)) or run(tokens, *rest))
     found = last_of(extending["sparing"](0.0, 0.5)(pipe.model, two, z, times, 4.0))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     assert rows == [4, 4, 4, 2, 2, 2]
@@ -333,9 +331,8 @@ def test_one_picture_can_be_learned_by_heart(own):
     Encoding, captions, training and sampling must agree; where one of them does not, this fails first.
     """
     one, four = own["latents"][:1], image_noise(own["pipe"].latent_shape, 4, torch.manual_seed(0))
-    before = own["pipe"](
-        own["captions"][0], 30, 1.0, None, 4, latents=four, output_type="latent", progress=False
-    ).images
+    asked = {"num_images_per_prompt": 4, "latents": four, "output_type": "latent", "progress": False}
+    before = own["pipe"](own["captions"][0], cfg_weight=1.0, **asked).images
     distance = ((before - one).flatten(1).norm(dim=1) / one.norm()).mean()
     assert sum(own["one_losses"][-5:]) < 0.5 * sum(own["one_losses"][:5])
     assert own["off"] < 0.6 * distance
