@@ -1,11 +1,11 @@
-"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train.
+"""The command line, one file a command: generate, edit, decode, evaluate, sweep, bench, inspect, train.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
 
 import typer
 
-from janus_minimal.cli import bench, decode, evaluate, generate, inspect, train
+from janus_minimal.cli import bench, decode, edit, evaluate, generate, inspect, sweep, train
 from janus_minimal.errors import InputError
 
 INTERRUPTED = 130  # typer's status after Ctrl-C
@@ -19,8 +19,10 @@ def janus_minimal() -> None:
 
 
 app.command()(generate.generate)
+app.command()(edit.edit)
 app.command()(decode.decode)
 app.command()(evaluate.evaluate)
+app.command()(sweep.sweep)
 app.command()(bench.bench)
 app.command()(inspect.inspect)
 app.command()(train.train)

@@ -82,13 +82,13 @@ def score_pipeline(
     scores = {}
     for index, category in enumerate(CATEGORIES):
         asked = fresh_captions(category, captions, seed)
-        noises = [_generator(seed, index, i) for i in range(captions)]
+        noises = [own_generator(seed, index, i) for i in range(captions)]
         satisfied = 0
         for first in range(0, captions, BATCH):
             some, generators = asked[first : first + BATCH], noises[first : first + BATCH]
             texts = [str(caption) for caption in some]
             pictures = pipe(texts, steps, cfg_weight, generator=generators, progress=False).images
-            satisfied += _count_satisfied(pictures, some)
+            satisfied += count_satisfied(pictures, some)
             advance(len(some))
         scores[category] = satisfied / captions
     return Evaluation(scores, captions, seed, steps, cfg_weight)
@@ -100,11 +100,12 @@ def fresh_captions(category: str, number: int, seed: int) -> list[Caption]:
     return [draw_caption(category, rng) for _ in range(number)]
 
 
-def _count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> int:
+def count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> int:
+    """Return how many of the pictures show what their captions say."""
     pairs = zip(pictures, captions, strict=True)
     return sum(satisfies(np.asarray(picture), caption) for picture, caption in pairs)
 
 
-def _generator(*seeds: int) -> torch.Generator:
+def own_generator(*seeds: int) -> torch.Generator:
     """Return PyTorch's generator for several seeds, mixed by NumPy so that none is like another."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
