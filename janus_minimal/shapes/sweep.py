@@ -145,7 +145,8 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
     about = (report.checkpoint, report.captions, report.seed)
     try:
         with ProcessPoolExecutor(processes, get_context("spawn"), _start, about) as pool:
-            ends = {w: pool.submit(_exact, w) for w in {s.cfg_weight: None for s in missing}}
+            weights = dict.fromkeys(setting.cfg_weight for setting in missing)
+            ends = {w: pool.submit(_exact, w, report.reference_steps) for w in weights}
             runs = [pool.submit(_measure, s, ends[s.cfg_weight].result()) for s in missing]
             for future in as_completed(runs):
                 run = future.result()
@@ -216,9 +217,9 @@ def _start(checkpoint: str, captions: int, seed: int) -> None:
     _sample = Sample(JanusFlowPipeline.from_pretrained(checkpoint), captions, seed)
 
 
-def _exact(cfg_weight: float) -> Latents:
+def _exact(cfg_weight: float, steps: int) -> Latents:
     """Return where the exact flow ends. NumPy's arrays travel between processes; tensors would share memory."""
-    return _stacked(_sample.draw(Setting(REFERENCE_STEPS, "midpoint", cfg_weight, 1.0)))
+    return _stacked(_sample.draw(Setting(steps, "midpoint", cfg_weight, 1.0)))
 
 
 def _measure(setting: Setting, exact: Latents) -> Run:

@@ -143,17 +143,18 @@ def test_a_black_mask_is_refused(pipe):
 
 
 def test_what_is_no_picture_is_refused(tmp_path, picture):
-    """Text, half a PNG, a FIFO, PostScript, nothing  =>  InputError that names the file; the mask's size counts too.
+    """Text, half a PNG, a FIFO, PostScript, a BMP, nothing  =>  InputError that names the file; so for a mask of another size.
 
     A FIFO would be waited for, and for PostScript Pillow starts another program.
     """
     picture.save(tmp_path / "whole.png")
-    picture.save(tmp_path / "drawing.eps")
+    for kind in ("eps", "bmp"):
+        picture.save(tmp_path / f"drawing.{kind}")
     (tmp_path / "text.png").write_text("a red circle")
     (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:200])
     os.mkfifo(tmp_path / "fifo.png")
     assert read_picture(tmp_path / "whole.png").size == (48, 48)
-    for name in ("drawing.eps", "text.png", "half.png", "fifo.png", "nothing.png"):
+    for name in ("drawing.eps", "drawing.bmp", "text.png", "half.png", "fifo.png", "nothing.png"):
         with pytest.raises(InputError, match=f"{name} holds no picture.*expected a PNG"):
             read_picture(tmp_path / name)
     Image.new("L", (20, 10), 255).save(tmp_path / "small.png")

@@ -15,7 +15,7 @@ from janus_minimal.cli import main
 from janus_minimal.errors import InputError
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import score_pipeline
-from janus_minimal.shapes.sweep import Run, Sample, Setting, Sweep, read_sweep
+from janus_minimal.shapes.sweep import REFERENCE_STEPS, Run, Sample, Setting, Sweep, read_sweep, run_sweep
 from janus_minimal.solvers import SOLVERS
 
 EULER = Setting(2, "euler", 2.0, 1.0)
@@ -38,10 +38,6 @@ def sweep(monkeypatch, tmp_path, capsys):
         return stop.value.code or 0, *capsys.readouterr()
 
     return sweep
-
-
-def report():
-    return json.loads(Path("sweep.json").read_text(encoding="utf-8"))
 
 
 def run_of(setting, seconds=1.0):
@@ -99,26 +95,26 @@ def test_every_part_of_a_setting_reaches_the_loop(sample, change):
 
 
 def test_a_sweep_continues_and_grows(sweep):
-    """sweep(1, 2 steps) of a report that holds 1 step measures 2 steps only; another time it measures nothing.
+    """run_sweep(1, 2 steps) of a report that holds 1 step measures 2 steps only; then the command measures nothing.
 
     Hours of work must not be lost, and what has been measured stays as it was.
     """
-    known = Setting(1, "euler", 1.0, 1.0)
-    before = asdict(Sweep("shapes", 1, 0, runs={str(known): run_of(known, seconds=123.0)}))
-    Path("sweep.json").write_text(json.dumps(before))
+    known, new = Setting(1, "euler", 1.0, 1.0), Setting(2, "euler", 1.0, 1.0)
+    before = Sweep("shapes", 1, 0, reference_steps=2, runs={str(known): run_of(known, seconds=123.0)})
+    (after,) = run_sweep(before, [known, new, known], processes=1)
+    assert list(after.runs) == ["1 euler, w = 1, shift 1", "2 euler, w = 1, shift 1"]
+    assert after.runs[str(known)] == before.runs[str(known)]
+    run = after.runs[str(new)]
+    assert set(run.categories) == set(CATEGORIES)
+    assert 0 < run.distance < 2
+    assert run.seconds > 0
+    text = json.dumps(asdict(replace(after, reference_steps=REFERENCE_STEPS)))
+    Path("sweep.json").write_text(text)
     words = ("--solver", "euler", "--cfg-weight", 1, "--shift", 1, "--captions", 1, "--steps", 1, "--steps", 2)
     status, out, _ = sweep(*words)
-    after = report()
     assert status == 0
     assert "| 2 | euler | 1 | 1 | 2 |" in out
-    assert list(after["runs"]) == ["1 euler, w = 1, shift 1", "2 euler, w = 1, shift 1"]
-    assert after["runs"][str(known)] == before["runs"][str(known)]
-    run = after["runs"]["2 euler, w = 1, shift 1"]
-    assert set(run["categories"]) == set(CATEGORIES)
-    assert 0 < run["distance"] < 2
-    assert run["seconds"] > 0
-    sweep(*words)
-    assert report() == after
+    assert Path("sweep.json").read_text() == text
 
 
 def test_other_captions_are_refused(tmp_path):
