@@ -143,7 +143,7 @@ def test_a_black_mask_is_refused(pipe):
 
 
 def test_what_is_no_picture_is_refused(tmp_path, picture):
-    """Text, half a PNG, a FIFO, PostScript, a BMP, nothing  =>  InputError that names the file; so for a mask of another size.
+    """Text, half a PNG, a FIFO, PostScript, a BMP, nothing, a mask of another size  =>  InputError.
 
     A FIFO would be waited for, and for PostScript Pillow starts another program.
     """
