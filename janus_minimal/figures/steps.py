@@ -49,9 +49,10 @@ class StepFigures:
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         above, below = figure.subfigures(2, 1, height_ratios=(1, 1.5))
         for ax, name, z in zip(above.subplots(1, 6), PANELS, _panels(step), strict=True):
-            square = rearrange(z.cpu(), "(a b) h w -> (a h) (b w)", a=2)
+            square = rearrange(z.cpu().numpy(), "(a b) h w -> (a h) (b w)", a=2)
             ax.imshow(square, cmap="PuOr", vmin=-self.limit, vmax=self.limit)
-            ax.set(title=name, xticks=[], yticks=[])
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(name, fontsize=9)
         axes = below.subplots(1, 3, width_ratios=(1, 1, 2))
         for ax, name, z in zip(axes, ("z", "denoised"), (step.z, step.denoised), strict=False):
             ax.imshow(self.pipe.to_pictures(z[:1])[0], interpolation="nearest")
