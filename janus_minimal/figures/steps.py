@@ -47,7 +47,8 @@ class StepFigures:
         """Draw step k, counted from 0."""
         step = self.steps[k]
         figure = Figure(figsize=(9, 4.2), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.5))
+        halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.5))
+        above, below = halves
         for ax, name, z in zip(above.subplots(1, 6), PANELS, _panels(step), strict=True):
             square = rearrange(z.cpu().numpy(), "(a b) h w -> (a h) (b w)", a=2)
             ax.imshow(square, cmap="PuOr", vmin=-self.limit, vmax=self.limit)
