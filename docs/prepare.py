@@ -18,6 +18,7 @@ import nbformat
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "errors")
 
 
@@ -68,6 +69,8 @@ def _output(output: Any, name: str, sentence: str, figures: dict[str, bytes]) ->
     if "image/png" in data:
         figures[name] = base64.b64decode(data["image/png"])
         shown = f"![{sentence}]({name})"
+    elif WIDGET in data:  # it needs a kernel; a strip of the same steps stands beside it
+        shown = "*In the notebook, a slider over all steps stands here.*"
     else:
         text = output.get("text") or data.get("text/plain", "")
         shown = f"```text\n{text.rstrip()}\n```"

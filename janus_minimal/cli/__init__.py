@@ -1,4 +1,5 @@
-"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train, reflow.
+"""The command line, one file a command: generate, edit, decode, evaluate, sweep, bench, inspect,
+train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
@@ -10,7 +11,17 @@ from typing import Any
 
 import typer
 
-from janus_minimal.cli import bench, decode, evaluate, generate, inspect, reflow, train
+from janus_minimal.cli import (
+    bench,
+    decode,
+    edit,
+    evaluate,
+    generate,
+    inspect,
+    reflow,
+    sweep,
+    train,
+)
 from janus_minimal.errors import InputError, one_line
 
 INTERRUPTED = 130  # the usual status after Ctrl-C
@@ -25,8 +36,10 @@ def janus_minimal() -> None:
 
 
 app.command()(generate.generate)
+app.command()(edit.edit)
 app.command()(decode.decode)
 app.command()(evaluate.evaluate)
+app.command()(sweep.sweep)
 app.command()(bench.bench)
 app.command()(inspect.inspect)
 app.command()(train.train)

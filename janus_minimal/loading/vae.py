@@ -20,10 +20,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from diffusers.image_processor import VaeImageProcessor
-from jaxtyping import Float, Float32
+from einops import reduce
+from jaxtyping import Bool, Float, Float32
 from PIL import Image, ImageOps
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
@@ -129,6 +131,24 @@ def encode_picture(
     pixels = VaeImageProcessor(do_resize=False).preprocess(square)  # [1, 3, size, size], in -1..1
     mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
     return (mean * vae.config.scaling_factor).float().cpu()
+
+
+def encode_mask(vae: AutoencoderKL, mask: Image.Image, image_size: int) -> Bool[Tensor, "1 1 H W"]:
+    """Return which places of a latent a black and white picture marks: True where it is white.
+
+    Inpainting needs this. The mask is cut and resized as `encode_picture` does it with the picture
+    that it belongs to. One latent value stands for 8 x 8 pixels in the released model, and it is
+    marked if any of its pixels is. So all that is white is drawn anew, and a little around it.
+
+    Raises InputError if nothing in the mask is white.
+    """
+    square = ImageOps.fit(_to_rgb(mask), (image_size, image_size), Image.Resampling.BOX)
+    white = torch.from_numpy(np.asarray(square.convert("L")) > 127)  # size size
+    side = pixels_per_latent(vae)
+    marked = reduce(white, "(H p) (W q) -> 1 1 H W", "max", p=side, q=side)
+    if not marked.any():
+        raise InputError("the mask is all black: expected white where something new shall be drawn")
+    return marked
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

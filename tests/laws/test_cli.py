@@ -15,9 +15,13 @@ from safetensors.torch import load_file, save_file
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
 from janus_minimal.errors import InputError
+from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import encode_picture
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.render import render
+from janus_minimal.shapes.scene import Thing
 from janus_minimal.solvers import SOLVERS
 
 
@@ -173,6 +177,61 @@ def test_what_holds_no_latents_is_refused(run):
     assert "square" in refused(run, "decode", "wide.safetensors", "--vae", vae)
     save_file({"latents": torch.zeros(0, 4, 12, 12)}, "none.safetensors")
     assert "holds no image" in refused(run, "decode", "none.safetensors", "--vae", vae)
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    """A picture of a scene, and a white mask for it."""
+    scene = (Thing("red", "star", 15, 26, 13), Thing("purple", "cross", 35, 15, 11))
+    drawing = Image.fromarray(render(scene))
+    drawing.save(tmp_path / "drawing.png")
+    Image.new("L", (48, 48), 255).save(tmp_path / "white.png")
+    return drawing
+
+
+def test_an_edit_of_everything_is_a_drawing(run, drawing):
+    """edit --strength 1 --mask WHITE = edit = generate, byte for byte; another strength gives another file.
+
+    With nothing kept, the picture cannot matter; so solver, shift, seed and weight reach the loop too.
+    """
+    like = ("a star", "--steps", 3, "--num-images", 2, "--seed", 5, "--solver", "heun", "--shift", 2, "--cfg-weight", 3)
+    run("generate", *like, "--out", "drawn.png")
+    run("edit", *like, "--image", "drawing.png", "--out", "edited.png")
+    status, out, _ = run("edit", *like, "--image", "drawing.png", "--mask", "white.png", "--out", "masked.png")
+    assert (status, out) == (0, '2 pictures of "a star", from drawing.png: masked.png\n')
+    run("edit", *like, "--image", "drawing.png", "--strength", 0.5, "--out", "half.png")
+    drawn = Path("drawn.png").read_bytes()
+    assert Path("edited.png").read_bytes() == Path("masked.png").read_bytes() == drawn
+    assert Path("half.png").read_bytes() != drawn
+
+
+def test_an_edit_of_strength_zero_is_the_picture_up_to_the_vae(run, drawing, pipe):
+    """edit --strength 0 = decode(encode(picture)), byte for byte, with a mask or without.
+
+    No step is taken, so only the VAE can have changed anything.
+    """
+    status, _, _ = run("edit", "a star", "--image", "drawing.png", "--strength", 0, "--num-images", 1)
+    again = pipe.to_pictures(encode_picture(pipe.vae, drawing, 48))
+    assert status == 0
+    with Image.open("picture.png") as found:
+        assert np.array_equal(np.asarray(found), np.asarray(contact_sheet(again, columns=1)))
+
+
+def test_an_edit_that_cannot_be_done_is_refused(run, drawing):
+    """edit of a missing file, with a mask of another size, or with a black one: status 2, nothing is written.
+
+    Thirty steps should not be taken for a picture that nobody asked for.
+    """
+    Image.new("L", (48, 48)).save("black.png")
+    Image.new("L", (24, 24), 255).save("small.png")
+    assert "nowhere.png holds no picture" in refused(run, "edit", "a star", "--image", "nowhere.png")
+    for mask, words in {"small.png": "expected the picture's 48 x 48", "black.png": "expected white"}.items():
+        assert words in refused(run, "edit", "a star", "--image", "drawing.png", "--mask", mask)
+    assert "does not know" in refused(run, "edit", "a dragon", "--image", "drawing.png")
+    assert "expected a whole number" in refused(run, "edit", "a star", "--image", "drawing.png", "--num-images", 0)
+    status, _, err = run("edit", "a star", "--image", "drawing.png", "--strength", 1.5)
+    assert status == 2
+    assert "strength" in err
 
 
 def test_the_weights_may_be_halved(run):
