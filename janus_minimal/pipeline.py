@@ -77,8 +77,7 @@ class JanusFlowPipeline:
         """Load model, tokenizer and VAE, each from a directory or a repository of the hub.
 
         Args:
-            checkpoint: "shapes" or "shapes-few" (bundled), a directory in the official layout, or
-                "owner/name".
+            checkpoint: "shapes" (bundled), a directory in the official layout, or "owner/name".
             vae: the VAE's directory or repository. None means the folder `vae` of the checkpoint.
             dtype: of the model's weights. The VAE is always float32: in float16, SDXL's VAE
                 overflows and the picture is black.

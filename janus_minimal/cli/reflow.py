@@ -31,7 +31,7 @@ def reflow(
 ) -> None:
     """Train a student of the bundled model that draws in few steps and without guidance.
 
-    Options that are left out have the values that trained shapes-few.
+    Options that are left out have the values of REFLOW_RECIPE in shapes/reflow.py.
     """
     where = pick_device(device)
     from accelerate import Accelerator

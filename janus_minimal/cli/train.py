@@ -2,17 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from janus_minimal.runtime.device import pick_device
+from janus_minimal.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    from janus_minimal.training.recipe import Recipe
-
-AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
-
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 MOST = 10**7  # steps or scenes: beyond what anybody trains the small model on
 
