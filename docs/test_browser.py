@@ -133,6 +133,7 @@ def test_reflow_makes_one_step_enough(tab: Page, address: str):
     assert tab.locator("input[name=rounds]:checked").input_value() == "0"
     tab.locator("input[name=rounds][value='1']").check()
     comes_to_say(tab, "straightness", "^0[.]00")
+    assert float(says(tab, "from-data")) < 0.15
     assert not tab.wrongs
 
 
