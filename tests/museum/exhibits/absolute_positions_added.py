@@ -2,7 +2,7 @@
 
 Llama uses RoPE: it rotates queries and keys by their positions, so attention depends on differences of positions alone.
 The first transformer added sinusoids of the position to its input. Whoever knows that one adds them here too, and no
-error is raised. The pictures show nothing of the caption.
+error is raised. The pictures hardly change.
 """
 
 from museum.plant import Change

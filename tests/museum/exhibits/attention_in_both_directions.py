@@ -2,8 +2,8 @@
 
 Diffusion transformers use attention in both directions, and a mask with four axes replaces transformers' causal one. In
 JanusFlow, attention is causal for image tokens too: a patch attends only to patches that come before it, row by row.
-The weights were trained that way. Without a cache, even the prompt then sees the noise. In the pictures, objects are
-deformed or missing.
+The weights were trained that way. Without a cache, even the prompt then sees the noise. In the pictures, colours
+are slightly wrong.
 """
 
 from museum.plant import Change

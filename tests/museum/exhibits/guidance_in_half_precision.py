@@ -2,7 +2,7 @@
 
 The network's output is bfloat16, so it is natural to combine both velocities before the cast to float32. But guidance
 subtracts two numbers that are nearly equal, and multiplies the difference: their common part cancels, and the rounding
-error of both stays. In bfloat16, each velocity is rounded to 8 bits first. The pictures look almost the same.
+error of both stays. In bfloat16, each velocity is rounded to 8 bits first. No difference can be seen in the pictures.
 """
 
 from museum.plant import Change

@@ -2,7 +2,8 @@
 
 Both re-layouts agree with each other, so every patch comes back to its own place. But the language model was trained on
 rows, and it knows a patch's place only by its number in the sequence. Tensor libraries that store columns first make
-this mistake by themselves. A test of going there and back finds nothing. In the pictures, the layout is wrong.
+this mistake by themselves. A test of going there and back finds nothing. In the pictures, objects are missing, or have
+wrong places and colours.
 """
 
 from museum.plant import Change
