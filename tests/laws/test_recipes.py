@@ -324,15 +324,12 @@ def test_fine_tuning_on_a_folder_lowers_the_loss(own, pipe):
     assert after < 0.95 * before
 
 
-def test_one_picture_can_be_learned_by_heart(own, pipe):
-    """One datum  =>  flow_loss(learned) < 0.6 flow_loss(bundled) on it, after twenty steps; the floor is 0.
+def test_one_picture_can_be_learned_by_heart(own):
+    """One datum  =>  the loss falls below a half within twenty steps; its floor is 0.
 
     Encoding, captions and training must agree; where one of them does not, this fails first.
     """
-    batch = draw_batch(10**6, own["ids"][:1], own["latents"][:1], 48, seed=0)
-    with torch.no_grad():
-        before, after = (flow_loss(model, batch, pipe.tokenizer.pad_token_id) for model in (pipe.model, own["learned"]))
-    assert after < 0.6 * before
+    assert sum(own["one_losses"][-5:]) < 0.5 * sum(own["one_losses"][:5])
 
 
 @pytest.fixture
