@@ -31,10 +31,12 @@ ROOMS = [
     "sampling",
     "solvers",
     "pipeline",
+    "call",
     "training",
     "weights",
     "config",
     "vae",
+    "shapes/scene",
     "shapes/caption",
     "shapes/score",
 ]
