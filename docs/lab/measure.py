@@ -27,7 +27,8 @@ HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 RUNS = 5
 WATCH = """window.tasks = [];
-new PerformanceObserver(list => tasks.push(...list.getEntries().map(task => task.duration))).observe({ type: "longtask" });"""
+new PerformanceObserver(list => tasks.push(...list.getEntries().map(task => task.duration)))
+  .observe({ type: "longtask" });"""
 RUN = """() => new Promise(resolve => {
   const begin = performance.now();
   lab.root.addEventListener("ended", () => resolve((performance.now() - begin) / 1000), { once: true });
