@@ -174,9 +174,10 @@ def test_the_numbers_of_a_tile_can_be_read(lab: Page):
     """The lens says the number that the run holds, by pointer and by keyboard."""
     drawn, _ = run(lab)
     lab.locator("[data-tile=denoised] canvas").focus()
-    lab.keyboard.press("ArrowRight")  # from the middle, column 13 of 24: channel 4, its second column
-    value = np.array(drawn[-1]["latent"]).reshape(4, 12, 12)[3, 0, 1]
-    expect(lab.locator(".lab-lens output")).to_contain_text(f"channel 4, row 1, column 2: {value:.3f}")
+    lab.keyboard.press("ArrowRight")  # from the middle of the square of squares to the second column of its right half,
+    lab.keyboard.press("ArrowUp")  # and to the last row of its upper half: channel 2
+    value = np.array(drawn[-1]["latent"]).reshape(4, 12, 12)[1, 11, 1]
+    expect(lab.locator(".lab-lens output")).to_contain_text(f"channel 2, row 12, column 2: {value:.3f}")
 
 
 def test_attention_is_shown_both_ways(lab: Page):
