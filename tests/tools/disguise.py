@@ -25,4 +25,5 @@ def _answer(value: ast.expr) -> ast.Assign:
 
 def disguised(source: str) -> str:
     """Return the source of a module with every function in disguise, without comments, on other lines."""
-    return ast.unparse(ast.fix_missing_locations(_Disguise().visit(ast.parse(source))))
+    lines_of_its_own = "\n" * source.count("\n")
+    return lines_of_its_own + ast.unparse(ast.fix_missing_locations(_Disguise().visit(ast.parse(source))))
