@@ -73,6 +73,15 @@ def test_guidance_scale_is_another_name_for_the_weight(pipe):
     assert torch.equal(a, b)
 
 
+def test_a_guidance_scale_of_zero_is_not_a_missing_one(pipe):
+    """pipe(guidance_scale = 0) = pipe(cfg_weight = 0).
+
+    0 is a weight like any other: it asks for pictures without the prompt. Python takes it for false.
+    """
+    a, b = (latents(pipe, "a star", generator=seeds(1), **{name: 0.0}) for name in ("guidance_scale", "cfg_weight"))
+    assert torch.equal(a, b)
+
+
 def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
     """z_{k+1} := callback(pipe, k, t_k, {latents, t_next, denoised})[latents].
 
