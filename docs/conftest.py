@@ -1,11 +1,14 @@
 """The site, built once as it is published, and a browser for all that look at it."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes of a test run share the cores; torch reads it at import
+
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,3 +65,19 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def watched(address: str) -> Callable[[Any], Any]:
+    """Return what lets a page note in `wrongs` whatever goes wrong in it, and each request to elsewhere."""
+
+    def watch(page: Any) -> Any:
+        page.wrongs = wrongs = []
+        page.on("console", lambda said: wrongs.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrongs.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrongs.append(r.url))
+        # Leaving a page aborts what is still on its way (the icon, for example), and nothing is wrong with that.
+        page.on("requestfailed", lambda r: None if r.failure == "net::ERR_ABORTED" else wrongs.append(r.url))
+        return page
+
+    return watch

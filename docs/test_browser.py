@@ -1,7 +1,7 @@
 """The site in a real browser, by day and by night, on a desk and on a telephone. It needs a Chromium."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -12,31 +12,34 @@ LOOKS = list(product(("light", "dark"), (390, 1440)))
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
-def tab(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+def tab(request: pytest.FixtureRequest, browser: Browser, watched: Callable[[Page], Page]) -> Iterator[Page]:
     """A tab of one look, which notes what goes wrong in it."""
     scheme, width = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    page.wrongs = []
-    page.on("console", lambda said: page.wrongs.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: page.wrongs.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else page.wrongs.append(r.url))
-    # Leaving a page aborts what is still on its way (the icon, for example), and nothing is wrong with that.
-    page.on("requestfailed", lambda r: None if r.failure == "net::ERR_ABORTED" else page.wrongs.append(r.url))
-    yield page
+    yield watched(context.new_page())
     context.close()
 
 
-def test_every_page_is_whole(tab: Page, site: Path, address: str):
-    """No error, no request to elsewhere, all mathematics set, nothing wider than the screen."""
-    for path in sorted(site.rglob("*.html")):
-        # The pages of the API are made by one template: two of them stand for all.
-        if path.name != "404.html" and (path.parent.name != "api" or path.stem in ("index", "model")):
-            tab.goto(address + str(path.relative_to(site)), wait_until="load")
-            assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path.name
-            assert tab.locator(".arithmatex:not(:has(.katex))").count() == 0, path.name
-            assert tab.locator(".katex-error").count() == 0, path.name
-            assert not tab.wrongs, (path.name, tab.wrongs)
+# The pages of the API are made by one template: two of them stand for all.
+@pytest.mark.parametrize("pages", ["[!4]*.html", "notebooks/*.html", "api/index.html", "api/model.html"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_page_is_whole(
+    pages: str, width: int, browser: Browser, watched: Callable[[Page], Page], site: Path, address: str
+):
+    """By day and by night: no error, no request to elsewhere, all mathematics set, nothing wider than the screen."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    tab = watched(context.new_page())
+    found = sorted(site.glob(pages))
+    assert found
+    for path in found:
+        tab.goto(address + str(path.relative_to(site)), wait_until="load")
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path.name, scheme)
+        assert tab.locator(".arithmatex:not(:has(.katex))").count() == 0, path.name
+        assert tab.locator(".katex-error").count() == 0, path.name
+        assert not tab.wrongs, (path.name, tab.wrongs)
+    context.close()
 
 
 def test_the_map_tells_the_shape_of_what_has_the_focus(tab: Page, address: str):

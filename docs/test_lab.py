@@ -1,7 +1,7 @@
 """The live lab in a real browser: it computes what Python computes and does what its reader asks. Needs a Chromium."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -40,16 +40,11 @@ def pipe() -> JanusFlowPipeline:
 
 
 @pytest.fixture(scope="module")
-def loaded(browser: Browser, address: str) -> Iterator[Page]:
+def loaded(browser: Browser, watched: Callable[[Page], Page], address: str) -> Iterator[Page]:
     """The lab with its model, loaded once, which notes what goes wrong and what is asked from elsewhere."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(120_000)
-    page = context.new_page()
-    page.wrongs = []
-    page.on("console", lambda said: page.wrongs.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: page.wrongs.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else page.wrongs.append(r.url))
-    page.on("requestfailed", lambda r: page.wrongs.append(r.url))
+    page = watched(context.new_page())
     page.goto(address + "lab.html#" + urlencode(FIRST))
     page.locator("[data-do=start]").click()
     page.wait_for_function("lab.root.classList.contains('ready') && !lab.root.classList.contains('running')")
