@@ -160,8 +160,25 @@ def test_the_flow_lab_plays_and_pauses(tab: Page, address: str, motion: str):
     assert not tab.wrongs
 
 
+def test_the_flow_lab_obeys_the_last_choice(tab: Page, address: str):
+    """Whoever takes a round of reflow back while it is worked out does not get it, and its labels stand in a line."""
+    tab.goto(address + "flow-lab.html?data=checkerboard")
+    comes_to_say(tab, "straightness", "^[1-9]")
+    tab.evaluate("""() => { for (const rounds of ["1", "0"]) {
+        const radio = document.querySelector(`.flow-lab input[name=rounds][value="${rounds}"]`);
+        radio.checked = true;
+        radio.dispatchEvent(new Event("input", { bubbles: true }));
+    } }""")
+    tab.wait_for_timeout(3000)
+    assert tab.locator("input[name=rounds]:checked").input_value() == "0"
+    assert float(says(tab, "straightness")) > 1
+    label = tab.locator(".flow-lab label", has=tab.locator("input[name=t]"))
+    assert label.evaluate("e => getComputedStyle(e).flexDirection") == "row"
+
+
 def test_a_wrong_link_to_the_flow_lab_is_named(tab: Page, address: str):
-    tab.goto(address + "flow-lab.html?steps=many&data=ring")
+    tab.goto(address + "flow-lab.html?steps=many&data=ring&rounds=1")
+    comes_to_say(tab, "straightness", "^0[.]00")
     comes_to_say(tab, "said", "^the link says steps=many: expected a whole number from 1 to 64$")
     assert tab.locator("select[name=data]").input_value() == "ring"
     assert not tab.wrongs

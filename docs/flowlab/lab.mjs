@@ -30,6 +30,8 @@ class FlowLab {
     this.plane = new Plane(canvas, HALF);
     const { state, wrongs } = fromQuery(location.search);
     this.state = state;
+    this.wrongs = wrongs.join("; ");
+    this.wanted = 0; // rounds; the flow shown has fewer while they are worked out
     this.work = new AbortController();
     /** @type {Flow[]} */
     this.flows = [];
@@ -42,7 +44,7 @@ class FlowLab {
     });
     this.listen(canvas);
     this.restart(this.state.rounds);
-    this.tell(wrongs.join("; "));
+    this.tell(this.wrongs);
   }
 
   /** @param {HTMLCanvasElement} canvas */
@@ -65,7 +67,7 @@ class FlowLab {
   choose() {
     const { state } = this;
     const said = Object.fromEntries(new FormData(this.form));
-    const { data, rounds } = state;
+    const { data } = state;
     Object.assign(state, { view: said.view, solver: said.solver, steps: Number(said.steps) });
     if (said.t !== String(state.t)) {
       this.player.stop();
@@ -75,7 +77,7 @@ class FlowLab {
       const name = String(said.data);
       Object.assign(state, { data: name, points: PRESETS[name]() });
       this.restart(0);
-    } else if (Number(said.rounds) !== rounds) this.rectify(Number(said.rounds));
+    } else if (Number(said.rounds) !== this.wanted) this.rectify(Number(said.rounds));
     else this.flow();
   }
 
@@ -97,6 +99,7 @@ class FlowLab {
    * @param {number} rounds
    */
   async rectify(rounds) {
+    this.wanted = rounds;
     this.work.abort();
     this.work = new AbortController();
     const { signal } = this.work;
@@ -110,8 +113,8 @@ class FlowLab {
       if (!ends) return;
       const logPreference = pairedWithOwnEnd(ends);
       this.flows.push({ field: fieldOf(points, logPreference), logPreference });
-      this.tell("");
     }
+    this.tell(this.wrongs);
     this.state.rounds = rounds;
     this.flow();
   }
@@ -144,8 +147,8 @@ class FlowLab {
     const { state, form, bundle } = this;
     const own = form.querySelector("option[value=own]");
     own?.toggleAttribute("hidden", state.data !== "own");
-    const { data, solver, steps, t, view, rounds } = state;
-    for (const [name, value] of Object.entries({ data, solver, steps, t, view, rounds })) {
+    const { data, solver, steps, t, view } = state;
+    for (const [name, value] of Object.entries({ data, solver, steps, t, view, rounds: this.wanted })) {
       const control = /** @type {HTMLInputElement | RadioNodeList} */ (form.elements.namedItem(name));
       if (control.value !== String(value)) control.value = String(value);
     }
