@@ -19,7 +19,7 @@ import nbformat
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "errors")
+CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline", "config", "solvers", "editing", "errors")
 
 
 FOLD = re.compile(r"^( *)<details><summary>(.*)</summary>(.*)</details>$", re.MULTILINE)  # as Jupyter shows it

@@ -2,7 +2,7 @@
 
 Data in two dimensions are two half moons of a hundred points each, as in notebook 01; the velocity of finitely many
 data points is known in closed form, so nothing is trained except in `flow_reflow`. What takes longer is kept in data/:
-flow-mean.json (the bundled model at t = 0; a minute) and flow-reflow.json (two small networks; two minutes). Delete
+flow-mean.json (the bundled model at t = 0; a minute) and flow-reflow.json (three small networks; two minutes). Delete
 a file to measure again. data/flow.json has the smaller numbers that the page quotes.
 """
 

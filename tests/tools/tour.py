@@ -2,7 +2,7 @@
 
     python -m tools.tour [EXHIBIT ...]      run it in tests/; it writes docs/museum.json, or these entries of it
 
-Each run has its own process, forked from one that has already imported the large libraries.
+Each run has its own process, forked from one that has already imported the package.
 """
 
 import contextlib
@@ -10,11 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from multiprocessing import get_context
-from multiprocessing.forkserver import ensure_running
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext, ForkServerContext
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -111,19 +112,42 @@ def run_laws(arguments: Iterable[str]) -> Outcome:
 
 def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
     """Return the laws that pass and the laws that fail, for each run of pytest."""
-    return in_fresh_processes(_run, list(runs), ["tools.hooked"])
+    return in_forks(_run, list(runs))
 
 
-def in_fresh_processes(work: Callable[[Any], Any], items: Sequence[Any], imported: Sequence[str] = HEAVY) -> list[Any]:
-    """Return the results of all items in order. Each is computed in its own process.
+def in_fresh_processes(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Return the results of all items in order. Each is computed in its own process, which has no package yet."""
+    return _in_order(_forkserver(), work, items)
 
-    What is `imported` is so only once, in the process from which the others are forked. The first call decides.
+
+def in_forks(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Return the results of all items in order. Each is computed in a fork of one process that has the package.
+
+    So nothing has to be imported for an item, and it takes a tenth of the time.
     """
+    ours, theirs = _forkserver().Pipe()
+    process = _forkserver().Process(target=_fork_for_each, args=(theirs, work, items))
+    process.start()
+    theirs.close()
+    results: list[Any] = ours.recv()
+    process.join()
+    return results
+
+
+def _fork_for_each(connection: Connection, work: Callable[[Any], Any], items: Sequence[Any]) -> None:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # of other packages, which a law does not need
+    torch.set_num_threads(1)
+    import_module("tools.hooked")
+    connection.send(_in_order(get_context("fork"), work, items))
+
+
+def _forkserver() -> ForkServerContext:
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(imported))
-    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
-    with patch.dict(os.environ, PYTHONPATH=path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"):
-        ensure_running()
+    context.set_forkserver_preload(HEAVY)
+    return context
+
+
+def _in_order(context: BaseContext, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         return list(tqdm(pool.imap(work, items, chunksize=1), total=len(items)))
 
