@@ -1,4 +1,4 @@
-// Moves the frames of the loop page: the choices name a sheet, the slider a column of it.
+// Moves the frames of the film that the lab plays where it cannot run: the choices name a sheet, the slider a column of it.
 document.addEventListener("DOMContentLoaded", () => {
   for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll(".scrubber"))) {
     const steps = Number(form.dataset.steps);
