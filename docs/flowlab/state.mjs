@@ -78,8 +78,9 @@ const whole = (most) => (text) => (/^\d{1,6}$/.test(text) && Number(text) <= mos
 
 /** @type {(text: string) => Point[] | undefined} */
 function toPoints(text) {
+  if (!/^-?[\d.]+,-?[\d.]+(;-?[\d.]+,-?[\d.]+)*$/.test(text)) return undefined; // Number("") is 0
   const points = text.split(";").map((pair) => pair.split(",").map(Number));
-  const sound = points.every((pair) => pair.length === 2 && pair.every((number) => Math.abs(number) <= MOST.reach));
+  const sound = points.every((pair) => pair.every((number) => Math.abs(number) <= MOST.reach));
   return sound && points.length <= MOST.points ? /** @type {Point[]} */ (/** @type {unknown} */ (points)) : undefined;
 }
 
