@@ -1,4 +1,4 @@
-"""{{ scrubber() }}: the controls and the five frames of the film that the lab plays where it cannot run; assets/scrubber.js moves them."""
+"""{{ scrubber() }}: the controls and the five frames of the lab's film; assets/scrubber.js moves them."""
 
 import json
 from pathlib import Path
