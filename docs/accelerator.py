@@ -35,7 +35,8 @@ import json, sys, time
 import torch
 from janus_minimal import JanusFlowPipeline
 folder, device, dtype, compiled, steps = sys.argv[1:]
-pipe = JanusFlowPipeline.from_pretrained(folder, dtype=getattr(torch, dtype), device=device, compile=compiled == "compile")
+dtype, compiled = getattr(torch, dtype), compiled == "compile"
+pipe = JanusFlowPipeline.from_pretrained(folder, dtype=dtype, device=device, compile=compiled)
 found = {}
 for images in (1, 5):
     for run in ("first", "second"):
