@@ -465,8 +465,8 @@ def test_the_vae_that_is_given_is_used_and_not_trained(folder, tmp_path):
     with torch.no_grad():
         vae.decoder.conv_out.bias += 1
     with pytest.raises(InputError, match=r"was begun with vae '.*', not '"):
-        train(folder, tmp_path / "run", vae=vae)
-    with pytest.raises(InputError, match="was begun with vae"):
+        train(folder, tmp_path / "run", vae=vae, flow_recipe=replace(FLOW, steps=1))
+    with pytest.raises(InputError, match="was begun with"):
         train(folder, tmp_path / "run")
 
 
