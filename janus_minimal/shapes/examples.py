@@ -1,22 +1,24 @@
-"""Training examples: captions, the scenes they describe, and both in the form that the network takes.
+"""Training examples: captions, and the scenes that they describe.
 
 Example i is drawn from (seed, i) alone. So captions and scenes can be drawn at different times, by
 different processes, and still belong together.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
-import torch
-from diffusers import AutoencoderKL
-from jaxtyping import Float32
+from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.prompt import TEMPLATE
-from janus_minimal.shapes.caption import Caption, draw_caption
-from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
+from janus_minimal.shapes.evaluate import fresh_captions
+from janus_minimal.shapes.tokenizer import build_tokenizer
+from janus_minimal.shapes.vae import draw_scenes, pictures
+from janus_minimal.training.tokenizer import tokenize
 
-CHUNK = 250  # scenes that the VAE encodes at a time
 # Hard categories are drawn more often: which colour belongs to which shape is learned last, and only
 # captions with two kinds of things teach it. The counts add up to 20.
 MIXTURE = (
@@ -41,19 +43,43 @@ def draw_example(index: int, seed: int) -> tuple[Caption, np.random.Generator]:
     return draw_caption(MIXTURE[index % len(MIXTURE)], rng), rng
 
 
-def encode_examples(vae: AutoencoderKL, number: int, seed: int) -> Float32[Tensor, "n c H W"]:
-    """Return the latents of the first n = `number` examples, scaled to unit variance, on the CPU."""
-    latents = []
-    for first in tqdm(range(0, number, CHUNK), desc="latents"):
-        examples = [draw_example(i, seed) for i in range(first, min(first + CHUNK, number))]
-        latents.append(encode_scenes(vae, [caption.draw(rng) for caption, rng in examples]))
-    return torch.cat(latents)
+@dataclass(frozen=True)
+class SmallWorld:
+    """The first examples of a seed: a `Source`. Pictures are drawn when they are asked for."""
+
+    examples: int
+    seed: int
+
+    @property
+    def about(self) -> Mapping[str, int]:
+        """Return the number of examples; the seed is a setting of the flow."""
+        return {"examples": self.examples}
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return the tokenizer of 33 tokens."""
+        return build_tokenizer()
+
+    @cached_property
+    def captions(self) -> Sequence[str]:
+        """Return the captions of all examples."""
+        return [str(draw_example(i, self.seed)[0]) for i in range(self.examples)]
+
+    @property
+    def shown(self) -> Sequence[str]:
+        """Return four captions of each category, which need not be among the examples."""
+        return [str(c) for category in CATEGORIES for c in fresh_captions(category, 4, seed=1)]
+
+    def pictures(self, numbers: range) -> Float[Tensor, "n 3 S S"]:
+        """Return the scenes of these examples, rendered."""
+        drawn = (draw_example(i, self.seed) for i in numbers)
+        return pictures([caption.draw(rng) for caption, rng in drawn])
+
+    def draw(self, number: int, seed: Sequence[int]) -> Float[Tensor, "number 3 S S"]:
+        """Return scenes of all categories, rendered; the VAE never sees one twice."""
+        return pictures(draw_scenes(number, seed))
 
 
 def tokenize_examples(tokenizer: PreTrainedTokenizerBase, number: int, seed: int) -> list[Tensor]:
     """Return the token ids of the first `number` captions in the chat template."""
-    captions = [str(draw_example(i, seed)[0]) for i in range(number)]
-    return [
-        torch.tensor(ids)
-        for ids in tokenizer([TEMPLATE.format(prompt=text) for text in captions]).input_ids
-    ]
+    return tokenize(tokenizer, SmallWorld(number, seed).captions)
