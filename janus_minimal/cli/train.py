@@ -1,13 +1,19 @@
-"""The command train: the small model, from random weights to a checkpoint."""
+"""The command train: the small model, from random weights to a checkpoint, on one of two sources."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from janus_minimal.errors import InputError
 from janus_minimal.runtime.device import pick_device
 from janus_minimal.training.recipe import Recipe
+
+if TYPE_CHECKING:  # they take seconds to import
+    import torch
+    from diffusers import AutoencoderKL
+    from transformers import PreTrainedTokenizerBase
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
@@ -18,6 +24,26 @@ def train(
     out: Annotated[
         Path, typer.Option(help="The directory of the run. An interrupted run continues there.")
     ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of your own pictures, with captions in metadata.jsonl; "
+            "left out: the small world."
+        ),
+    ] = None,
+    vae: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: a trained VAE, or a checkpoint that has one; left out: train one."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: a checkpoint whose tokenizer is used; "
+            "left out: learn one from the captions."
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Training steps of the flow.")
     ] = None,
@@ -29,7 +55,7 @@ def train(
         typer.Option(min=1, max=MOST, help="The number of scenes that the flow learns from."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, max=2**16, help="The number of scenes in one step.")
+        int | None, typer.Option(min=1, max=2**16, help="The number of pictures in one step.")
     ] = None,
     save_every: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Steps between two checkpoints.")
@@ -42,16 +68,17 @@ def train(
         typer.Option(help="cpu: do not use the accelerator of this machine, if there is one."),
     ] = None,
 ) -> None:
-    """Train the small model, VAE and flow, from random weights.
+    """Train the small model, VAE and flow, from random weights, on drawn scenes or your pictures.
 
     Options that are left out have the values that trained the bundled model.
     """
+    _check_together(data, vae, tokenizer, examples, vae_steps)
     where = pick_device(device)
     from accelerate import Accelerator
 
-    from janus_minimal.shapes.flow import FLOW_RECIPE
     from janus_minimal.shapes.run import EXAMPLES, train_all
-    from janus_minimal.shapes.vae import VAE_RECIPE
+    from janus_minimal.training.pictures import train_folder
+    from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
 
     shared = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
     vae_recipe, flow_recipe = (
@@ -59,7 +86,50 @@ def train(
         changed(FLOW_RECIPE, steps=steps, **shared),
     )
     accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision="no")
-    train_all(out, accelerator, vae_recipe, flow_recipe, EXAMPLES if examples is None else examples)
+    if data is None:
+        number = EXAMPLES if examples is None else examples
+        return train_all(out, accelerator, vae_recipe, flow_recipe, number)
+    given = vae_recipe if vae is None else _find_vae(vae, accelerator.device)
+    words = None if tokenizer is None else _find_tokenizer(tokenizer)
+    return train_folder(data, out, accelerator, given, flow_recipe, words)
+
+
+def _check_together(
+    data: Path | None,
+    vae: str | None,
+    tokenizer: str | None,
+    examples: int | None,
+    vae_steps: int | None,
+) -> None:
+    """Raise InputError for options that would change nothing together."""
+    if data is not None and examples is not None:
+        raise InputError("--examples counts drawn scenes: expected no --examples with --data")
+    if data is None and (vae is not None or tokenizer is not None):
+        raise InputError("--vae and --tokenizer are for pictures of your own: expected --data DIR")
+    if vae is not None and vae_steps is not None:
+        raise InputError("--vae-steps trains a VAE and --vae gives one: expected one of them")
+
+
+def _find_vae(name: str, device: "torch.device") -> "AutoencoderKL":
+    """Return the VAE of a checkpoint, or that of a folder of its own. Raises CheckpointError."""
+    from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
+    from janus_minimal.loading.vae import load_vae
+
+    directory = find_checkpoint(name, files=VAE_FILES)
+    part = find_part(directory, "vae")
+    return load_vae(part if part.is_dir() else directory, device)
+
+
+def _find_tokenizer(name: str) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer of a checkpoint. Raises CheckpointError."""
+    from janus_minimal.loading.hub import find_checkpoint, find_part
+    from janus_minimal.loading.pretrained import read_tokenizer
+    from janus_minimal.loading.tokenizer import check_tokenizer
+
+    directory = find_checkpoint(name, files=("tokenizer*.json", "special_tokens_map.json"))
+    tokenizer = read_tokenizer(find_part(directory, "tokenizer.json").parent)
+    check_tokenizer(tokenizer, max(tokenizer.get_vocab().values()) + 1)
+    return tokenizer
 
 
 def changed(recipe: AnyRecipe, **fields: int | None) -> AnyRecipe:

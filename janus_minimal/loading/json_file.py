@@ -38,7 +38,7 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        raw = json.loads(_read_plain(path, largest).decode("utf-8-sig"), object_pairs_hook=build)
+        raw = json.loads(read_plain(path, largest).decode("utf-8-sig"), object_pairs_hook=build)
     except CheckpointError:
         raise
     except (OSError, ValueError, RecursionError) as error:
@@ -63,7 +63,8 @@ def warn_of_unknown(where: object, names: Iterable[str]) -> None:
         warnings.warn(message, stacklevel=3)
 
 
-def _read_plain(path: Path, largest: int) -> bytes:
+def read_plain(path: Path, largest: int = LARGEST) -> bytes:
+    """Return the content of a plain file. Raises CheckpointError, and OSError if it cannot be read."""
     if not path.is_file():  # follows symbolic links, as the hub's cache consists of them
         raise CheckpointError(f"{path} is missing, or no plain file: the official layout has one")
     with path.open("rb") as file:

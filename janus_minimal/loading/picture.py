@@ -36,3 +36,17 @@ def read_mask(path: Path, picture: Image.Image) -> Image.Image:
         sizes = [f"{width} x {height}" for width, height in (mask.size, picture.size)]
         raise InputError(f"{path} has {sizes[0]} pixels: expected the picture's {sizes[1]}")
     return mask
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return an upright picture in red, green and blue; transparent parts become white.
+
+    Raises InputError for a picture of more than 8 bits a channel.
+    """
+    if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
+        raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
+    upright = ImageOps.exif_transpose(picture)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    layer = upright.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

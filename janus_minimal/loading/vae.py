@@ -32,6 +32,7 @@ from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError, one_line
 from janus_minimal.loading.json_file import read_json, warn_of_unknown
+from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
@@ -127,7 +128,7 @@ def encode_picture(
     and gives a latent of 1 x 4 x 48 x 48. Raises InputError for a picture of more than 8 bits a
     channel.
     """
-    square = ImageOps.fit(_to_rgb(picture), (image_size, image_size), Image.Resampling.LANCZOS)
+    square = ImageOps.fit(to_rgb(picture), (image_size, image_size), Image.Resampling.LANCZOS)
     pixels = VaeImageProcessor(do_resize=False).preprocess(square)  # [1, 3, size, size], in -1..1
     mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
     return (mean * vae.config.scaling_factor).float().cpu()
@@ -142,23 +143,13 @@ def encode_mask(vae: AutoencoderKL, mask: Image.Image, image_size: int) -> Bool[
 
     Raises InputError if nothing in the mask is white.
     """
-    square = ImageOps.fit(_to_rgb(mask), (image_size, image_size), Image.Resampling.BOX)
+    square = ImageOps.fit(to_rgb(mask), (image_size, image_size), Image.Resampling.BOX)
     white = torch.from_numpy(np.asarray(square.convert("L")) > 127)  # size size
     side = pixels_per_latent(vae)
     marked = reduce(white, "(H p) (W q) -> 1 1 H W", "max", p=side, q=side)
     if not marked.any():
         raise InputError("the mask is all black: expected white where something new shall be drawn")
     return marked
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
-        raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
-    upright = ImageOps.exif_transpose(picture)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    layer = upright.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _build(path: Path) -> AutoencoderKL:

@@ -1,22 +1,16 @@
-"""Training examples: captions, the scenes they describe, and both in the form that the network takes.
+"""Training examples: captions, and the scenes that they describe.
 
 Example i is drawn from (seed, i) alone. So captions and scenes can be drawn at different times, by
 different processes, and still belong together.
 """
 
 import numpy as np
-import torch
-from diffusers import AutoencoderKL
-from jaxtyping import Float32
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.prompt import TEMPLATE
 from janus_minimal.shapes.caption import Caption, draw_caption
-from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.training.tokenizer import tokenize
 
-CHUNK = 250  # scenes that the VAE encodes at a time
 # Hard categories are drawn more often: which colour belongs to which shape is learned last, and only
 # captions with two kinds of things teach it. The counts add up to 20.
 MIXTURE = (
@@ -41,19 +35,6 @@ def draw_example(index: int, seed: int) -> tuple[Caption, np.random.Generator]:
     return draw_caption(MIXTURE[index % len(MIXTURE)], rng), rng
 
 
-def encode_examples(vae: AutoencoderKL, number: int, seed: int) -> Float32[Tensor, "n c H W"]:
-    """Return the latents of the first n = `number` examples, scaled to unit variance, on the CPU."""
-    latents = []
-    for first in tqdm(range(0, number, CHUNK), desc="latents"):
-        examples = [draw_example(i, seed) for i in range(first, min(first + CHUNK, number))]
-        latents.append(encode_scenes(vae, [caption.draw(rng) for caption, rng in examples]))
-    return torch.cat(latents)
-
-
 def tokenize_examples(tokenizer: PreTrainedTokenizerBase, number: int, seed: int) -> list[Tensor]:
     """Return the token ids of the first `number` captions in the chat template."""
-    captions = [str(draw_example(i, seed)[0]) for i in range(number)]
-    return [
-        torch.tensor(ids)
-        for ids in tokenizer([TEMPLATE.format(prompt=text) for text in captions]).input_ids
-    ]
+    return tokenize(tokenizer, [str(draw_example(i, seed)[0]) for i in range(number)])

@@ -1,6 +1,6 @@
 """A student of the small model for few steps: one run in one directory, from pairs to a checkpoint.
 
-What is already in the directory is not done again, as in `run`. The directory holds:
+What is already in the directory is not done again, as in `training.run`. The directory holds:
 
     settings.json                 what the run was begun with; other settings are refused
     run.lock                      locked while a process works on the run
@@ -25,16 +25,17 @@ from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
 from janus_minimal.shapes.evaluate import generator_of
 from janus_minimal.shapes.examples import tokenize_examples
-from janus_minimal.shapes.run import (
+from janus_minimal.shapes.run import SmallWorld
+from janus_minimal.training.folder import run_folder
+from janus_minimal.training.loop import check_share
+from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
+from janus_minimal.training.run import (
     PARTS,
     draw_samples,
     is_written,
     write_checkpoint,
     write_progress,
 )
-from janus_minimal.training.folder import run_folder
-from janus_minimal.training.loop import check_share
-from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
 from janus_minimal.training.surroundings import check_surroundings
 
 REFLOW_RECIPE = ReflowRecipe(
@@ -123,11 +124,13 @@ def _train(
 ) -> None:
     """Train the student on the pairs, and write the checkpoint at each save."""
     vae, tokenizer = teacher.vae, teacher.tokenizer
+    shown = SmallWorld(recipe.pairs, recipe.seed).shown
 
     def report(student: JanusFlow, losses: list[float]) -> None:
         if not is_written(out, "reflow", student):
             pipe = JanusFlowPipeline(student, vae, tokenizer)
-            write_progress(out, "reflow", losses, draw_samples(pipe, steps=1, cfg_weight=1.0))
+            samples = draw_samples(pipe, shown, steps=1, cfg_weight=1.0)
+            write_progress(out, "reflow", losses, samples)
             write_checkpoint(out, student, tokenizer)
 
     if accelerator.is_main_process:

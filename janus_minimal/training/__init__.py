@@ -1,7 +1,8 @@
 """Training a velocity field: recipe, batches, loss, optimisers and a loop that can be interrupted.
 
-Nothing here knows what the pictures show. A caller brings latents and token ids, from drawn scenes
-(`janus_minimal.shapes`) or from pictures of their own, and a network that predicts a velocity. Read
-the files in this order: `recipe`, `batch`, `loss`, `optimizers`, `learner`, `loop`, `flow`. The
-others guard a run: `settings`, `folder`, `surroundings`.
+Nothing here knows what the pictures show. A caller brings latents and token ids, or a source of
+pictures and captions: drawn scenes (`janus_minimal.shapes`) or a folder of their own (`pictures`).
+Read the files in this order: `recipe`, `batch`, `loss`, `optimizers`, `learner`, `loop`, `flow`, then
+`source`, `vae`, `tokenizer`, `small` and `run`, which lead from pictures to a checkpoint. The others
+guard a run: `settings`, `folder`, `surroundings`.
 """
