@@ -36,11 +36,12 @@ from janus_minimal.shapes.render import PALETTE
 from janus_minimal.shapes.scene import COLOURS, RELATIONS, SHAPES, Scene
 from janus_minimal.shapes.vae import encode_scenes, pictures
 from janus_minimal.solvers import adams_bashforth
-from janus_minimal.training.finetune import Tuning, prepare
+from janus_minimal.training.finetune import prepare
 from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
 from janus_minimal.training.lora import merge_adapters
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.tuning import Tuning
 
 FOLDER = Path(os.environ.get("TUNING") or tempfile.mkdtemp())
 COLOUR, SHAPE = "pink", "heart"
@@ -213,16 +214,14 @@ def measure_way(way: str) -> dict[str, Any]:
     begun = time.process_time()
     pipe = tune(way, FOLDER)
     seconds = time.process_time() - begun
-    tuning, rate, mixed = WAYS[way]
+    tuning, rate, _ = WAYS[way]
     model = prepare(with_new_words().model, tuning)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     about = {"trainable": trainable, "learning rate": rate, "steps": RECIPE.steps, "seconds": seconds}
     return score(pipe) | about | {"pictures": [to_text(picture) for picture in draw(pipe, SHOWN)]}
 
 
-MEASURES = {"decoder": measure_decoder, "before": measure_before} | {
-    way: partial(measure_way, way) for way in WAYS
-}
+MEASURES = {"decoder": measure_decoder, "before": measure_before} | {way: partial(measure_way, way) for way in WAYS}
 
 
 def data() -> dict[str, Any]:

@@ -51,7 +51,9 @@ def read_weights(
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InputError(f"dtype is {dtype!r}: expected one such as torch.bfloat16")
-    owners = {k: path for k, path in weight_files(directory).items() if not k.startswith(UNDERSTANDING)}
+    owners = {
+        k: path for k, path in weight_files(directory).items() if not k.startswith(UNDERSTANDING)
+    }
     return _read_all(directory, owners, shapes, dtype, device)
 
 

@@ -30,7 +30,10 @@ from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.weights import DTYPES, weight_files
 
-OTHER_FILES = ("*.json", "LICENSE*")  # config, index, tokenizer, and what other programs read
+OTHER_FILES = (  # what this and other programs read beside the weights
+    *("config.json", "*_config.json", "*.index.json", "tokenizer*", "special_tokens_map.json"),
+    *("chat_template*", "LICENSE*"),
+)
 
 
 def write_whole(directory: Path, source: Path, trained: Mapping[str, Tensor]) -> None:
@@ -47,7 +50,9 @@ def write_whole(directory: Path, source: Path, trained: Mapping[str, Tensor]) ->
         InputError: if `directory` is the source itself, or cannot be written.
     """
     if directory.exists() and directory.samefile(source):
-        raise InputError(f"{directory} is the checkpoint that training began with: expected another")
+        raise InputError(
+            f"{directory} is the checkpoint that training began with: expected another"
+        )
     places = weight_files(source)
     if lost := sorted(trained.keys() - places.keys()):
         raise CheckpointError(f"{source} lacks {lost[0]}, which was trained: expected its source")

@@ -13,53 +13,9 @@ to keep the rest small:
     gradient_accumulation_steps    a batch in parts, so that one part's activations are in memory
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-
-from janus_minimal.errors import InputError
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.lora import add_adapters
-
-Train = Literal["uvit", "lora", "all"]
-Dtype = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What is trained, and how memory is saved.
-
-    Args:
-        train: "uvit", "lora" or "all", as above.
-        lora: R, the rank of the adapters on the language model; None for no adapters.
-        dtype: of the weights that the network computes with.
-        gradient_checkpointing: whether the activations inside a Llama block are computed again in
-            the backward pass, and not kept. The numbers are the same; a step takes a third longer.
-        gradient_accumulation_steps: the parts in which a batch is computed.
-
-    Raises:
-        InputError: for values that contradict each other.
-    """
-
-    train: Train = "all"
-    lora: int | None = None
-    dtype: Dtype = "float32"
-    gradient_checkpointing: bool = False
-    gradient_accumulation_steps: int = 1
-
-    def __post_init__(self) -> None:
-        """Raise InputError for values that contradict each other."""
-        if self.train == "lora" and self.lora is None:
-            raise InputError('train "lora" has no rank: expected --lora R as well, such as --lora 16')
-        if self.train == "all" and self.lora is not None:
-            raise InputError(
-                f'train "all" leaves nothing for adapters of rank {self.lora}: '
-                'expected "lora" (adapters only) or "uvit" (and the U-ViT)'
-            )
-        if self.gradient_accumulation_steps < 1:
-            raise InputError(
-                f"{self.gradient_accumulation_steps} gradient accumulation steps: expected 1 or more"
-            )
+from janus_minimal.training.tuning import Tuning
 
 
 def prepare(model: JanusFlow, tuning: Tuning) -> JanusFlow:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from janus_minimal.config import LanguageConfig
 from janus_minimal.errors import InputError
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.master import copy_sharing_frozen
@@ -39,12 +40,18 @@ def add_adapters(model: JanusFlow, rank: int) -> None:
     Raises:
         InputError: if peft is not installed, or if the language model is too narrow for the rank.
     """
+    check_adapters(model.config.language, rank)
     peft = _peft()
-    narrowest = min(model.config.language.hidden_size, model.config.language.intermediate_size)
-    if not 1 <= rank <= narrowest:
-        raise InputError(f"an adapter of rank {rank}: expected 1 to {narrowest}, the layers' width")
     config = peft.LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LINEAR))
     peft.inject_adapter_in_model(config, model.llama, NAME)
+
+
+def check_adapters(config: LanguageConfig, rank: int) -> None:
+    """Raise InputError if peft is not installed, or if the layers are too narrow for the rank."""
+    _peft()
+    narrowest = min(config.hidden_size, config.intermediate_size)
+    if not 1 <= rank <= narrowest:
+        raise InputError(f"an adapter of rank {rank}: expected 1 to {narrowest}, the layers' width")
 
 
 @torch.no_grad()

@@ -12,12 +12,13 @@ from torch import nn
 from janus_minimal import JanusFlow, PromptPair
 from janus_minimal.errors import InputError
 from janus_minimal.training.batch import draw_batch
-from janus_minimal.training.finetune import Tuning, prepare
+from janus_minimal.training.finetune import prepare
 from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
 from janus_minimal.training.lora import add_adapters, merge_adapters, trained_weights
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.tuning import Tuning
 
 RECIPE = Recipe(steps=4, batch_size=4, learning_rate=0.01, warmup=1, average=0.5, save_every=2)
 IDS = [torch.arange(1, length) for length in (4, 7, 5)]

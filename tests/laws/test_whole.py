@@ -13,8 +13,9 @@ from tools.drawn import normal
 from janus_minimal import JanusFlow
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.whole import write_whole
-from janus_minimal.training.finetune import Tuning, prepare
+from janus_minimal.training.finetune import prepare
 from janus_minimal.training.lora import merge_adapters, trained_weights
+from janus_minimal.training.tuning import Tuning
 
 UNDERSTANDING = {  # of each kind one key, in dtypes that the generation path need not have
     "vision_und_enc_model.patch_embed.weight": normal(1, 3, 4).bfloat16(),
@@ -130,7 +131,10 @@ def test_the_source_is_only_read(source, tmp_path):
 
 @pytest.mark.parametrize(
     ("trained", "message"),
-    [({"no.such.key": torch.zeros(2)}, "lacks no.such.key"), ({"vision_gen_enc_aligner.bias": torch.zeros(2)}, "shape")],
+    [
+        ({"no.such.key": torch.zeros(2)}, "lacks no.such.key"),
+        ({"vision_gen_enc_aligner.bias": torch.zeros(2)}, "shape"),
+    ],
 )
 def test_weights_that_do_not_fit_are_refused(directory, tmp_path, trained, message):
     """A key that the source has not, or a shape that it has not  =>  CheckpointError, and nothing is written.
