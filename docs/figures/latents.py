@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from janus_minimal.loading.vae import encode_picture, to_pictures
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.score import satisfies
-from janus_minimal.shapes.vae import KL_WEIGHT, draw_scenes, encode_scenes, pictures
+from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
+from janus_minimal.training.vae import KL_WEIGHT
 
 SDXL = 0.13025  # the scaling factor of SDXL's VAE
 EACH = 50  # scenes of each category

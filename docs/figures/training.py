@@ -18,7 +18,7 @@ from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, interpolate
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
 from janus_minimal.prompt import TEMPLATE
 from janus_minimal.shapes.evaluate import fresh_captions
-from janus_minimal.shapes.examples import draw_example, encode_examples, tokenize_examples
+from janus_minimal.shapes.examples import SmallWorld, draw_example, tokenize_examples
 from janus_minimal.shapes.scene import SIDE
 from janus_minimal.shapes.score import satisfies
 from janus_minimal.shapes.vae import encode_scenes
@@ -26,6 +26,7 @@ from janus_minimal.training.batch import LOGIT_MEAN, LOGIT_STD, draw_batch
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.optimizers import build_optimizers
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.source import encode_examples
 
 TIMES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 FRESH, KNOWN = 1, 0  # seeds of scenes: the bundled model was trained on those of 0
@@ -40,7 +41,7 @@ def measure_loss() -> dict[str, Any]:
     pipe = JanusFlowPipeline.from_pretrained("shapes")
     found: dict[str, Any] = {"scenes": NUMBER}
     for name, seed in (("fresh", FRESH), ("known", KNOWN)):
-        z_1 = encode_examples(pipe.vae, NUMBER, seed)
+        z_1 = encode_examples(pipe.vae, SmallWorld(NUMBER, seed))
         ids = tokenize_examples(pipe.tokenizer, NUMBER, seed)
         rows = PromptPair.from_ids(ids, pad_id=pipe.tokenizer.pad_token_id).rows
         own = torch.arange(NUMBER)
@@ -50,7 +51,7 @@ def measure_loss() -> dict[str, Any]:
         z_0 = torch.randn(z_1.shape, generator=torch.Generator().manual_seed(seed))
         for caption, index in asked.items():
             found[f"{name}, {caption}"] = {f"{t:g}": at(pipe.model, z_0, z_1, t, rows[index]) for t in TIMES}
-    found["best answer for 1000 scenes"] = best_answers(encode_examples(pipe.vae, 1000, KNOWN), z_0)
+    found["best answer for 1000 scenes"] = best_answers(encode_examples(pipe.vae, SmallWorld(1000, KNOWN)), z_0)
     return found
 
 
@@ -334,7 +335,7 @@ def muon_or_adamw() -> Drawing:
 def measure_muon() -> dict[str, Any]:
     """Return the singular values of a gradient, and of the steps that AdamW and Muon make of ten such gradients."""
     pipe = JanusFlowPipeline.from_pretrained("shapes")
-    latents, ids = encode_examples(pipe.vae, 200, FRESH), tokenize_examples(pipe.tokenizer, 200, FRESH)
+    latents, ids = encode_examples(pipe.vae, SmallWorld(200, FRESH)), tokenize_examples(pipe.tokenizer, 200, FRESH)
     weight = pipe.model.llama.layers[3].self_attn.o_proj.weight
     copies = {name: torch.nn.Parameter(torch.zeros_like(weight)) for name in ("AdamW", "Muon")}
     adamw = torch.optim.AdamW([copies["AdamW"]], lr=1.0, weight_decay=0.0, betas=(0.9, 0.99))

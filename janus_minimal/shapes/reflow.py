@@ -24,8 +24,7 @@ from janus_minimal.loading.atomic import atomic_directory, atomic_write
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
 from janus_minimal.shapes.evaluate import generator_of
-from janus_minimal.shapes.examples import tokenize_examples
-from janus_minimal.shapes.run import SmallWorld
+from janus_minimal.shapes.examples import SmallWorld, tokenize_examples
 from janus_minimal.training.folder import run_folder
 from janus_minimal.training.loop import check_share
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student

@@ -8,7 +8,7 @@ Whoever has pictures of a third kind writes a class with these attributes and me
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from diffusers import AutoencoderKL
@@ -22,6 +22,7 @@ from janus_minimal.training.vae import encode
 CHUNK = 250  # pictures that the VAE encodes at a time
 
 
+@runtime_checkable
 class Source(Protocol):
     """n captions, the picture of each, and a tokenizer that knows the words of the captions."""
 

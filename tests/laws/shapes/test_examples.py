@@ -11,15 +11,16 @@ from tools.drawn import normal
 from janus_minimal.config import JanusConfig
 from janus_minimal.loading.config_file import config_from_dict
 from janus_minimal.loading.hub import BUNDLED
-from janus_minimal.shapes import examples
 from janus_minimal.shapes.caption import WORDS
-from janus_minimal.shapes.examples import draw_example, encode_examples, tokenize_examples
-from janus_minimal.shapes.flow import FLOW_RECIPE, build_flow
+from janus_minimal.shapes.examples import SmallWorld, draw_example, tokenize_examples
 from janus_minimal.shapes.render import render
 from janus_minimal.shapes.score import satisfies
 from janus_minimal.shapes.tokenizer import build_tokenizer
 from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.training import source
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.small import FLOW_RECIPE, build_flow
+from janus_minimal.training.source import encode_examples
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +91,8 @@ def test_latents_show_their_own_captions_whatever_the_chunks(pipe, monkeypatch):
 
     Latents and captions are drawn at different times. A chunk that ends one scene early would shift all that follow.
     """
-    monkeypatch.setattr(examples, "CHUNK", 3)
-    latents = encode_examples(pipe.vae, 8, seed=1)
+    monkeypatch.setattr(source, "CHUNK", 3)
+    latents = encode_examples(pipe.vae, SmallWorld(8, seed=1))
     drawn = [draw_example(i, seed=1) for i in range(8)]
     pictures = pipe.to_pictures(latents)
     for latent, picture, (caption, rng) in zip(latents, pictures, drawn, strict=True):
@@ -107,7 +108,7 @@ def test_latents_have_about_unit_variance(pipe):
 
     Noise has the variance one. With another factor, one of the two would dominate at most times.
     """
-    assert encode_examples(pipe.vae, 20, seed=3).std().item() == pytest.approx(1, abs=0.1)
+    assert encode_examples(pipe.vae, SmallWorld(20, seed=3)).std().item() == pytest.approx(1, abs=0.1)
 
 
 def test_the_recipe_is_that_of_the_bundled_model():

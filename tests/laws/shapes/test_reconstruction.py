@@ -12,15 +12,18 @@ from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.hub import BUNDLED
-from janus_minimal.shapes import run
-from janus_minimal.shapes import vae as small
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import fresh_captions
+from janus_minimal.shapes.examples import SmallWorld
 from janus_minimal.shapes.render import render
 from janus_minimal.shapes.scene import Thing
-from janus_minimal.shapes.vae import VAE_RECIPE, build_vae, calibrate, draw_scenes, encode_scenes, pictures, train_vae
+from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
 from janus_minimal.solvers import adams_bashforth
+from janus_minimal.training import run
+from janus_minimal.training import vae as trainer
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.small import VAE_RECIPE, build_vae
+from janus_minimal.training.vae import Reconstruction, calibrate, train_vae
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +32,18 @@ def losses(tmp_path_factory) -> dict[str, list]:
     seen = {"inputs": [], "outputs": []}
 
     def see(module, inputs, output):
-        if isinstance(module, small._Reconstruction):
+        if isinstance(module, Reconstruction):
             seen["inputs"].append(inputs)
             seen["outputs"].append(output)
 
     hook = torch.nn.modules.module.register_module_forward_hook(see)
     patch = pytest.MonkeyPatch()
-    patch.setattr(small, "calibrate", lambda vae: vae)
+    patch.setattr(trainer, "CALIBRATED", 2)
     recipe = Recipe(steps=3, batch_size=6, learning_rate=1e-3, warmup=1, seed=7)
     told = []
     path = tmp_path_factory.mktemp("vae") / "state.safetensors"
-    vae = train_vae(path, Accelerator(cpu=True), lambda network, values: told.extend(values), recipe)
+    draw = SmallWorld(1, seed=0).draw
+    vae = train_vae(build_vae, draw, path, Accelerator(cpu=True), lambda network, values: told.extend(values), recipe)
     patch.undo()
     hook.remove()
     return seen | {"losses": told, "vae": vae}
@@ -78,7 +82,7 @@ def test_a_reconstruction_is_decoded_from_mean_and_std_times_noise(pipe):
 
     The divergence is per number, so that its weight does not depend on the size of the latent.
     """
-    network, x = small._Reconstruction(pipe.vae), pictures(draw_scenes(3, (1,)))
+    network, x = Reconstruction(pipe.vae), pictures(draw_scenes(3, (1,)))
     noise = 5 * normal(0, 3, 4, 12, 12)
     with torch.no_grad():
         posterior = pipe.vae.encode(x).latent_dist
@@ -103,23 +107,33 @@ def test_a_trained_vae_is_in_evaluation_mode_and_another_than_it_was(losses):
     assert moved < 0.05  # three small steps away from what seed 7 gives
 
 
-def test_the_scaling_factor_is_one_over_the_deviation_of_many_scenes(pipe, monkeypatch):
+def test_the_scaling_factor_is_one_over_the_deviation_of_many_scenes(pipe, tmp_path, monkeypatch):
     """scaling_factor = 1 / std(means of 1,000 scenes of all categories), not of samples and not of the variance.
 
     The number of scenes is made smaller here. The factor of the VAE that is given plays no part.
     """
     asked = []
-    monkeypatch.setattr(small, "draw_scenes", lambda n, seed: asked.append((n, seed)) or draw_scenes(8, seed))
-    vae = build_vae()
-    vae.load_state_dict(pipe.vae.state_dict())
-    assert calibrate(vae) is vae
+
+    def draw(number, seed):
+        asked.append((number, seed))
+        return pictures(draw_scenes(min(number, 8), seed))
+
+    recipe = Recipe(steps=1, batch_size=2, learning_rate=0.0)
+    state = tmp_path / "state.safetensors"
+    vae = train_vae(lambda: copied(pipe.vae), draw, state, Accelerator(cpu=True), lambda *_: None, recipe)
     with torch.no_grad():
-        means = vae.encode(pictures(draw_scenes(8, asked[0][1]))).latent_dist.mean
-    assert asked[0][0] == 1000
+        means = vae.encode(pictures(draw_scenes(8, (0, 1)))).latent_dist.mean
+    assert asked == [(2, (0, 0, 0)), (1000, (0, 1))]
     assert vae.config.scaling_factor == pytest.approx(1 / means.std().item(), rel=1e-5)
-    torch.testing.assert_close(
-        encode_scenes(vae, draw_scenes(8, asked[0][1])), means / means.std(), rtol=1e-4, atol=1e-4
-    )
+    assert calibrate(vae, pictures(draw_scenes(8, (0, 1)))) is vae
+    torch.testing.assert_close(encode_scenes(vae, draw_scenes(8, (0, 1))), means / means.std(), rtol=1e-4, atol=1e-4)
+
+
+def copied(vae: AutoencoderKL) -> AutoencoderKL:
+    """Return a network with the same weights, and the scaling factor that diffusers gives it."""
+    built = build_vae()
+    built.load_state_dict(vae.state_dict())
+    return built
 
 
 def test_the_network_and_its_recipe_are_those_of_the_bundled_vae():
@@ -191,7 +205,8 @@ def test_the_samples_of_a_run_show_four_captions_of_each_category():
             shown = [np.full((48, 48, 3), i, np.uint8) for i in range(len(captions))]
             return SimpleNamespace(images=[run.Image.fromarray(picture) for picture in shown])
 
-    first, second = run.draw_samples(Pipe()), run.draw_samples(Pipe())
+    shown = SmallWorld(1, seed=0).shown
+    first, second = run.draw_samples(Pipe(), shown), run.draw_samples(Pipe(), shown)
     assert asked[0] == asked[1]
     captions, *settings = asked[0]
     assert captions == [str(c) for category in CATEGORIES for c in fresh_captions(category, 4, seed=1)]
@@ -206,7 +221,8 @@ def test_reconstructions_stand_below_their_scenes(pipe):
 
     So the eye can compare without searching.
     """
-    sheet = np.asarray(run._reconstructions(pipe.vae)).astype(float)
+    shown = SmallWorld(1, seed=0).draw(6, (0, 4))
+    sheet = np.asarray(run.draw_reconstructions(pipe.vae, shown)).astype(float)
     assert sheet.shape == (2 * 200 + 8, 6 * 200 + 8, 3)
     upper, lower = sheet[8:200], sheet[208:400]
     for i, scene in enumerate(draw_scenes(6, (0, 4))):

@@ -19,10 +19,9 @@ from tools.launched import on_two_processes
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
-from janus_minimal.shapes.flow import FLOW_RECIPE
 from janus_minimal.shapes.run import train_all
-from janus_minimal.shapes.vae import VAE_RECIPE
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
 
 VAE = replace(VAE_RECIPE, steps=2, batch_size=4, save_every=3)
 FLOW = replace(FLOW_RECIPE, steps=5, batch_size=4, save_every=3)

@@ -16,12 +16,11 @@ from tools.drawn import normal
 
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import load_vae
-from janus_minimal.shapes import run
 from janus_minimal.shapes.examples import tokenize_examples
-from janus_minimal.shapes.flow import FLOW_RECIPE, build_flow
 from janus_minimal.shapes.run import train_all
 from janus_minimal.shapes.tokenizer import build_tokenizer
-from janus_minimal.shapes.vae import VAE_RECIPE, build_vae
+from janus_minimal.training import run
+from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE, build_flow, build_vae
 
 VAE = replace(VAE_RECIPE, steps=3, seed=5)
 FLOW = replace(FLOW_RECIPE, steps=4, seed=6)
@@ -45,7 +44,7 @@ def whole(tmp_path_factory) -> Run:
 
     def train_vae(*given):
         found.calls["vae"].append(given)
-        given[2](run.torch.nn.ModuleDict({"vae": vae}), [3.0, 2.0])
+        given[4](run.torch.nn.ModuleDict({"vae": vae}), [3.0, 2.0])
         return vae
 
     def encode_examples(*given):
@@ -60,22 +59,22 @@ def whole(tmp_path_factory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         for function in (train_vae, encode_examples, train_flow):
             patch.setattr(run, function.__name__, function)
-        patch.setattr(run, "draw_samples", lambda pipe: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
+        patch.setattr(run, "draw_samples", lambda pipe, _: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
     return found
 
 
 def test_each_stage_is_given_its_own_recipe_and_state(whole):
-    """train_vae(vae.training, VAE recipe), encode(vae, n, flow's seed), train_flow(flow.training, flow recipe).
+    """train_vae(vae.training, VAE recipe), encode(vae, n of the flow's seed), train_flow(flow.training, flow recipe).
 
     VAE and flow have seeds of their own. The examples belong to the flow.
     """
-    (state, _, _, recipe), *again = whole.calls["vae"]
+    (_, _, state, _, _, recipe), *again = whole.calls["vae"]
     assert (state, recipe) == (whole.directory / "vae.training.safetensors", VAE)
     assert again == []
-    (_, number, seed), *again = whole.calls["encode"]
-    assert (number, seed) == (3, 6)
+    (_, source), *again = whole.calls["encode"]
+    assert (source.examples, source.seed) == (3, 6)
     assert again == []
     flow = whole.calls["flow"][0]
     assert flow[4] == whole.directory / "flow.training.safetensors"
