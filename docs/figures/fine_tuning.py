@@ -5,6 +5,7 @@ kept in data/fine-tuning.json (about a minute of one thread each): python docs/f
 A training that was interrupted goes on from its state, in the folder that TUNING names.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -22,10 +23,14 @@ from accelerate import Accelerator
 from canvas import Drawing, figure, main
 from diffusers import AutoencoderKL
 from PIL import Image
-from recipes import from_text, measured, sheet, to_text
+from recipes import DATA, from_text, measured, sheet, to_text
 from torch import Tensor, nn
 
 from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
+from janus_minimal.bench.clock import peak_memory
+from janus_minimal.bench.memory import training_memory
+from janus_minimal.bench.sizes import random_model, sized
+from janus_minimal.config import JanusConfig
 from janus_minimal.pipeline import image_noise
 from janus_minimal.prompt import TEMPLATE
 from janus_minimal.shapes.caption import CATEGORIES, Caption
@@ -57,6 +62,7 @@ WAYS: dict[str, tuple[Tuning, float, bool]] = {  # what trains, the learning rat
     "uvit, mixed": (Tuning("uvit"), 1e-3, True),
     "uvit": (Tuning("uvit"), 1e-3, False),
 }
+PROMPT = 20  # tokens of the prompt in the steps whose memory is told
 RECIPE = Recipe(steps=150, batch_size=16, learning_rate=1e-3, warmup=10, average=0.95, save_every=25)
 DECODER = Recipe(steps=200, batch_size=16, learning_rate=1e-3, warmup=10, average=0.95, save_every=50)
 SHOWN = ("a pink square", "a blue heart", "a pink heart", "a red circle", "a green square above an orange cross")
@@ -221,11 +227,70 @@ def measure_way(way: str) -> dict[str, Any]:
     return score(pipe) | about | {"pictures": [to_text(picture) for picture in draw(pipe, SHOWN)]}
 
 
-MEASURES = {"decoder": measure_decoder, "before": measure_before} | {way: partial(measure_way, way) for way in WAYS}
+STEP = {  # one example, one step: what trains
+    "lora": Tuning("lora", lora=16),
+    "lora, checkpointing": Tuning("lora", lora=16, gradient_checkpointing=True),
+}
+
+
+def measure_step(tuning: Tuning, size: str = "middle") -> dict[str, Any]:
+    """Take two steps on one example, in this process: the highest memory, and the processor time of the second."""
+    config, times = sized(size), []
+    torch.manual_seed(SEED)
+    model = prepare(random_model(config, torch.float32, torch.device("cpu")), tuning)
+    side, begun = config.image_size // 8, peak_memory(torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        latents, ids = torch.randn(1, 4, side, side), [torch.arange(1, PROMPT + 2)]
+        recipe = Recipe(steps=2, batch_size=1, learning_rate=1e-4, save_every=2)
+
+        def clock(_: nn.Module, inputs: Any) -> None:
+            times.append(time.process_time())
+
+        model.register_forward_pre_hook(clock)
+        train_flow(model, latents, ids, 0, Path(folder) / "state", Accelerator(cpu=True), lambda *_: None, recipe)
+    return {
+        "size": size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "prompt tokens": PROMPT,
+        "peak": peak_memory(torch.device("cpu")),
+        "peak before": begun,
+        "seconds": times[1] - times[0],
+        "counted": training_memory(config, tuning, side, 1, PROMPT),
+    }
+
+
+RELEASED = {
+    "all": Tuning("all"),
+    "all, bfloat16": Tuning("all", dtype="bfloat16"),
+    "uvit, bfloat16": Tuning("uvit", dtype="bfloat16"),
+    "lora 16": Tuning("lora", lora=16),
+    "lora 16, bfloat16": Tuning("lora", lora=16, dtype="bfloat16"),
+    "lora 16, bfloat16, checkpointing": Tuning("lora", lora=16, dtype="bfloat16", gradient_checkpointing=True),
+}
+
+
+def count_released() -> dict[str, Any]:
+    """Count the memory of a step of the released size, in GB, for one example and for what each further one adds."""
+    found = {}
+    for name, tuning in RELEASED.items():
+        parts = {part: number / 1e9 for part, number in training_memory(JanusConfig(), tuning, 48, 1, PROMPT).items()}
+        found[name] = parts | {"sum": sum(parts.values())}
+    return found | {"prompt tokens": PROMPT}
+
+
+MEASURES = {
+    "decoder": measure_decoder,
+    "before": measure_before,
+    **{way: partial(measure_way, way) for way in WAYS},
+    **{f"step, {name}": partial(measure_step, tuning) for name, tuning in STEP.items()},
+    "released": count_released,
+}
 
 
 def data() -> dict[str, Any]:
-    return {name: measured("fine-tuning", name, measure) for name, measure in MEASURES.items() if name != "decoder"}
+    """Return what the figure shows: the model before, and after each way that has been measured."""
+    stored = json.loads((DATA / "fine-tuning.json").read_text(encoding="utf-8"))
+    return {name: stored[name] for name in ("before", *WAYS) if name in stored}
 
 
 @figure("fine_tuning")

@@ -102,7 +102,7 @@ def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, wo
 
     An option that is parsed and then forgotten trains something else without a word.
     """
-    called = Mock()
+    called = Mock(return_value=None)
     monkeypatch.setattr(pictures, "tune_folder", called)
     status, line = train("--data", folder, "--from", "shapes", "--out", tmp_path, "--device", "cpu", *words)
     assert status in (0, None), line
