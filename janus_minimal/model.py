@@ -122,7 +122,11 @@ class JanusFlow(nn.Module):
         return model.eval()
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write config.json and model.safetensors in the official layout, cast to dtype."""
+        """Write config.json and model.safetensors in the official layout, cast to dtype.
+
+        The files hold the generation path alone. `loading.whole.write_whole` writes a copy of the
+        checkpoint that a model was loaded from, in which only what was trained differs.
+        """
         weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
         write_weights(Path(directory), weights)
         write_config(Path(directory), self.config)

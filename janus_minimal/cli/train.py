@@ -1,5 +1,7 @@
 """The command train: the small model, from random weights to a checkpoint, on one of two sources."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -9,6 +11,7 @@ import typer
 from janus_minimal.errors import InputError
 from janus_minimal.runtime.device import pick_device
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.tuning import TUNE_RECIPE, Dtype, Train, Tuning
 
 if TYPE_CHECKING:  # they take seconds to import
     import torch
@@ -50,6 +53,46 @@ def train(
     vae_steps: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Training steps of the VAE.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help='With --data: a checkpoint to fine-tune: "shapes", a directory in the official '
+            "layout, or a hub repository; left out: begin with random weights.",
+        ),
+    ] = None,
+    train_what: Annotated[
+        Train | None,
+        typer.Option(
+            "--train",
+            help="With --from: uvit (the parts around the language model), lora (adapters only) or "
+            "all; left out: lora if --lora is given, else all.",
+        ),
+    ] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option(help="With --from: adapters of this rank on the language model."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-9, max=1.0, help="With --from: the highest learning rate."),
+    ] = None,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(
+            help="With --from: of the weights; what trains has float32 copies. Left out: float32."
+        ),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--gradient-checkpointing",
+            help="With --from: compute activations twice instead of keeping them.",
+        ),
+    ] = False,
+    gradient_accumulation_steps: Annotated[
+        int | None, typer.Option(help="With --from: parts in which each batch is computed.")
+    ] = None,
     examples: Annotated[
         int | None,
         typer.Option(min=1, max=MOST, help="The number of scenes that the flow learns from."),
@@ -70,15 +113,34 @@ def train(
 ) -> None:
     """Train the small model, VAE and flow, from random weights, on drawn scenes or your pictures.
 
-    Options that are left out have the values that trained the bundled model.
+    With --from, fine-tune a checkpoint on your pictures. Options that are left out have the values
+    that trained the bundled model, or those of TUNE_RECIPE in training/finetune.py.
     """
     _check_together(data, vae, tokenizer, examples, vae_steps)
+    chosen = {
+        "train": train_what,
+        "lora": lora,
+        "learning rate": learning_rate,
+        "dtype": dtype,
+        "gradient checkpointing": gradient_checkpointing or None,
+        "gradient accumulation steps": gradient_accumulation_steps,
+    }
+    _check_fine_tuning(source, chosen, data, out, tokenizer, vae_steps)
+    tuning = Tuning(
+        train_what or ("all" if lora is None else "lora"),
+        lora,
+        dtype or "float32",
+        gradient_checkpointing,
+        1 if gradient_accumulation_steps is None else gradient_accumulation_steps,
+    )
     where = pick_device(device)
     from accelerate import Accelerator
 
+    from janus_minimal.loading.hub import find_checkpoint
     from janus_minimal.shapes.run import EXAMPLES, train_all
-    from janus_minimal.training.pictures import train_folder
+    from janus_minimal.training.pictures import train_folder, tune_folder
     from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
+    from janus_minimal.training.start import Start
 
     shared = {"batch_size": batch_size, "save_every": save_every, "seed": seed}
     vae_recipe, flow_recipe = (
@@ -86,6 +148,11 @@ def train(
         changed(FLOW_RECIPE, steps=steps, **shared),
     )
     accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision="no")
+    if source is not None and data is not None:
+        recipe = changed(TUNE_RECIPE, steps=steps, learning_rate=learning_rate, **shared)
+        start = Start(find_checkpoint(source), tuning)
+        found = _find_vae(source if vae is None else vae, accelerator.device)
+        return tune_folder(data, out, accelerator, start, found, recipe)
     if data is None:
         number = EXAMPLES if examples is None else examples
         return train_all(out, accelerator, vae_recipe, flow_recipe, number)
@@ -110,6 +177,30 @@ def _check_together(
         raise InputError("--vae-steps trains a VAE and --vae gives one: expected one of them")
 
 
+def _check_fine_tuning(
+    source: str | None,
+    chosen: Mapping[str, object],
+    data: Path | None,
+    out: Path,
+    tokenizer: str | None,
+    vae_steps: int | None,
+) -> None:
+    """Raise InputError for options of fine-tuning without a checkpoint, or for others with one."""
+    given = [f"--{name.replace(' ', '-')}" for name, value in chosen.items() if value is not None]
+    if source is None:
+        if given:
+            raise InputError(f"{given[0]} is for fine-tuning: expected --from CHECKPOINT as well")
+        return
+    if data is None:
+        raise InputError("--from fine-tunes on pictures of your own: expected --data DIR as well")
+    if tokenizer is not None or vae_steps is not None:
+        raise InputError(
+            "--from has a tokenizer and a VAE: expected no --tokenizer, no --vae-steps"
+        )
+    if os.path.realpath(out) == os.path.realpath(source):
+        raise InputError(f"--out {out} is the checkpoint itself: expected another directory")
+
+
 def _find_vae(name: str, device: "torch.device") -> "AutoencoderKL":
     """Return the VAE of a checkpoint, or that of a folder of its own. Raises CheckpointError."""
     from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
@@ -132,6 +223,6 @@ def _find_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def changed(recipe: AnyRecipe, **fields: int | None) -> AnyRecipe:
+def changed(recipe: AnyRecipe, **fields: float | None) -> AnyRecipe:
     """Return the recipe with those fields replaced that are not None."""
     return replace(recipe, **{name: value for name, value in fields.items() if value is not None})

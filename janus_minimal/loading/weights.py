@@ -31,7 +31,12 @@ UNDERSTANDING = (
     "language_model.lm_head.",
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-FLOATS = ("F64", "F32", "F16", "BF16")
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 BLOCK = 2**20  # numbers at a time
 
 Shapes = Mapping[str, torch.Size]
@@ -46,7 +51,9 @@ def read_weights(
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InputError(f"dtype is {dtype!r}: expected one such as torch.bfloat16")
-    owners = {k: path for k, path in _owners(directory).items() if not k.startswith(UNDERSTANDING)}
+    owners = {
+        k: path for k, path in weight_files(directory).items() if not k.startswith(UNDERSTANDING)
+    }
     return _read_all(directory, owners, shapes, dtype, device)
 
 
@@ -86,7 +93,7 @@ def _read_all(
     return {k: _read_tensor(owners[k], k, shape, dtype, device) for k, shape in shapes.items()}
 
 
-def _owners(directory: Path) -> dict[str, Path]:
+def weight_files(directory: Path) -> dict[str, Path]:
     """Return which file holds each key: the one file, or the shards that the index names."""
     if (directory / INDEX).is_file():
         return _shards(directory)
@@ -156,9 +163,9 @@ def _check_stored(path: Path, key: str, shape: torch.Size) -> None:
                 f"{path}: {key} has shape {stored.get_shape()}, "
                 f"but config.json makes it {list(shape)}"
             )
-        if stored.get_dtype() not in FLOATS:
+        if stored.get_dtype() not in DTYPES:
             raise CheckpointError(
-                f"{path}: {key} holds {stored.get_dtype()}: expected one of {', '.join(FLOATS)}"
+                f"{path}: {key} holds {stored.get_dtype()}: expected one of {', '.join(DTYPES)}"
             )
 
 

@@ -19,8 +19,9 @@ from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
 from janus_minimal.shapes.caption import Caption
+from janus_minimal.shapes.outline import OUTLINES
 from janus_minimal.shapes.render import PALETTE, PAPER, coverage
-from janus_minimal.shapes.scene import SHAPES, Scene, Thing
+from janus_minimal.shapes.scene import Scene, Thing
 
 INK = 45.0  # a pixel differs from the background if it is this far from it in RGB (the palette: 140 and more)
 SPECK = 8  # pixels: smaller components are noise, the smallest thing has 64
@@ -55,7 +56,7 @@ def _measure(
     y, x = (float(centre) + 0.5 for centre in ndimage.center_of_mass(alpha))
     thing = Thing(colour, UNKNOWN, x, y, float(np.sqrt(alpha.sum())))
     matches = {
-        shape: _overlap(alpha, coverage(shape, thing.x, thing.y, thing.size)) for shape in SHAPES
+        shape: _overlap(alpha, coverage(shape, thing.x, thing.y, thing.size)) for shape in OUTLINES
     }
     best = max(matches, key=lambda shape: matches[shape])
     return replace(thing, shape=best) if matches[best] >= POOR_MATCH else thing

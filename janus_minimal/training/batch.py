@@ -7,7 +7,7 @@ drawn by every process, and each keeps its own part, so two processes together s
     n  examples in all        b  examples in a batch        c H W  channels, height, width of a latent
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,6 +49,14 @@ class Batch:
         whole = (self.z_0, self.z_1, self.t, self.dropped)
         tensors = [share(tensor, accelerator).to(device) for tensor in whole]
         return Batch([ids.to(device) for ids in share(self.ids, accelerator)], *tensors)
+
+    def parts(self, number: int) -> Iterator["Batch"]:
+        """Yield this many batches of equal size, which together are this one, in its order."""
+        size = len(self.ids) // number
+        for first in range(0, size * number, size):
+            here = slice(first, first + size)
+            whole = (self.z_0, self.z_1, self.t, self.dropped)
+            yield Batch(self.ids[here], *(tensor[here] for tensor in whole))
 
 
 def share(batch: Part, accelerator: Accelerator) -> Part:

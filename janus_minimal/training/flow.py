@@ -1,12 +1,13 @@
 """Training a JanusFlow on latents and prompts, whatever the pictures show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
 from jaxtyping import Float32, Int
 from torch import Tensor, nn
 
+from janus_minimal.errors import InputError
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.batch import draw_batch
@@ -24,6 +25,7 @@ def train_flow(
     accelerator: Accelerator,
     report: Report,
     recipe: Recipe,
+    gradient_accumulation_steps: int = 1,
 ) -> JanusFlow:
     """Train the model to the end of the recipe, and return the model with averaged weights.
 
@@ -31,8 +33,8 @@ def train_flow(
     encoded only once. `latents[i]` and `ids[i]` are one example.
 
     Args:
-        model: the model to train, untrained or loaded. Its weights change. For a run that can be
-            repeated, seed PyTorch before an untrained model is built.
+        model: the model to train, untrained or loaded. Its weights change, except frozen ones. For
+            a run that can be repeated, seed PyTorch before an untrained model is built.
         latents: n encoded pictures, multiplied by the VAE's scaling factor, on the CPU. They should
             have about unit variance, the same scale as the noise.
         ids: the token ids of the n prompts in the chat template, the last token still there.
@@ -41,14 +43,29 @@ def train_flow(
         accelerator: the device, and the processes that share each batch.
         report: called after each save and after resuming, with the averaged model and all losses.
         recipe: how to train.
+        gradient_accumulation_steps: the number of parts in which each process computes its share of a
+            batch. The gradient is the same up to rounding, and less memory is needed.
 
     Raises:
-        InputError: as `fit` does, and if `state` was begun with other latents or ids.
+        InputError: as `fit` does, if `state` was begun with other latents, ids or frozen weights, or
+            if a share has no such number of equal parts.
     """
+    parts = gradient_accumulation_steps
+    check_parts(recipe.batch_size // accelerator.num_processes, parts)
 
-    def loss(network: nn.Module, step: int) -> Tensor:
+    def loss(network: nn.Module, step: int) -> Iterator[Tensor]:
         batch = draw_batch(step, ids, latents, recipe.batch_size, recipe.seed)
-        return flow_loss(network, batch.share(accelerator), pad_id)
+        for part in batch.share(accelerator).parts(parts):
+            yield flow_loss(network, part, pad_id) / parts
 
-    examples = {f"ids {i}": row for i, row in enumerate(ids)} | {"latents": latents}
-    return fit(model, loss, recipe, state, accelerator, report, fingerprint(examples))
+    given = {f"ids {i}": row for i, row in enumerate(ids)} | {"latents": latents}
+    frozen = {name: weight for name, weight in model.named_parameters() if not weight.requires_grad}
+    return fit(model, loss, recipe, state, accelerator, report, fingerprint(given | frozen))
+
+
+def check_parts(share: int, parts: int) -> None:
+    """Raise InputError unless all parts are equal: each part's mean counts the same."""
+    if share % parts:
+        raise InputError(
+            f"{share} examples in {parts} gradient accumulation steps: expected a multiple"
+        )

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import atomic_write
+from janus_minimal.training.master import copy_sharing_frozen, hand_back, master_of
 from janus_minimal.training.optimizers import build_optimizers
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.settings import check_same
@@ -20,34 +21,45 @@ from janus_minimal.training.settings import check_same
 class Learner:
     """A network with everything that changes while it learns.
 
-        average_1 = network_1,    average_k = decay average_(k-1) + (1 - decay) network_k
+        average_1 = master_1,    average_k = decay average_(k-1) + (1 - decay) master_k
 
-    where network_k are the weights after k steps, and decay is `recipe.average`.
+    where master_k are the weights after k steps, and decay is `recipe.average`. The master weights
+    are those of the network, or float32 copies of them where the network has another dtype
+    (master.py).
 
     Why an average: every step is computed from a small batch, so it moves the weights partly by
     chance. The exponential moving average (EMA) cancels much of this noise. Training goes on with
-    `network`; pictures are made with `average.module`.
+    `master`; pictures are made with `average.module`.
 
     Why one safetensors file: a resumed run must find all parts as of the same step, and the file
     replaces the old one in a single operation, so a kill cannot mix two steps. The file holds:
 
-        network.{key}                    the weights
+        network.{key}                    the master weights
         average.{key}                    their average, and how often it was updated
         optimizer.{j}.{i}.{key}          the moments of parameter i in optimiser j
         losses                           the loss of every step so far
         metadata "recipe"                the recipe, as JSON
         metadata "data"                  what is learned from, as the caller describes it
 
+    Weights that are frozen (`requires_grad` is False) are the same in network, master and average.
+    They are kept once and are not in the file: whoever freezes them can load them again.
+
     Args:
-        network: the network to train. It is not copied; the average is a copy with own weights.
+        network: the network to train. It is not copied; the average has own weights, except for
+            frozen ones.
         recipe: how to train it.
         data: what is learned from, such as a fingerprint. A state of other data is refused.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, data: str = ""):
         self.network, self.recipe, self.data = network, recipe, data
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
-        self.optimizers = build_optimizers(network, recipe)
+        self.master = master_of(network)
+        # AveragedModel would copy frozen weights too, so it is given its copy.
+        self.average = AveragedModel(
+            nn.Identity(), multi_avg_fn=get_ema_multi_avg_fn(recipe.average)
+        )
+        self.average.module = copy_sharing_frozen(self.master)
+        self.optimizers = build_optimizers(self.master, recipe)
         self.losses: list[float] = []
 
     def save(self, path: Path) -> None:
@@ -73,6 +85,7 @@ class Learner:
                 begun = file.metadata()
                 check_same(path, json.loads(begun["recipe"]) | {"data": begun["data"]}, asked)
                 self._copy(file)
+                hand_back(self.master, self.network)
         except InputError:
             raise
         except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
@@ -100,8 +113,8 @@ class Learner:
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the state under its name in the file, without a copy."""
-        tensors = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        tensors = {f"network.{key}": value for key, value in _changing(self.master).items()}
+        tensors |= {f"average.{key}": value for key, value in _changing(self.average).items()}
         for j, optimizer in enumerate(self.optimizers):
             for i, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{j}.{i}.{key}": value for key, value in moments.items()}
@@ -113,9 +126,15 @@ class Learner:
         PyTorch creates an optimiser's moments in its first step. They must exist before they can be
         overwritten. The step changes the weights too, and these are overwritten as well.
         """
-        for parameter in self.network.parameters():
+        for parameter in self.master.parameters():
             if parameter.requires_grad:  # a frozen weight has no moments
                 parameter.grad = torch.zeros_like(parameter)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
+
+
+def _changing(module: nn.Module) -> dict[str, Tensor]:
+    """Return the entries of the module's state dict that training can change."""
+    frozen = {name for name, weight in module.named_parameters() if not weight.requires_grad}
+    return {key: value for key, value in module.state_dict().items() if key not in frozen}

@@ -6,17 +6,19 @@ Both hold because the loss of step k depends on the weights and on k alone (`dra
 the whole state is in one file (`Learner`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from janus_minimal.errors import InputError
 from janus_minimal.training.learner import Learner
+from janus_minimal.training.master import gather_gradients, hand_back
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.surroundings import check_surroundings
 
@@ -24,7 +26,7 @@ CLIP = 1.0  # the largest norm of the gradient, as in JanusFlow
 RECENT = 50  # the number of steps over which the progress bar averages the loss
 
 Network = TypeVar("Network", bound=nn.Module)
-Loss = Callable[[nn.Module, int], Tensor]
+Loss = Callable[[nn.Module, int], Tensor | Iterable[Tensor]]
 Report = Callable[[Any, list[float]], None]
 
 
@@ -48,7 +50,9 @@ def fit(
         network: the network to train. Its weights change.
         loss: given the network (or its data-parallel wrapper) and the number of the step, the mean
             loss of this process's share of the batch. It must draw all its randomness from the number
-            of the step, or the run cannot be resumed to the same losses.
+            of the step, or the run cannot be resumed to the same losses. The loss may come in parts,
+            of which it is the sum. Each part's gradient is computed before the next part is asked for,
+            so that only one part's activations are in memory (gradient accumulation).
         recipe: how to train.
         state: the file that holds the state. The main process writes it every `recipe.save_every`
             steps and after the last step.
@@ -72,10 +76,10 @@ def fit(
             report(learner.average.module, learner.losses)
     wrapped, *optimizers = accelerator.prepare(network, *learner.optimizers)
     for step in _remaining_steps(learner, accelerator):
-        value = loss(wrapped, step)
-        norm = _update(wrapped, optimizers, value, recipe.learning_rate_at(step), accelerator)
-        learner.average.update_parameters(network)
-        learner.losses.append(accelerator.reduce(value.detach(), "mean").item())
+        value = _gradients(learner, loss(wrapped, step), accelerator)
+        norm = _update(learner, optimizers, recipe.learning_rate_at(step), accelerator)
+        learner.average.update_parameters(learner.master)
+        learner.losses.append(accelerator.reduce(value, "mean").item())
         _check_finite(step, learner.losses[-1], norm)
         if accelerator.is_main_process and _is_due(step, recipe):
             learner.save(state)
@@ -83,21 +87,29 @@ def fit(
     return cast(Network, learner.average.module)
 
 
+def _gradients(
+    learner: Learner, loss: Tensor | Iterable[Tensor], accelerator: Accelerator
+) -> Tensor:
+    """Add up the gradients of the parts of a loss, averaged over the processes. Return the loss."""
+    total = torch.zeros((), device=accelerator.device)
+    for part in [loss] if isinstance(loss, Tensor) else loss:
+        accelerator.backward(part)
+        gather_gradients(learner.network, learner.master)
+        total += part.detach()
+    return total
+
+
 def _update(
-    wrapped: nn.Module,
-    optimizers: list[Any],
-    value: Tensor,
-    learning_rate: float,
-    accelerator: Accelerator,
+    learner: Learner, optimizers: list[Any], learning_rate: float, accelerator: Accelerator
 ) -> float:
-    """Change the weights by one step, with gradients averaged over the processes. Return their norm."""
-    accelerator.backward(value)
-    norm = accelerator.clip_grad_norm_(wrapped.parameters(), CLIP)
+    """Change the weights by one step along their gradients. Return the gradients' norm."""
+    norm = accelerator.clip_grad_norm_(learner.master.parameters(), CLIP)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.step()
         optimizer.zero_grad()
+    hand_back(learner.master, learner.network)
     return float(norm)
 
 

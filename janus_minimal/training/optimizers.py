@@ -7,7 +7,7 @@ from janus_minimal.training.recipe import Recipe
 
 
 def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Return AdamW for all parameters that are no weight of a linear layer, and Muon for the rest.
+    """Return AdamW for the parameters that are no weight of a linear layer, and Muon for the rest.
 
     Why Muon (https://kellerjordan.github.io/posts/muon/): the gradient of a weight matrix is
     dominated by a few directions. Muon makes the update orthogonal, so that all directions of the
@@ -19,14 +19,20 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
     trains with AdamW alone, betas (0.9, 0.95) and no weight decay.
 
     Returns:
-        [AdamW, Muon], or [AdamW] for a network without linear layers. Every parameter of the network
-        is in exactly one of them.
+        AdamW and Muon, or the one of them that has something to learn. Every parameter that requires a
+        gradient is in exactly one of them, and a frozen one is in none.
     """
-    matrices = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
-    others = [p for p in network.parameters() if all(p is not matrix for matrix in matrices)]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    adamw = torch.optim.AdamW(others, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
-    if not matrices:
-        return [adamw]
-    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-    return [adamw, muon]
+    linear = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
+    matrices = [weight for weight in linear if weight.requires_grad]
+    others = [
+        p
+        for p in network.parameters()
+        if p.requires_grad and all(p is not matrix for matrix in matrices)
+    ]
+    shared = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    optimizers: list[torch.optim.Optimizer] = []
+    if others:
+        optimizers.append(torch.optim.AdamW(others, betas=(0.9, 0.99), **shared))
+    if matrices:
+        optimizers.append(torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **shared))
+    return optimizers

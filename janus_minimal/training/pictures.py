@@ -30,12 +30,16 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import InputError
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.fingerprint import fingerprint
+from janus_minimal.loading.hub import find_part
 from janus_minimal.loading.json_file import read_plain
 from janus_minimal.loading.picture import read_picture, to_rgb
+from janus_minimal.loading.tokenizer import load_tokenizer
 from janus_minimal.loading.vae import pixels_per_latent
 from janus_minimal.loading.vocabulary import check_characters, check_words
 from janus_minimal.runtime.checks import fits_positions, fits_vae
+from janus_minimal.training.flow import check_parts
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.run import train_checkpoint
 from janus_minimal.training.small import (
@@ -45,7 +49,9 @@ from janus_minimal.training.small import (
     VAE_RECIPE,
     small_config,
 )
+from janus_minimal.training.start import Start
 from janus_minimal.training.tokenizer import learn_tokenizer, tokenize
+from janus_minimal.training.tuning import TUNE_RECIPE
 
 METADATA = "metadata.jsonl"
 RIGHT = 'expected {"file_name": "cat.png", "text": "a cat"}'
@@ -131,6 +137,39 @@ def train_folder(
         fits_vae(small_config(1, side), vae.config.latent_channels, pixels_per_latent(vae))
     source = load_folder(data, side, flow_recipe.seed, tokenizer)
     train_checkpoint(out, source, accelerator, vae, flow_recipe)
+
+
+def tune_folder(
+    data: Path,
+    out: Path,
+    accelerator: Accelerator,
+    start: Start,
+    vae: AutoencoderKL,
+    recipe: Recipe = TUNE_RECIPE,
+) -> None:
+    """Fine-tune a checkpoint on a folder of pictures, in the directory `out`.
+
+    Args:
+        data: the folder with metadata.jsonl. Its captions may use the words of the checkpoint.
+        out: the directory of the run, which becomes a whole checkpoint.
+        accelerator: the device, and the processes that share each batch.
+        start: the checkpoint, and what of it is trained.
+        vae: the VAE that belongs to the checkpoint.
+        recipe: how to train. Its seed also chooses the crops.
+
+    Raises:
+        InputError: for a folder that cannot be learned from, naming the line or the file; for a VAE
+            or a tokenizer of another model; and as `train_checkpoint` does.
+    """
+    config = read_config(start.directory)
+    start.check(config)
+    share = recipe.batch_size // accelerator.num_processes
+    check_parts(share, start.tuning.gradient_accumulation_steps)
+    fits_vae(config, vae.config.latent_channels, pixels_per_latent(vae))
+    words = find_part(start.directory, "tokenizer.json").parent
+    tokenizer = load_tokenizer(words, config.language.vocab_size)
+    source = load_folder(data, config.image_size, recipe.seed, tokenizer)
+    train_checkpoint(out, source, accelerator, vae, recipe, start)
 
 
 def load_folder(

@@ -47,6 +47,7 @@ from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.settings import check_same
 from janus_minimal.training.small import LATENT_SIDE, build_flow, build_vae
 from janus_minimal.training.source import Source, encode_examples
+from janus_minimal.training.start import Start
 from janus_minimal.training.surroundings import check_surroundings
 from janus_minimal.training.tokenizer import tokenize
 from janus_minimal.training.vae import train_vae
@@ -62,6 +63,7 @@ def train_checkpoint(
     accelerator: Accelerator,
     vae: AutoencoderKL | Recipe,
     flow_recipe: Recipe,
+    start: Start | None = None,
 ) -> None:
     """Train the VAE, encode the examples, and train the flow, in the directory `out`.
 
@@ -71,6 +73,7 @@ def train_checkpoint(
         accelerator: the device, and the processes that share each batch.
         vae: how to train the VAE, or one that is trained already. It is then copied into the run.
         flow_recipe: how to train the flow.
+        start: the checkpoint that is fine-tuned; None means a small model with random weights.
 
     Raises:
         InputError: if the directory holds a run with other settings, a damaged file, or a run that
@@ -82,10 +85,14 @@ def train_checkpoint(
             check_share(recipe.batch_size, accelerator.num_processes)
     settings = {**_about_vae(vae), **source.about}
     settings |= {f"flow {name}": value for name, value in asdict(flow_recipe).items()}
+    settings |= {} if start is None else start.about
     with run_folder(out, settings, PARTS, accelerator):
         trained = _own_vae(out, source, accelerator, vae)
         latents = _encoded_examples(out, source, accelerator, trained, flow_recipe.seed)
-        _train_flow(out, source, accelerator, trained, latents, flow_recipe)
+        if start is None:
+            _train_flow(out, source, accelerator, trained, latents, flow_recipe)
+        else:
+            _tune_flow(out, source, accelerator, trained, latents, flow_recipe, start)
 
 
 def _about_vae(vae: AutoencoderKL | Recipe) -> dict[str, str | int | float]:
@@ -170,6 +177,32 @@ def _train_flow(
     ids, pad_id = tokenize(tokenizer, source.captions), padding_id(tokenizer)
     state = out / "flow.training.safetensors"
     train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe)
+
+
+def _tune_flow(
+    out: Path,
+    source: Source,
+    accelerator: Accelerator,
+    vae: AutoencoderKL,
+    latents: Float32[Tensor, "n c H W"],
+    recipe: Recipe,
+    start: Start,
+) -> None:
+    """Fine-tune the flow of a checkpoint on these latents, and write the whole of it at each save."""
+    tokenizer = source.tokenizer
+
+    def report(model: JanusFlow, losses: list[float]) -> None:
+        pipe = JanusFlowPipeline(start.plain(model), vae, tokenizer)
+        write_progress(out, "flow", losses, draw_samples(pipe, source.shown))
+        with atomic_directory(out) as unfinished:
+            tokenizer.save_pretrained(unfinished)
+        start.write(out, model)
+
+    torch.manual_seed(recipe.seed)  # of the adapters
+    model, state = start.load(accelerator.device), out / "flow.training.safetensors"
+    ids, pad_id = tokenize(tokenizer, source.captions), padding_id(tokenizer)
+    parts = start.tuning.gradient_accumulation_steps
+    train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts)
 
 
 def is_written(out: Path, name: str, model: JanusFlow) -> bool:

@@ -1,0 +1,49 @@
+"""The checkpoint that a fine-tuning starts from, and the way back to a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from janus_minimal.config import JanusConfig
+from janus_minimal.loading.whole import write_whole
+from janus_minimal.model import JanusFlow
+from janus_minimal.training.finetune import prepare
+from janus_minimal.training.lora import check_adapters, merge_adapters, trained_weights
+from janus_minimal.training.tuning import Tuning
+
+
+@dataclass(frozen=True)
+class Start:
+    """A directory in the official layout, and what of it is trained."""
+
+    directory: Path
+    tuning: Tuning
+
+    @property
+    def about(self) -> Mapping[str, str | int | bool | None]:
+        """Return what a run writes into its settings; its weights are compared by the training."""
+        return {name.replace("_", " "): value for name, value in asdict(self.tuning).items()}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the dtype that the network computes with."""
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.tuning.dtype]
+
+    def check(self, config: JanusConfig) -> None:
+        """Raise InputError, before any work, if the model cannot have such adapters."""
+        if self.tuning.lora is not None:
+            check_adapters(config.language, self.tuning.lora)
+
+    def load(self, device: torch.device) -> JanusFlow:
+        """Return the model, ready to be trained. Adapters are drawn from PyTorch's generator."""
+        return prepare(JanusFlow.from_pretrained(self.directory, self.dtype, device), self.tuning)
+
+    def plain(self, model: JanusFlow) -> JanusFlow:
+        """Return a trained model without adapters and in one dtype, to draw pictures with."""
+        return merge_adapters(model).to(self.dtype).eval()
+
+    def write(self, out: Path, model: JanusFlow) -> None:
+        """Write the whole checkpoint: what was trained is new, all else is copied."""
+        write_whole(out, self.directory, trained_weights(model))

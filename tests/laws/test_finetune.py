@@ -1,0 +1,315 @@
+"""Fine-tuning: which weights train, adapters, master weights, gradient accumulation and checkpointing."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from accelerate import Accelerator
+from tools.checkpoints import GOLDEN
+from tools.drawn import normal
+from torch import nn
+
+from janus_minimal import JanusFlow, PromptPair
+from janus_minimal.errors import InputError
+from janus_minimal.training.batch import draw_batch
+from janus_minimal.training.finetune import prepare
+from janus_minimal.training.flow import train_flow
+from janus_minimal.training.loop import fit
+from janus_minimal.training.lora import add_adapters, merge_adapters, trained_weights
+from janus_minimal.training.loss import flow_loss
+from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.tuning import Tuning
+
+RECIPE = Recipe(steps=4, batch_size=4, learning_rate=0.01, warmup=1, average=0.5, save_every=2)
+IDS = [torch.arange(1, length) for length in (4, 7, 5)]
+LATENTS = normal(0, 3, 4, 8, 8)
+BATCH = draw_batch(0, IDS, LATENTS, 4, seed=0)
+HALF = "bfloat16"
+WAYS = {
+    "uvit": Tuning("uvit"),
+    "lora": Tuning("lora", lora=2),
+    "uvit and lora": Tuning("uvit", lora=2),
+    "all": Tuning("all"),
+}
+LANGUAGE = "language_model."
+
+
+class InterruptionError(Exception):
+    """Stands for a kill."""
+
+
+def loaded(tuning: Tuning) -> JanusFlow:
+    torch.manual_seed(0)
+    return prepare(JanusFlow.from_pretrained(GOLDEN, getattr(torch, tuning.dtype)), tuning)
+
+
+def trained(state, tuning: Tuning, recipe: Recipe = RECIPE, report=lambda *_: None) -> JanusFlow:
+    parts = tuning.gradient_accumulation_steps
+    return train_flow(loaded(tuning), LATENTS, IDS, 0, state, Accelerator(cpu=True), report, recipe, parts)
+
+
+def velocities(model: nn.Module) -> torch.Tensor:
+    """What the model answers to a batch."""
+    rows = PromptPair.from_ids(BATCH.ids, pad_id=0).with_prompt_dropout(BATCH.dropped)
+    with torch.no_grad():
+        return model(BATCH.z_0, BATCH.t, rows)
+
+
+def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
+    flow_loss(model, BATCH, 0).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory) -> dict[str, JanusFlow]:
+    folder = tmp_path_factory.mktemp("tuned")
+    return {name: trained(folder / f"{name}.safetensors", way) for name, way in WAYS.items()}
+
+
+def test_an_untrained_adapter_changes_nothing(model):
+    """v(with adapters, B = 0) = v, to the bit.
+
+    Fine-tuning starts from what the model can do, not from a model that has been disturbed.
+    """
+    assert velocities(loaded(Tuning("lora", lora=3))).equal(velocities(model))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_what_is_named_changes(model, tuned, way):
+    """w(after) != w(before) for every weight that is named, and w(after) = w(before), to the bit, for every other.
+
+    "uvit" leaves the language model alone, "lora" changes its linear layers alone, "all" changes everything. A weight
+    that moves unasked is forgetting without a cause that anybody could find.
+    """
+    before, after = model.state_dict(), merge_adapters(tuned[way]).state_dict()
+    changed = {key for key in before if not before[key].equal(after[key])}
+    linear = {f"{n}.weight" for n, m in model.named_modules() if n.startswith(LANGUAGE) and isinstance(m, nn.Linear)}
+    around = {key for key in before if not key.startswith(LANGUAGE)}
+    expected = {"uvit": around, "lora": linear, "uvit and lora": around | linear, "all": set(before)}[way]
+    assert changed == expected
+    assert trained_weights(tuned[way]).keys() == expected
+
+
+def test_an_adapter_stands_beside_every_linear_layer_of_the_language_model():
+    """{adapted} = {linear layers of LlamaModel}, and A is [R, in], B is [out, R].
+
+    The rank is the one that was asked for, and no layer is left out.
+    """
+    plain, shapes = JanusFlow.from_pretrained(GOLDEN), {}
+    add_adapters(model := JanusFlow.from_pretrained(GOLDEN), 3)
+    for name, p in model.named_parameters():
+        if p.requires_grad and name.startswith(LANGUAGE):
+            shapes.setdefault(name.split(".lora_")[0], []).append(tuple(p.shape))
+    linear = {n: m for n, m in plain.named_modules() if n.startswith(LANGUAGE) and isinstance(m, nn.Linear)}
+    assert shapes == {n: [(3, m.in_features), (m.out_features, 3)] for n, m in linear.items()}
+
+
+@pytest.mark.parametrize("way", ["lora", "uvit and lora"])
+def test_merged_adapters_give_the_same_velocities(model, tuned, way):
+    """v(W + B A) = v(W and adapters), to 1e-5 of its size, and the merged model has the official keys.
+
+    A merged model needs no peft, costs no time, and can be loaded by everyone.
+    """
+    merged, expected = merge_adapters(tuned[way]), velocities(tuned[way])
+    assert merged.state_dict().keys() == model.state_dict().keys()
+    assert (expected - velocities(model)).norm() > 1e-3 * expected.norm()  # something was learned
+    assert (velocities(merged) - expected).norm() < 1e-5 * expected.norm()
+
+
+def test_merging_leaves_the_model_as_it_is(tuned):
+    """v(model) is the same before and after merge_adapters(model).
+
+    Training goes on after a save. Were W changed in place, the adapters would be added twice.
+    """
+    before = velocities(tuned["lora"])
+    merge_adapters(tuned["lora"])
+    assert velocities(tuned["lora"]).equal(before)
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        Tuning("lora", lora=2),
+        Tuning("uvit", lora=2, dtype=HALF, gradient_checkpointing=True, gradient_accumulation_steps=2),
+        Tuning("all", dtype=HALF),
+    ],
+)
+def test_interrupted_fine_tuning_goes_on_with_the_same_losses(tmp_path, tuning):
+    """losses and weights(interrupted, resumed) = those of an uninterrupted run, to the bit.
+
+    Frozen weights are not in the state: they are loaded again. Adapters and float32 copies are in it.
+    """
+
+    def stop(model, losses):
+        raise InterruptionError
+
+    told = []
+    whole = trained(tmp_path / "whole.safetensors", tuning, report=lambda _, losses: told.append(list(losses)))
+    with pytest.raises(InterruptionError):
+        trained(tmp_path / "cut.safetensors", tuning, report=stop)
+    again = trained(tmp_path / "cut.safetensors", tuning, report=lambda _, losses: told.append(list(losses)))
+    assert told[-1] == told[1]
+    assert len(told[-1]) == RECIPE.steps
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        assert a.equal(b)
+
+
+def test_the_state_holds_no_frozen_weight(tmp_path):
+    """bytes(state) < bytes(weights) / 2, when adapters of rank 1 train.
+
+    A state of the released model would have 6 GB of weights that nobody changed, twice.
+    """
+    trained(tmp_path / "state.safetensors", Tuning("lora", lora=1))
+    weights = sum(p.nbytes for p in JanusFlow.from_pretrained(GOLDEN).parameters())
+    assert (tmp_path / "state.safetensors").stat().st_size < weights / 2
+
+
+def test_a_state_of_other_frozen_weights_is_refused(tmp_path):
+    """Frozen weights that differ from those the state was begun with  =>  InputError.
+
+    Adapters mean something only beside the weights that they were trained beside.
+    """
+    state = tmp_path / "state.safetensors"
+    trained(state, WAYS["lora"])
+    other = loaded(WAYS["lora"])
+    with torch.no_grad():
+        other.vision_gen_enc_aligner.bias[0] += 1
+    with pytest.raises(InputError, match="begun with data"):
+        train_flow(other, LATENTS, IDS, 0, state, Accelerator(cpu=True), lambda *_: None, RECIPE)
+
+
+def test_two_half_batches_are_one_batch(tmp_path):
+    """losses and weights(batches in 2 or 4 parts) = losses and weights(whole batches), up to rounding.
+
+    Gradient accumulation saves memory. It must not change what is learned, least of all the learning rate.
+    """
+
+    def run(parts: int):
+        tuning, told = Tuning("uvit", gradient_accumulation_steps=parts), []
+        model = trained(tmp_path / f"{parts}.safetensors", tuning, report=lambda _, losses: told.append(list(losses)))
+        return told[-1], torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    losses, weights = run(1)
+    moved = (weights - torch.cat([p.flatten() for p in loaded(WAYS["uvit"]).parameters()])).norm()
+    for parts in (2, 4):
+        same_losses, same_weights = run(parts)
+        assert losses == pytest.approx(same_losses, rel=1e-4)
+        assert (weights - same_weights).norm() < 0.05 * moved
+
+
+def test_one_part_is_computed_after_the_other(tmp_path):
+    """The gradient of part i is there before part i + 1 is asked for.
+
+    Otherwise the activations of all parts would be in memory at once, and nothing would be saved.
+    """
+    seen, network = [], nn.Linear(1, 1, bias=False)
+
+    def loss(network, step):
+        for part in (1.0, 2.0):
+            seen.append(0.0 if network.weight.grad is None else network.weight.grad.item())
+            yield part * network.weight.sum()
+
+    recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
+    fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
+    assert seen == [0.0, 1.0]
+
+
+def test_parts_of_unequal_size_are_refused(tmp_path):
+    """batch_size mod gradient_accumulation_steps != 0  =>  InputError.
+
+    Each part's mean counts the same, so examples of a smaller part would count more.
+    """
+    with pytest.raises(InputError, match="4 examples in 3 gradient accumulation steps"):
+        trained(tmp_path / "state.safetensors", Tuning(gradient_accumulation_steps=3))
+
+
+def test_gradient_checkpointing_changes_no_gradient():
+    """grad(activations computed again) = grad(activations kept), to the bit.
+
+    The same operations run on the same numbers, only twice.
+    """
+    kept, again = (gradients(loaded(Tuning(gradient_checkpointing=choice))) for choice in (False, True))
+    assert kept.keys() == again.keys()
+    assert all(kept[name].equal(again[name]) for name in kept)
+
+
+def test_gradient_checkpointing_keeps_fewer_numbers():
+    """numbers kept for the backward pass(checkpointing) < 2/3 of those without.
+
+    An option that changes no gradient could also be one that does nothing.
+    """
+
+    def kept(choice: bool) -> int:
+        model, sizes = loaded(Tuning(gradient_checkpointing=choice)), []
+        hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x)
+        with hooks:
+            flow_loss(model, BATCH, 0)
+        return sum(sizes)
+
+    assert kept(True) < 2 / 3 * kept(False)
+
+
+def test_small_updates_are_gathered_in_float32(tmp_path):
+    """In bfloat16, 1 - 0.001 = 1. After n steps of 0.001, a bfloat16 weight that began at 1 is round(1 - 0.001 n).
+
+    Steps of training are smaller than the gap between two bfloat16 numbers. Without a float32 copy nothing is learned,
+    and no message says so.
+    """
+    network, steps = nn.LayerNorm(1, dtype=torch.bfloat16), 20
+    recipe = Recipe(steps, 1, 0.001, weight_decay=0.0, warmup=1, average=0.0, save_every=steps)
+    seen = []
+
+    def loss(network, step):
+        seen.append(network.weight.item())
+        return network.weight.float().sum()
+
+    average = fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
+    assert seen[0] == seen[1] == 1.0  # one step is too small to be seen ...
+    expected = 1 - sum(recipe.learning_rate_at(k) for k in range(steps))
+    assert average.weight.dtype == torch.float32
+    assert average.weight.item() == pytest.approx(expected, rel=1e-4)  # ... but none is lost
+    assert network.weight.item() == torch.tensor(expected).bfloat16().item()
+    assert all(later <= earlier for earlier, later in pairwise(seen))
+
+
+@pytest.mark.parametrize("tuning", [Tuning("uvit", dtype=HALF), Tuning("lora", lora=2, dtype=HALF)])
+def test_only_what_learns_has_a_float32_copy(tmp_path, tuning):
+    """In the averaged model, w is float32 if it learns and bfloat16 if it is frozen, and frozen w is the network's own.
+
+    The frozen weights are most of the memory, so there must be one of each, in half precision.
+    """
+    network = loaded(tuning)
+    recipe = Recipe(steps=1, batch_size=4, learning_rate=0.01)
+    state = tmp_path / "state.safetensors"
+    average = train_flow(network, LATENTS, IDS, 0, state, Accelerator(cpu=True), lambda *_: None, recipe)
+    for ours, theirs in zip(network.parameters(), average.parameters(), strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert theirs.dtype == (torch.float32 if theirs.requires_grad else torch.bfloat16)
+        assert (ours.data_ptr() == theirs.data_ptr()) == (not theirs.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train": "lora"}, "no rank"),
+        ({"train": "all", "lora": 4}, "leaves nothing for adapters"),
+        ({"gradient_accumulation_steps": 0}, "expected 1 or more"),
+    ],
+)
+def test_contradictions_are_refused(wrong, message):
+    """train "lora" without a rank, a rank with train "all", or no part at all  =>  InputError, in one line.
+
+    A contradiction that is resolved silently trains something else than what was meant.
+    """
+    with pytest.raises(InputError, match=message):
+        Tuning(**wrong)
+
+
+@pytest.mark.parametrize("rank", [0, 10_000])
+def test_a_rank_that_cannot_be_is_refused(rank):
+    """rank < 1 or rank > the narrowest layer  =>  InputError.
+
+    A product of matrices that are thicker than W is no saving, and a typing error.
+    """
+    with pytest.raises(InputError, match="expected 1 to"):
+        add_adapters(JanusFlow.from_pretrained(GOLDEN), rank)

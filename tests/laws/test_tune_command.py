@@ -1,0 +1,153 @@
+"""janus-minimal train --from: fine-tuning a checkpoint on a folder of pictures, from the command line."""
+
+import json
+from unittest.mock import Mock
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from janus_minimal import JanusFlow, JanusFlowPipeline
+from janus_minimal.cli import main
+from janus_minimal.training import pictures
+from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
+
+SHORT = ("--steps", 2, "--batch-size", 2, "--save-every", 1, "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three pictures of one colour, with captions of words that the bundled model knows."""
+    directory = tmp_path_factory.mktemp("folder")
+    lines = []
+    for name, rgb in {"red": (208, 40, 44), "blue": (44, 96, 200), "green": (44, 150, 72)}.items():
+        Image.new("RGB", (64, 48), rgb).save(directory / f"{name}.png")
+        lines.append(json.dumps({"file_name": f"{name}.png", "text": f"a {name} square"}))
+    (directory / "metadata.jsonl").write_text("\n".join(lines))
+    return directory
+
+
+@pytest.fixture
+def train(monkeypatch, capsys):
+    """Run the command. Return its status and its last line."""
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["janus-minimal", "train", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        return status, (captured.out + captured.err).strip().split("\n")[-1]
+
+    return run
+
+
+def test_a_run_becomes_a_whole_checkpoint(train, folder, tmp_path):
+    """train --from shapes --lora 2 changes the language model's linear layers, and the directory can be drawn from.
+
+    The run's directory holds model, tokenizer and VAE, so it can be used, shared, and fine-tuned again.
+    """
+    out = tmp_path / "run"
+    asked = ("--data", folder, "--from", "shapes", "--lora", 2, *SHORT, "--out")
+    status, line = train(*asked, out)
+    assert status in (0, None), line
+    before, after = (JanusFlow.from_pretrained(name).state_dict() for name in ("shapes", out))
+    changed = {key for key in before if not before[key].equal(after[key])}
+    assert changed == {key for key in before if ".self_attn." in key or ".mlp." in key}
+    drawn = JanusFlowPipeline.from_pretrained(out)("a red square", 1, progress=False).images[0]
+    assert drawn.size == (48, 48)
+    assert {path.name for path in out.glob("flow-*.png")} == {"flow-loss.png", "flow-samples.png"}
+    settings = json.loads((out / "settings.json").read_text())
+    assert (settings["train"], settings["lora"], settings["dtype"]) == ("lora", 2, "float32")
+    again, line = train("--data", folder, "--from", out, "--train", "uvit", *SHORT, "--out", tmp_path / "second")
+    assert again in (0, None), line
+    assert json.loads((out / "settings.json").read_text()) == settings
+
+
+def test_a_run_in_half_precision_keeps_float32_in_its_state(train, folder, tmp_path):
+    """train --dtype bfloat16 --gradient-checkpointing --gradient-accumulation-steps 2: the state's weights are float32.
+
+    All switches together, on the smallest run: they must not exclude each other.
+    """
+    switches = ("--dtype", "bfloat16", "--gradient-checkpointing", "--gradient-accumulation-steps", 2)
+    asked = ("--data", folder, "--from", "shapes", "--train", "uvit", "--lora", 2, *switches, *SHORT)
+    status, line = train(*asked, "--out", tmp_path / "run")
+    assert status in (0, None), line
+    state = load_file(tmp_path / "run" / "flow.training.safetensors")
+    assert {value.dtype for key, value in state.items() if key.startswith("network.")} == {torch.float32}
+    assert any(".lora_" in key for key in state)
+
+
+@pytest.mark.parametrize(
+    ("words", "tuning", "changed"),
+    [
+        ((), Tuning("all"), {}),
+        (("--lora", 4), Tuning("lora", lora=4), {}),
+        (("--lora", 4, "--train", "uvit"), Tuning("uvit", lora=4), {}),
+        (("--train", "uvit"), Tuning("uvit"), {}),
+        (("--dtype", "bfloat16"), Tuning("all", dtype="bfloat16"), {}),
+        (("--gradient-checkpointing",), Tuning("all", gradient_checkpointing=True), {}),
+        (("--gradient-accumulation-steps", 2), Tuning("all", gradient_accumulation_steps=2), {}),
+        (("--learning-rate", 0.01), Tuning("all"), {"learning_rate": 0.01}),
+        (("--steps", 7), Tuning("all"), {"steps": 7}),
+        (("--batch-size", 6), Tuning("all"), {"batch_size": 6}),
+        (("--seed", 5), Tuning("all"), {"seed": 5}),
+    ],
+)
+def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, words, tuning, changed):
+    """train --from C OPTIONS calls tune_folder with the choices that were typed, and the defaults for all others.
+
+    An option that is parsed and then forgotten trains something else without a word.
+    """
+    called = Mock(return_value=None)
+    monkeypatch.setattr(pictures, "tune_folder", called)
+    status, line = train("--data", folder, "--from", "shapes", "--out", tmp_path, "--device", "cpu", *words)
+    assert status in (0, None), line
+    data, out, _, start, vae, recipe = called.call_args.args
+    assert (data, out, start.directory.name, start.tuning) == (folder, tmp_path, "shapes", tuning)
+    assert vae.config.latent_channels == 4
+    assert {name: getattr(recipe, name) for name in changed} == changed
+    assert all(getattr(recipe, n) == getattr(TUNE_RECIPE, n) for n in vars(recipe) if n not in changed)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--lora", 4), "--lora is for fine-tuning: expected --from"),
+        (("--gradient-checkpointing",), "--gradient-checkpointing is for fine-tuning"),
+        (("--from", "shapes"), "expected --data DIR"),
+        (("--from", "shapes", "--data", "FOLDER", "--tokenizer", "shapes"), "expected no --tokenizer"),
+        (("--from", "shapes", "--data", "FOLDER", "--vae-steps", 3), "no --vae-steps"),
+        (("--from", "shapes", "--data", "FOLDER", "--train", "lora"), "expected --lora R"),
+        (("--from", "shapes", "--data", "FOLDER", "--train", "all", "--lora", 4), "leaves nothing for adapters"),
+        (("--from", "shapes", "--data", "FOLDER", "--lora", 0), "rank 0: expected 1 to 192"),
+        (("--from", "shapes", "--data", "FOLDER", "--lora", 500), "rank 500: expected 1 to 192"),
+        (("--from", "shapes", "--data", "FOLDER", "--gradient-accumulation-steps", 3), "16 examples in 3"),
+        (("--from", "nowhere", "--data", "FOLDER"), "no checkpoint nowhere"),
+    ],
+)
+def test_bad_combinations_are_refused_before_any_work(train, folder, tmp_path, words, message):
+    """Options that contradict each other  =>  one line and status 2, and nothing is written.
+
+    A run of hours must not end, or begin, in a question that the first second could have answered.
+    """
+    told = [folder if word == "FOLDER" else word for word in words]
+    status, line = train("--out", tmp_path / "run", "--device", "cpu", *told)
+    assert status == 2
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_source_is_no_place_to_train_in(train, folder, directory):
+    """train --from C --out C  =>  one line, and C is as it was.
+
+    The frozen weights are read from the source again when a run goes on.
+    """
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    status, line = train("--data", folder, "--from", directory, "--out", directory, "--device", "cpu")
+    assert status == 2
+    assert "is the checkpoint itself" in line
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
