@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from janus_minimal import JanusFlow, JanusFlowPipeline
+from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.shapes.evaluate import score_pipeline
 from janus_minimal.shapes.examples import draw_example, encode_examples, tokenize_examples

@@ -28,7 +28,6 @@ from torch import Generator, Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
 from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
 from janus_minimal.loading.tokenizer import load_tokenizer

@@ -4,13 +4,16 @@ Nothing on it leaves this machine. Gradio's own habits that would are switched o
 serve.py: reports of use, the search for a newer version, fonts of another host, links to share.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
+from io import BytesIO
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from janus_minimal.demo.play import play
+from janus_minimal.demo.play import Frame, play
 from janus_minimal.errors import InputError
 from janus_minimal.jobs.request import Request
 from janus_minimal.pipeline import JanusFlowPipeline
@@ -24,8 +27,15 @@ KEPT = 3600  # seconds for which a drawn picture's file is kept
 
 CSS = """
 .run { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; min-height: 2rem; }
-.run progress { flex: 1 1 12rem; height: .6rem; accent-color: var(--color-accent); }
-#strip .grid-container { grid-template-columns: repeat(auto-fit, minmax(4.5rem, 1fr)); }
+.run progress { flex: 1 1 12rem; height: .5rem; appearance: none; border: 0; }
+.run progress, .run progress::-webkit-progress-bar { background: var(--border-color-primary); }
+.run progress::-webkit-progress-value { background: var(--color-accent); }
+.run progress::-moz-progress-bar { background: var(--color-accent); }
+.run progress, .run progress::-webkit-progress-value { border-radius: .25rem; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)); gap: .5rem; }
+.strip figure { margin: 0; }
+.strip img { width: 100%; }
+.strip figcaption { font-size: .8rem; text-align: center; font-variant-numeric: tabular-nums; }
 """
 
 
@@ -39,7 +49,9 @@ def build_page(pipe: JanusFlowPipeline, checkpoint: str) -> gr.Blocks:
         pipe: what draws.
         checkpoint: its name, to be shown. For a bundled one there are prompts to choose from.
     """
-    with gr.Blocks(title="JanusFlow, step by step", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
+    with gr.Blocks(
+        title="JanusFlow, step by step", analytics_enabled=False, delete_cache=(KEPT, KEPT)
+    ) as page:
         gr.Markdown(f"# JanusFlow, step by step\nThe model is `{checkpoint}`.")
         with gr.Row():
             with gr.Column(scale=2):
@@ -56,7 +68,7 @@ def build_page(pipe: JanusFlowPipeline, checkpoint: str) -> gr.Blocks:
             api_name="draw",
             concurrency_limit=1,
             show_progress="minimal",
-            show_progress_on=shown[0],
+            show_progress_on=shown[1],
         )
         stop.click(None, cancels=[run], api_visibility="private")
     return page
@@ -81,16 +93,9 @@ def _settings(examples: list[str]) -> list[Any]:
 def _shown() -> list[Any]:
     """Return the parts that show a frame: how far the run is, the sheet, and the film strip."""
     return [
-        gr.HTML('<span class="run">ready</span>', label="Progress", show_label=False),
+        gr.HTML(said("ready"), label="Progress", show_label=False),
         gr.Image(label="Pictures", format="png", buttons=["download", "fullscreen"]),
-        gr.Gallery(
-            label="Denoised prediction z + (1 - t) v, from noise to picture",
-            format="png",
-            columns=8,
-            height="auto",
-            elem_id="strip",
-            buttons=["download", "fullscreen"],
-        ),
+        gr.HTML(label="Denoised prediction z + (1 - t) v, from noise to picture", show_label=False),
     ]
 
 
@@ -99,15 +104,48 @@ def _drawing_with(pipe: JanusFlowPipeline) -> Any:
 
     def draw(
         prompt: str, steps: int, cfg_weight: float, num_images: int, seed: int | None, solver: str
-    ) -> Iterator[tuple[str, Any, Any]]:
+    ) -> Iterator[tuple[str, Any, str]]:
         """Draw pictures of a prompt: progress, the sheet so far, and at the end the film strip."""
         request = Request(prompt, steps, cfg_weight, num_images, seed or 0, solver)
         try:
             for frame in play(pipe, request):
-                yield frame.progress, frame.sheet, frame.strip
+                yield progress_bar(frame), frame.sheet, film_strip(frame)
         except InputError as error:
-            # Gradio shows the message as HTML, and it may quote what somebody typed or pasted.
-            said = escape(str(error))
-            raise gr.Error(said, None, title="Not drawn", print_exception=False) from None
+            # The page shows it where the progress stands; a program that called gets an error.
+            yield said(f"not drawn: {error}"), None, ""
+            raise gr.Error(escape(str(error)), visible=False, print_exception=False) from None
 
     return draw
+
+
+def said(text: str) -> str:
+    """Return a line in HTML. The text may quote what somebody typed or pasted, so it is escaped."""
+    return f'<div class="run" role="status">{escape(text)}</div>'
+
+
+def progress_bar(frame: Frame) -> str:
+    """Return how far the run is, in HTML."""
+    text = f"step {frame.done} of {frame.steps}, t = {frame.t:.2f}"
+    bar = f'<progress max="{frame.steps}" value="{frame.done}"></progress>'
+    return f'<label class="run">{text} {bar}</label>'
+
+
+def film_strip(frame: Frame) -> str:
+    """Return the chosen steps side by side, in HTML; nothing before the end of the run.
+
+    The pictures stand in the HTML itself, because Gradio's own gallery cuts their edges off.
+    """
+    if not frame.strip:
+        return ""
+    shown = "".join(
+        f'<figure><img alt="{when}" src="{_data_url(sheet)}"><figcaption>{when}</figcaption></figure>'
+        for sheet, when in frame.strip
+    )
+    return f'<p>The denoised prediction z + (1 - t) v:</p><div class="strip">{shown}</div>'
+
+
+def _data_url(picture: Image.Image) -> str:
+    """Return a picture as a WebP in an address."""
+    file = BytesIO()
+    picture.save(file, format="webp")
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode()}"

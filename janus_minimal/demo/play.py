@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
 from math import ceil, sqrt
 
 from PIL import Image
@@ -30,13 +29,6 @@ class Frame:
     t: float
     sheet: Image.Image
     strip: list[tuple[Image.Image, str]] = field(default_factory=list)
-
-    @property
-    def progress(self) -> str:
-        """Return a progress bar in HTML."""
-        said = f"step {self.done} of {self.steps}, t = {self.t:.2f}"
-        bar = f'<progress max="{self.steps}" value="{self.done}"></progress>'
-        return f'<label class="run">{escape(said)} {bar}</label>'
 
 
 def play(pipe: JanusFlowPipeline, request: Request) -> Iterator[Frame]:

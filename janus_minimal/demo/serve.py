@@ -33,7 +33,7 @@ def serving(pipe: JanusFlowPipeline, checkpoint: str, host: str, port: int) -> I
             share=False,
             prevent_thread_lock=True,
             quiet=True,
-            footer_links=["api"],
+            footer_links=[],
             ssr_mode=False,
             theme=theme,
             css=CSS,

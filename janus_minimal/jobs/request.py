@@ -11,7 +11,13 @@ from torch import Generator, Tensor
 from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
-from janus_minimal.runtime.checks import MOST_STEPS, finite_latents, finite_number, one_of, whole_number
+from janus_minimal.runtime.checks import (
+    MOST_STEPS,
+    finite_latents,
+    finite_number,
+    one_of,
+    whole_number,
+)
 from janus_minimal.sampling import Step
 from janus_minimal.solvers import SOLVERS
 

@@ -22,7 +22,6 @@ Sources: JanusFlow (arXiv 2411.07975), section 3; REPA (arXiv 2410.06940), secti
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -85,6 +84,7 @@ def alignment_loss(
     The gradient stops at the encoder's features. Otherwise the encoder could become constant, and
     the loss would be perfect and say nothing.
 
+    >>> import torch
     >>> features = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
     >>> alignment_loss(features, 10 * features).item()
     -1.0
