@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 from io import BytesIO
-from typing import Any
+from typing import Any, no_type_check
 
 import gradio as gr
 from PIL import Image
@@ -32,7 +32,8 @@ CSS = """
 .run progress::-webkit-progress-value { background: var(--color-accent); }
 .run progress::-moz-progress-bar { background: var(--color-accent); }
 .run progress, .run progress::-webkit-progress-value { border-radius: .25rem; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)); gap: .5rem; }
+.strip { display: grid; grid-template-columns: repeat(4, 1fr); gap: .5rem; }
+@media (min-width: 60rem) { .strip { grid-template-columns: repeat(8, 1fr); } }
 .strip figure { margin: 0; }
 .strip img { width: 100%; }
 .strip figcaption { font-size: .8rem; text-align: center; font-variant-numeric: tabular-nums; }
@@ -102,6 +103,7 @@ def _shown() -> list[Any]:
 def _drawing_with(pipe: JanusFlowPipeline) -> Any:
     """Return what a press of the button does."""
 
+    @no_type_check  # a checker wraps it, and Gradio then takes it for a plain function
     def draw(
         prompt: str, steps: int, cfg_weight: float, num_images: int, seed: int | None, solver: str
     ) -> Iterator[tuple[str, Any, str]]:
