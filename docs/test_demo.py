@@ -107,6 +107,14 @@ class Patient:
             with self.lock:
                 self.running -= 1
 
+    def rests(self) -> int:
+        """Wait until no step is taken for a second; return how many were."""
+        before = -1
+        while before != self.steps:
+            before = self.steps
+            time.sleep(1)
+        return before
+
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> Patient:
@@ -161,9 +169,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_running(client: Any, patient: Pa
     assert soon(lambda: len(job.outputs()) > 0)
     job.cancel()
     assert soon(lambda: patient.running == 0)
-    steps = patient.steps
-    time.sleep(1)
-    assert patient.steps == steps < 90
+    assert patient.rests() < 90
     assert client.predict("a star", 2, 2.0, 1, 0, "midpoint", api_name="/draw")[1]
 
 
@@ -208,13 +214,17 @@ def tab(request: pytest.FixtureRequest, browser: Any, served: str) -> Iterator[A
     context.close()
 
 
+def set_steps(tab: Any, number: int) -> None:
+    steps = tab.get_by_role("spinbutton", name="Steps")
+    steps.fill(str(number))
+    steps.press("Tab")
+
+
 def test_a_reader_draws_watches_and_is_told_what_is_wrong(tab: Any, elsewhere: Elsewhere):
     """In each look: a run is drawn to its end, nothing is wider than the screen, and no request leaves the machine."""
     from playwright.sync_api import expect
 
-    steps = tab.get_by_role("spinbutton", name="Steps")
-    steps.fill("8")
-    steps.press("Tab")
+    set_steps(tab, 8)
     tab.get_by_role("button", name="Draw").click()
     expect(tab.get_by_text("step 8 of 8, t = 1.00")).to_be_visible(timeout=60_000)
     expect(tab.locator(".strip img")).to_have_count(8)
@@ -224,7 +234,7 @@ def test_a_reader_draws_watches_and_is_told_what_is_wrong(tab: Any, elsewhere: E
     prompt = tab.get_by_role("textbox", name="Prompt")
     prompt.fill("<img src=http://203.0.113.5/x>")
     prompt.press("Enter")
-    expect(tab.get_by_role("status")).to_contain_text("not drawn: ", timeout=60_000)
+    expect(tab.get_by_text("not drawn: the tokenizer does not know")).to_be_visible(timeout=60_000)
     assert tab.locator("img[src*='203.0.113.5']").count() == 0
     assert not tab.wrongs
     assert not elsewhere
@@ -235,12 +245,12 @@ def test_stop_stops(tab: Any, patient: Patient):
     """The button ends the run that goes on, and the page draws again afterwards."""
     from playwright.sync_api import expect
 
+    set_steps(tab, 100)
     tab.get_by_role("button", name="Draw").click()
     assert soon(lambda: patient.steps > 0)
     tab.get_by_role("button", name="Stop").click()
-    assert soon(lambda: patient.running == 0)
-    assert patient.steps < 30
+    assert patient.rests() < 100
     patient.go.set()
     tab.get_by_role("button", name="Draw").click()
-    expect(tab.get_by_text("step 30 of 30, t = 1.00")).to_be_visible(timeout=60_000)
+    expect(tab.get_by_text("step 100 of 100, t = 1.00")).to_be_visible(timeout=60_000)
     assert not tab.wrongs
