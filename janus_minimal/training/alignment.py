@@ -86,7 +86,7 @@ def alignment_loss(
 
     >>> import torch
     >>> features = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
-    >>> alignment_loss(features, 10 * features).item()
+    >>> round(alignment_loss(features, 10 * features).item(), 3)
     -1.0
     >>> round(alignment_loss(features, torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)).item(), 3)
     -0.6
