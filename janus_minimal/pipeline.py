@@ -28,7 +28,6 @@ from torch import Generator, Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
 from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
 from janus_minimal.loading.tokenizer import load_tokenizer
@@ -211,20 +210,12 @@ class JanusFlowPipeline:
         return checks.latents_of(latents, (num_images, *self.latent_shape))
 
     def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
-        """Let the callback see and change where the step ends. Refuse NaN and infinity.
-
-        A huge guidance weight can drive a latent beyond what float32 can hold. The VAE would decode
-        it to a plain colour without a word, and the reason could not be seen in the picture.
-        """
+        """Let the callback see and change where the step ends. Refuse NaN and infinity."""
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
             step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
-        if not step.z_next.isfinite().all():
-            raise InputError(
-                f"after step {step.index} the latent is not finite: "
-                "expected a smaller guidance weight, or smaller latents"
-            )
+        checks.finite_latents(step.index, step.z_next)
         return step.z_next
 
 

@@ -1,4 +1,4 @@
-"""The command line, one file a command: generate, edit, decode, evaluate, sweep, bench, inspect,
+"""The command line, one file a command: generate, edit, demo, decode, evaluate, sweep, bench, inspect,
 train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
@@ -14,6 +14,7 @@ import typer
 from janus_minimal.cli import (
     bench,
     decode,
+    demo,
     edit,
     evaluate,
     generate,
@@ -37,6 +38,7 @@ def janus_minimal() -> None:
 
 app.command()(generate.generate)
 app.command()(edit.edit)
+app.command()(demo.demo)
 app.command()(decode.decode)
 app.command()(evaluate.evaluate)
 app.command()(sweep.sweep)

@@ -14,6 +14,7 @@ from janus_minimal.cli.options import (
     CheckpointOption,
     DeviceOption,
     Dtype,
+    DtypeOption,
     ShiftOption,
     SolverOption,
     StepsOption,
@@ -49,9 +50,7 @@ def generate(
         int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")
     ] = 0,
     device: DeviceOption = None,
-    dtype: Annotated[
-        Dtype, typer.Option(help="The weights' dtype. Times and latents are always float32.")
-    ] = "float32",
+    dtype: DtypeOption = "float32",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +83,7 @@ def generate(
         "seed": seed,
     }
     settings |= {"solver": solver, "shift": shift}
-    load = partial(_load, checkpoint, vae, dtype, device)
+    load = partial(load_pipeline, checkpoint, vae, dtype, device)
     if (prompt is None) == (prompts is None):
         raise InputError(
             "generate takes one prompt, or a file of them with --prompts: expected one of the two"
@@ -107,9 +106,10 @@ def generate(
         _generate_album(load, device, prompts, settings, out or Path("pictures"))
 
 
-def _load(
+def load_pipeline(
     checkpoint: str, vae: str | None, dtype: Dtype, device: str | None
 ) -> "JanusFlowPipeline":
+    """Load what draws, as the options say. Tell a user without a GPU if it will take minutes."""
     import torch
 
     from janus_minimal.pipeline import JanusFlowPipeline

@@ -30,6 +30,9 @@ DeviceOption = Annotated[
         help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."
     ),
 ]
+DtypeOption = Annotated[
+    Dtype, typer.Option(help="The weights' dtype. Times and latents are always float32.")
+]
 StepsOption = Annotated[int, typer.Option(help="Steps of the solver from noise to picture.")]
 WeightOption = Annotated[
     float,

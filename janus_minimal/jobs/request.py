@@ -1,5 +1,6 @@
 """What is asked for one sheet of pictures: everything but the model that decides its pixels."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from json import dumps
 
@@ -10,7 +11,14 @@ from torch import Generator, Tensor
 from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
-from janus_minimal.runtime.checks import MOST_STEPS, finite_number, one_of, whole_number
+from janus_minimal.runtime.checks import (
+    MOST_STEPS,
+    finite_latents,
+    finite_number,
+    one_of,
+    whole_number,
+)
+from janus_minimal.sampling import Step
 from janus_minimal.solvers import SOLVERS
 
 
@@ -53,6 +61,19 @@ class Request:
             callback_on_step_end=callback,
             progress=progress,
         ).images
+
+    def walk(self, pipe: JanusFlowPipeline) -> Iterator[Step]:
+        """Yield the steps that `draw` takes, so that the caller can show each, or stop.
+
+        The last step's `z_next` is what `draw` returns. Raises InputError, as `draw` does.
+        """
+        self.check(pipe)
+        noise = image_noise(pipe.latent_shape, self.num_images, self.generators())
+        pair = pipe.prompt_pair(self.prompt, self.num_images)
+        z, times, weight = noise.to(pipe.model.device), self.times(), float(self.cfg_weight)
+        for step in SOLVERS[self.solver](pipe.model, pair, z, times, weight):
+            finite_latents(step.index, step.z_next)
+            yield step
 
     def edit(
         self,

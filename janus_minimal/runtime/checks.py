@@ -5,7 +5,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from janus_minimal.config import JanusConfig
@@ -88,6 +88,19 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
     if tuple(latents.shape) != tuple(shape):
         raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
     return latents.float()
+
+
+def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:
+    """Raise InputError if the latent after step `index` holds NaN or infinity.
+
+    A huge guidance weight can drive a latent beyond what float32 can hold. The VAE would decode it
+    to a plain colour without a word, and the reason could not be seen in the picture.
+    """
+    if not z.isfinite().all():
+        raise InputError(
+            f"after step {index} the latent is not finite: "
+            "expected a smaller guidance weight, or smaller latents"
+        )
 
 
 def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:

@@ -16,8 +16,8 @@ def flow_loss(network: nn.Module, batch: Batch, pad_id: int) -> Float[Tensor, ""
 
     This is JanusFlow's equation 3, written for latents and prompts in its equation 7. The paper
     trains generation with L_RF + L_REPA. L_REPA (equation 8) compares features inside the language
-    model with those of the understanding encoder. This package has no understanding encoder, so
-    L_REPA is absent; the paper's FID without it is 19.84 instead of 17.61 (table 6, A and F).
+    model with those of the understanding encoder. alignment.py has it in miniature; the bundled
+    model was trained without it. The paper's FID without it is 19.84 instead of 17.61 (table 6).
 
     Two details. The mean is taken over all numbers of the latents, so the value is the paper's
     divided by c H W; the gradient only changes its scale. And `batch.dropped` replaces some prompts
