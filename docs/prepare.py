@@ -2,9 +2,10 @@
 
     docs/notebooks/    a page for each executed notebook, its figures, and the notebook itself to download
     docs/api/          a page for each module of the package
+    docs/lab/graphs/   the weights of the bundled checkpoint, beside the graphs that refer to them
     docs/laws.md, docs/museum.md, docs/mutants.md are written by tests/tools/pages.py and kept in the repository
 
-Both folders are made anew each time and are not kept in the repository.
+Both folders and the weights are made anew each time and are not kept in the repository.
 """
 
 import base64
@@ -17,16 +18,22 @@ import nbformat
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "solvers", "pipeline", "config", "errors")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+CORE = ("flow", "uvit", "prompt", "cache", "model", "sampling", "pipeline", "config", "solvers", "editing", "errors")
+
+
+FOLD = re.compile(r"^( *)<details><summary>(.*)</summary>(.*)</details>$", re.MULTILINE)  # as Jupyter shows it
 
 
 def main() -> None:
-    """Make both folders anew."""
+    """Make both folders anew, and bring the weights to the lab."""
     for name, write in (("notebooks", write_notebooks), ("api", write_api)):
         folder = DOCS / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write(folder)
+    for path in (ROOT / "janus_minimal" / "checkpoints" / "shapes").rglob("*.safetensors"):
+        shutil.copy(path, DOCS / "lab" / "graphs")
 
 
 def write_notebooks(folder: Path) -> None:
@@ -62,6 +69,8 @@ def _output(output: Any, name: str, sentence: str, figures: dict[str, bytes]) ->
     if "image/png" in data:
         figures[name] = base64.b64decode(data["image/png"])
         shown = f"![{sentence}]({name})"
+    elif WIDGET in data:  # it needs a kernel; a strip of the same steps stands beside it
+        shown = "*In the notebook, a slider over all steps stands here.*"
     else:
         text = output.get("text") or data.get("text/plain", "")
         shown = f"```text\n{text.rstrip()}\n```"
@@ -78,7 +87,7 @@ def _markdown(text: str) -> str:
     """Return a cell's text with links that lead to the site's own pages, and folds that hold Markdown."""
     text = re.sub(r"\.\./tests/exercises/test_(\d\d)\w+\.py", r"../exercises.md#exercise-\1", text)
     text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](\1.md)", text)
-    return text.replace("<details>", '<details markdown="1">')
+    return FOLD.sub(r'\1??? question "\2"\n\n\1    \3', text)
 
 
 def write_api(folder: Path) -> None:

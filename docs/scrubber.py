@@ -1,4 +1,4 @@
-"""The frames of the loop page's scrubber: python docs/scrubber.py writes docs/scrubber/, with the bundled model.
+"""The frames of the lab's film: python docs/scrubber.py writes docs/scrubber/, with the bundled model.
 
 A sheet for each prompt, seed and weight: a column for each step, a row for each of ROWS.
 """

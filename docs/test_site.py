@@ -5,10 +5,14 @@ import importlib
 import json
 import pkgutil
 import re
+import runpy
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag
 
+import compass
+import numpy as np
 import pytest
 import torch
 from macros.shape_map import TENSORS, released, small
@@ -63,6 +67,7 @@ def test_every_link_and_anchor_leads_somewhere(pages):
     for path, page in pages.items():
         for link in [*page.links, *page.loads]:
             target, anchor = urldefrag(unquote(link))
+            target = target.partition("?")[0]  # what a lab begins with
             if target.startswith(("http", "data:", "mailto:")) or path.name == "404.html":
                 continue
             file = (path.parent / target).resolve() if target else path
@@ -143,6 +148,42 @@ def test_the_scrubber_has_a_sheet_for_every_choice():
         with Image.open(DOCS / "scrubber" / name) as sheet:
             assert sheet.size == size
     assert sum((DOCS / "scrubber" / name).stat().st_size for name in sheets) <= 3e6
+
+
+def test_the_compass_has_a_picture_for_every_choice():
+    record = json.loads((DOCS / "compass" / "record.json").read_text(encoding="utf-8"))
+    assert {path.stem for path in (DOCS / "compass").glob("*.webp")} == {str(k) for k in range(len(record["runs"]))}
+    for path in (DOCS / "compass").glob("*.webp"):
+        with Image.open(path) as sheet:
+            assert sheet.size == (48 * len(record["weights"]), 48 * len(record["times"]))
+    assert sum(path.stat().st_size for path in (DOCS / "compass").iterdir()) <= 2e5
+
+
+def test_the_compass_plays_what_the_bundled_model_does():
+    record = json.loads((DOCS / "compass" / "record.json").read_text(encoding="utf-8"))
+    for weight in (0.0, 2.0):
+        steps = compass.run(JanusFlowPipeline.from_pretrained("shapes"), weight)
+        for index, told in enumerate(record["runs"]):
+            found = [compass.measured(step.v_uncond[index], step.v_cond[index]) for step in steps]
+            assert np.allclose(found, told["velocities"][record["weights"].index(weight)], atol=2e-3), told["caption"]
+
+
+def test_the_scripts_are_compared_with_what_python_says_today():
+    computed = runpy.run_path(str(DOCS.parent / "tests" / "js" / "fixture.py"))["computed"]()
+    kept = json.loads((DOCS.parent / "tests" / "js" / "fixture.json").read_text(encoding="utf-8"))
+    assert_close(json.loads(json.dumps(computed)), kept)
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """Two trees of lists and dicts are the same but for the last digits of their numbers."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_close(found[key], expected[key])
+    elif isinstance(expected, str):
+        assert found == expected
+    else:
+        assert np.allclose(found, expected, atol=1e-5)
 
 
 def test_the_table_of_the_museum_marks_what_was_caught():

@@ -87,7 +87,7 @@ def time_grid(steps: int, shift: float = 1.0) -> Float[Tensor, "{steps}+1"]:
     """
     if steps < 1 or not 0 < shift < float("inf"):
         raise ValueError(f"steps {steps}, shift {shift}: expected steps >= 1 and shift > 0")
-    u = torch.arange(steps + 1, dtype=torch.float32) / steps
+    u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps
     return u / (u + shift * (1 - u))
 
 

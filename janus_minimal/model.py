@@ -61,7 +61,8 @@ class RotaryEmbedding(LlamaRotaryEmbedding):
 
     def reset(self, device: torch.device | str) -> "RotaryEmbedding":
         """Compute the table on this device."""
-        frequencies, _ = self.compute_default_rope_parameters(self.config)
+        with torch.device("cpu"):  # or torch's default device, which the caller may have set
+            frequencies, _ = self.compute_default_rope_parameters(self.config)
         self.inv_freq = frequencies.to(device)
         self.original_inv_freq = self.inv_freq.clone()
         return self
@@ -234,7 +235,8 @@ class JanusFlow(nn.Module):
         result is the same and the prompt is computed again.
         """
         prompt.check_latents(z)
-        x_emb, t_emb, skip = self.encode(z, torch.as_tensor(t))
+        time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float32, device=z.device)
+        x_emb, t_emb, skip = self.encode(z, time)
         tokens, t_emb, skip = duplicate_for_cfg(self.align_in(x_emb, t_emb), t_emb, skip)  # 2B rows
         v_cond, v_uncond = self._velocities(tokens, t_emb, skip, prompt.batch(), cache).chunk(2)
         return v_cond, v_uncond

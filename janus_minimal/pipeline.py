@@ -77,8 +77,7 @@ class JanusFlowPipeline:
         """Load model, tokenizer and VAE, each from a directory or a repository of the hub.
 
         Args:
-            checkpoint: "shapes" or "shapes-few" (bundled), a directory in the official layout, or
-                "owner/name".
+            checkpoint: "shapes" (bundled), a directory in the official layout, or "owner/name".
             vae: the VAE's directory or repository. None means the folder `vae` of the checkpoint.
             dtype: of the model's weights. The VAE is always float32: in float16, SDXL's VAE
                 overflows and the picture is black.
@@ -149,7 +148,7 @@ class JanusFlowPipeline:
         weight = cfg_weight if guidance_scale is None else guidance_scale
         weight = checks.finite_number("the guidance weight", weight)
         grid = self._times(num_inference_steps, times)
-        pair = self._prompt(prompt, num_images_per_prompt)
+        pair = self.prompt_pair(prompt, num_images_per_prompt)
         z = self._start(latents, pair.num_images, generator)
         steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
         for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
@@ -167,6 +166,21 @@ class JanusFlowPipeline:
         side = self.model.config.image_size // pixels_per_latent(self.vae)
         return self.model.config.encoder.input_channels, side, side
 
+    def prompt_pair(self, prompt: str | Sequence[str], num_images: int = 1) -> PromptPair:
+        """Return the prompt pair of one or several texts, on the model's device.
+
+        Prompt, time token and image tokens must fit the positions that the language model was
+        trained on. Beyond them it still computes something, but not a picture of the prompt. And
+        each token must be one of the language model's, whatever else a tokenizer may produce.
+        Raises InputError.
+        """
+        number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
+        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
+        tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
+        checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
+        checks.fits_vocabulary(self.model.config, pair.rows.ids)
+        return pair.to(self.model.device)
+
     def to_pictures(self, latents: Float[Tensor, "B c H W"], output_type: str = "pil") -> Any:
         """Decode latents with the VAE, to "pil", "np" or "pt".
 
@@ -181,18 +195,6 @@ class JanusFlowPipeline:
             return checks.time_grid_of(times)
         return time_grid(checks.whole_number("num_inference_steps", steps, checks.MOST_STEPS))
 
-    def _prompt(self, prompt: str | Sequence[str], num_images: int) -> PromptPair:
-        """Return the prompt pair on the model's device.
-
-        Prompt, time token and image tokens must fit the positions that the language model was
-        trained on. Beyond them it still computes something, but not a picture of the prompt.
-        """
-        number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
-        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
-        tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
-        checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
-        return pair.to(self.model.device)
-
     def _start(
         self,
         latents: Tensor | None,
@@ -206,10 +208,7 @@ class JanusFlowPipeline:
         """
         if latents is None:
             return image_noise(self.latent_shape, num_images, generator)
-        expected = (num_images, *self.latent_shape)
-        if tuple(latents.shape) != expected:
-            raise InputError(f"latents of shape {list(latents.shape)}: expected {list(expected)}")
-        return latents.float()
+        return checks.latents_of(latents, (num_images, *self.latent_shape))
 
     def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
         """Let the callback see and change where the step ends. Refuse NaN and infinity.
@@ -220,7 +219,7 @@ class JanusFlowPipeline:
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
-            step.z_next = answer.get("latents", step.z_next)
+            step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
         if not step.z_next.isfinite().all():
             raise InputError(
                 f"after step {step.index} the latent is not finite: "
@@ -243,7 +242,8 @@ def image_noise(
         InputError: if there are several generators, but not one for each image.
     """
     generators = checks.generators_of(_one_per_image(generator, num_images), num_images)
-    noise = [randn_tensor(shape, generator=own, device=own.device).cpu() for own in generators]
+    # The dtype is said, because torch's default is the caller's.
+    noise = [randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]
     return torch.stack(noise)
 
 
@@ -255,8 +255,8 @@ def _one_per_image(
     Why not one generator for all images in turn: then image 3 would depend on how much noise was
     drawn before it. With a seed for each image, its noise depends on its number alone.
     """
-    if isinstance(generator, Sequence):
-        return generator
+    if not isinstance(generator, Generator | None):
+        return generator  # several; anything else is refused by whoever looks at each
     device = "cpu" if generator is None else generator.device
     seeds = torch.randint(2**62, (num_images,), generator=generator, device=device).tolist()
     return [Generator(device).manual_seed(seed) for seed in seeds]

@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import InputError, PromptError
-from janus_minimal.loading.vocabulary import check_words, padding_id
+from janus_minimal.loading.vocabulary import check_characters, check_words, encode, padding_id
 
 TAG = "<begin_of_image>"
 TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
@@ -151,7 +151,8 @@ class PromptPair:
                 something else without a word would be worse than an error.
         """
         prompts = [prompts] if isinstance(prompts, str) else prompts
-        ids = [torch.tensor(_tokenize(prompt.strip(), tokenizer)) for prompt in prompts]
+        tokens = [_tokenize(prompt.strip(), tokenizer) for prompt in prompts]
+        ids = [torch.tensor(row, device="cpu") for row in tokens]  # whatever torch's default is
         return cls.from_ids(ids, images_per_prompt, padding_id(tokenizer))
 
     @property
@@ -229,5 +230,6 @@ def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
 def _tokenize(prompt: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not prompt:
         raise PromptError('the prompt is empty: say what to draw, for example "a red circle"')
+    check_characters(prompt)
     check_words(prompt, tokenizer)
-    return tokenizer.encode(TEMPLATE.format(prompt=prompt))
+    return encode(tokenizer, TEMPLATE.format(prompt=prompt))

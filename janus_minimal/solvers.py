@@ -25,7 +25,7 @@ Sources: Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations I"
 III; Heun's method is also the sampler of EDM (arXiv 2206.00364).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -156,18 +156,33 @@ def one_row(
     if cfg_weight != 1:
         raise InputError(f"a guidance weight of {cfg_weight:g} with one row: expected 1")
     prompt.check_latents(z)
-    rows = prompt.batch()[torch.arange(len(z), device=z.device)]  # the first B of 2B
-    cache = _prefill(model, prompt, use_cache)
-    if cache is not None:
-        cache = PromptCache(
-            (layer.keys[: len(z)], layer.values[: len(z)]) for layer in cache.layers
-        )
+    conditional = conditional_velocity(model, prompt, use_cache)
     for index, (t, t_next) in enumerate(pairwise(times)):
-        with torch.no_grad():
-            v = model(z, t, rows, cache)
+        v = conditional(z, t)
         step = Step(index, t, t_next, z, v, v, v, euler_step(z, v, t, t_next))
         yield step
         z = step.z_next
+
+
+def conditional_velocity(
+    model: JanusFlow, prompt: PromptPair, use_cache: bool = True
+) -> Callable[[Latent, Time], Latent]:
+    """Return the function (z, t) -> v_cond. It runs the B conditional rows alone.
+
+    What feeds half of the rows must read half of the cache: the rows of the prompt, and the keys and
+    values that the cache holds of them.
+    """
+    first = torch.arange(prompt.num_images, device=prompt.rows.ids.device)
+    rows = prompt.batch()[first]  # B of 2B
+    cache = _prefill(model, prompt, use_cache)
+    if cache is not None:
+        cache = PromptCache((layer.keys[first], layer.values[first]) for layer in cache.layers)
+
+    @torch.no_grad()
+    def conditional(z: Latent, t: Time) -> Latent:
+        return model(z, t, rows, cache)
+
+    return conditional
 
 
 SOLVERS = {

@@ -4,8 +4,7 @@ import ast
 import asyncio
 import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,22 +33,17 @@ def cells(path) -> list[nbformat.NotebookNode]:
     return nbformat.read(path, as_version=4).cells
 
 
-@pytest.fixture(scope="session")
-def runs() -> Iterator[dict[Path, Future]]:
-    """Every notebook run in a kernel of its own, two at a time: much of a run is waiting for imports."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(execute, path) for path in NOTEBOOKS}
-
-
 def execute(path: Path) -> nbformat.NotebookNode:
-    """Run a notebook in an event loop that ends with it.
+    """Run a notebook in a thread and an event loop of its own: the browser's tests may have left one in this thread.
 
-    Two kernels share the cores, so each has one thread. Progress bars are off, because they show
+    Kernels of several test processes share the cores, so each has one thread. Progress bars are off, because they show
     times, and a stored time differs from every fresh one.
     """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}})
-    return asyncio.run(client.async_execute(env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}))
+    run = client.async_execute(env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"})
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, run).result()
 
 
 def code_cells(cells):
@@ -89,9 +83,9 @@ def sizes(config: JanusConfig, pixels: int) -> set[int]:
 
 
 @pytest.mark.slow
-def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path, cells, runs):
+def test_it_runs_in_a_fresh_kernel_and_shows_what_it_stores(path, cells):
     """No error, no warning, and each cell shows outputs of the kinds that are stored."""
-    fresh = runs[path].result().cells
+    fresh = execute(path).cells
     assert "stderr" not in {output.get("name") for cell in code_cells(fresh) for output in cell.outputs}
     assert kinds(fresh) == kinds(cells)
 

@@ -1,34 +1,44 @@
 // The loop page: a line of code that is pointed at or has the focus lights what belongs to it: its equation,
 // its tensors and its box in the shape map, and its pictures in the running example.
 document.addEventListener("DOMContentLoaded", () => {
-  const page = document.querySelector(".loop");
+  /** @typedef {NodeListOf<HTMLElement>} Elements */
+  /** @typedef {NodeListOf<SVGGElement>} Groups */
+  const page = /** @type {HTMLElement?} */ (document.querySelector(".loop"));
   if (!page) return;
-  const rows = [...page.querySelectorAll(".loop-row[data-line]")];
-  const map = page.querySelector(".map");
+  const rows = [.../** @type {Elements} */ (page.querySelectorAll(".loop-row[data-line]"))];
+  const map = /** @type {SVGElement} */ (page.querySelector(".map"));
+  /** @type {Map<string, SVGGElement>} */
   const tensors = new Map();
-  for (const g of map.querySelectorAll(".tensor")) tensors.set(g.getAttribute("aria-label").split(":")[0], g);
+  for (const g of /** @type {Groups} */ (map.querySelectorAll(".tensor")))
+    tensors.set(String(g.getAttribute("aria-label")).split(":")[0], g);
   const boxes = [...map.querySelectorAll(".box")];
 
   // Each line shows its own pictures of the running example, too: the whole of it may be out of sight.
   for (const row of rows) {
-    for (const part of document.querySelectorAll(`g[data-line="${row.dataset.line}"] .part`)) {
+    const parts = /** @type {Groups} */ (document.querySelectorAll(`g[data-line="${row.dataset.line}"] .part`));
+    for (const part of parts) {
       const { x, y, width, height } = part.getBBox();
       const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
       svg.setAttribute("viewBox", `${x - 1} ${y - 1} ${width + 2} ${height + 2}`);
       svg.setAttribute("class", "loop-part");
       svg.setAttribute("aria-hidden", "true");
       svg.append(part.cloneNode(true));
-      row.firstElementChild.append(svg);
+      row.firstElementChild?.append(svg);
     }
   }
 
+  /** @param {string | undefined} list Names divided by spaces, "+" for a comma between two that are one tensor. */
+  const names = (list = "") => list.split(" ").map((name) => name.replace("+", ", "));
+
+  /** @param {HTMLElement} row */
   const belongs = (row) => [
     row,
-    ...row.dataset.tensors.split(" ").map((name) => tensors.get(name.replace("+", ", "))),
-    ...boxes.filter((box) => box.textContent.startsWith(row.dataset.line)),
+    ...names(row.dataset.tensors).map((name) => tensors.get(name)),
+    ...boxes.filter((box) => box.textContent.startsWith(String(row.dataset.line))),
     ...document.querySelectorAll(`g[data-line="${row.dataset.line}"]`),
   ];
 
+  /** @param {HTMLElement} [row] */
   const light = (row) => {
     for (const lit of document.querySelectorAll(".lit")) lit.classList.remove("lit");
     document.body.classList.toggle("some-lit", Boolean(row));
@@ -41,27 +51,30 @@ document.addEventListener("DOMContentLoaded", () => {
     row.addEventListener("pointerenter", () => light(row));
     row.addEventListener("pointerleave", () => light(focused()));
     row.addEventListener("focusin", () => light(row));
-    row.addEventListener("focusout", (event) => row.contains(event.relatedTarget) || light());
+    row.addEventListener("focusout", (event) => {
+      if (!row.contains(/** @type {Node?} */ (event.relatedTarget))) light();
+    });
   }
 
   // Up and down move between the lines, Escape leaves them.
   page.addEventListener("keydown", (event) => {
-    const at = rows.indexOf(document.activeElement);
+    const at = rows.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (at < 0) return;
-    const next = { ArrowDown: rows[at + 1], ArrowUp: rows[at - 1] }[event.key];
-    if (event.key === "Escape") document.activeElement.blur();
+    const next = event.key === "ArrowDown" ? rows[at + 1] : event.key === "ArrowUp" ? rows[at - 1] : null;
+    if (event.key === "Escape") rows[at].blur();
     if (!next) return;
     event.preventDefault();
     next.focus();
   });
 
   // The other way round: a tensor of the map or a column of the example lights its line.
-  const line = (name) => rows.find((row) => row.dataset.makes.split(" ").map((n) => n.replace("+", ", ")).includes(name));
+  /** @param {string} name */
+  const line = (name) => rows.find((row) => names(row.dataset.makes).includes(name));
   for (const [name, g] of tensors) {
     for (const kind of ["pointerenter", "focus"]) g.addEventListener(kind, () => light(line(name)));
     for (const kind of ["pointerleave", "blur"]) g.addEventListener(kind, () => light(focused()));
   }
-  for (const g of document.querySelectorAll("g[data-line]")) {
+  for (const g of /** @type {Groups} */ (document.querySelectorAll("g[data-line]"))) {
     g.addEventListener("pointerenter", () => light(rows.find((row) => row.dataset.line === g.dataset.line)));
     g.addEventListener("pointerleave", () => light(focused()));
   }

@@ -1,13 +1,14 @@
-// Moves the frames of the loop page: the choices name a sheet, the slider a column of it.
+// Moves the frames of the film that the lab plays where it cannot run: the choices name a sheet, the slider a column of it.
 document.addEventListener("DOMContentLoaded", () => {
-  for (const form of document.querySelectorAll(".scrubber")) {
+  for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll(".scrubber"))) {
     const steps = Number(form.dataset.steps);
-    const frames = form.querySelectorAll(".frame");
+    const frames = /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll(".frame"));
+    const output = /** @type {HTMLOutputElement} */ (form.querySelector("output"));
     const show = () => {
-      const { prompt, seed, weight, step } = form.elements;
-      const k = Number(step.value);
-      const sheet = new URL(`scrubber/${prompt.value}-${seed.value}-${weight.value}.webp`, document.baseURI);
-      form.querySelector("output").textContent = `step ${k + 1} of ${steps}, t = ${(k / steps).toFixed(2)}`;
+      const { prompt, seed, weight, step } = Object.fromEntries(new FormData(form));
+      const k = Number(step);
+      const sheet = new URL(`scrubber/${prompt}-${seed}-${weight}.webp`, document.baseURI);
+      output.textContent = `step ${k} of 0 to ${steps - 1}, t = ${(k / steps).toFixed(2)}`;
       for (const frame of frames) {
         frame.style.backgroundImage = `url("${sheet}")`;
         frame.style.backgroundPositionX = `${(100 * k) / (steps - 1)}%`;

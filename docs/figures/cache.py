@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, OUT, PINK, RED, SKY, Drawing, figure, main
+from canvas import BLUE, GREEN, INK, ORANGE, OUT, PINK, RED, SKY, Drawing, figure, main, measured
 from matplotlib.figure import Figure
 from svg import DARK, box, lines, path, picture, png_of, svg, text
 from torch import Tensor
@@ -30,7 +30,7 @@ from janus_minimal.prompt import duplicate_for_cfg
 
 CAPTION = "a red circle left of a blue square"
 STEPS, NEW = 30, 37  # Euler steps, and the bundled model's new tokens: one of time, 36 of the image
-FILE, BENCH = DATA / "cache.json", OUT.parent.parent / "bench"
+BENCH = OUT.parent.parent / "bench"
 GROWTH = OUT.parent.parent / "growth.json"
 LENGTHS = (5, 11, 20, 60, 120, 240)
 ROUNDS = 30
@@ -40,14 +40,6 @@ Call = Callable[[Tensor], Tensor]  # the new tokens of one step -> their hidden 
 
 
 # What is measured.
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/cache.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 def measure() -> dict[str, Any]:
@@ -346,7 +338,7 @@ def blocks() -> Drawing:
 
 @figure("cache_raster")
 def raster() -> Drawing:
-    data = measured()["influence"]
+    data = measured("cache", measure)["influence"]
     values, side, top = np.array(data["patch"]), 34, 58
     here = 6 * PATCH[0] + PATCH[1]
     parts = []
@@ -393,7 +385,7 @@ SAID = {
 
 @figure("cache_loops")
 def loop_errors() -> Drawing:
-    data = measured()["loops"]
+    data = measured("cache", measure)["loops"]
     drawing = Figure(figsize=(6.6, 3.1), layout="constrained")
     axes = drawing.subplots()
     styles = {"read only": (BLUE, "-"), "fed again": (ORANGE, "--"), "growing": (RED, "-."), "kept": (PINK, ":")}
@@ -415,7 +407,7 @@ def loop_errors() -> Drawing:
 
 @figure("cache_pictures")
 def loop_pictures() -> Drawing:
-    data, side = measured()["loops"], 112
+    data, side = measured("cache", measure)["loops"], 112
     titles = {
         "no cache": ["no cache"],
         "read only": ["only read", "(ours)"],
@@ -441,7 +433,7 @@ def loop_pictures() -> Drawing:
 
 @figure("cache_saving")
 def saving() -> Drawing:
-    data = measured()["times"]
+    data = measured("cache", measure)["times"]
     bench = [json.loads(path_.read_text(encoding="utf-8")) for path_ in sorted(BENCH.glob("*.json"))]
     drawing = Figure(figsize=(6.9, 3.3), layout="constrained")
     left, right = drawing.subplots(1, 2)
@@ -479,7 +471,7 @@ def saving() -> Drawing:
 @figure("cache_time")
 def where_time_goes() -> Drawing:
     """The bundled model's language model: what does not depend on the number of rows."""
-    data = [row for row in measured()["times"] if row["images"] == 1]
+    data = [row for row in measured("cache", measure)["times"] if row["images"] == 1]
     drawing = Figure(figsize=(6.6, 2.8), layout="constrained")
     axes = drawing.subplots()
     names = {

@@ -8,9 +8,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -61,6 +62,10 @@ def figure(name: str) -> Callable[[Callable[[], Drawing]], Callable[[], Drawing]
     return register
 
 
+SIBLINGS = re.compile(r"(<g[^>]*)>((?:\s*<(?:use|path)\b[^>]*/>){3,}\s*</g>)")  # marks or arrows of one group
+STYLE = re.compile(r' style="([^"]*)"')
+
+
 def svg_of(picture: Figure | str) -> str:
     """Return the SVG text, without a fixed size and date, in the page's own colours."""
     if isinstance(picture, str):
@@ -68,7 +73,23 @@ def svg_of(picture: Figure | str) -> str:
     buffer = io.StringIO()
     picture.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(picture)
-    return finish(buffer.getvalue())
+    return finish(lighter(buffer.getvalue()))
+
+
+def lighter(svg: str) -> str:
+    """Leave out what nobody sees: metadata, a third digit after the point, a style that is repeated at every mark."""
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    return SIBLINGS.sub(_style_once, re.sub(r"(\d\.\d\d)\d+", r"\1", svg))
+
+
+def _style_once(group: re.Match[str]) -> str:
+    """Write a style that all marks of a group have at the group itself."""
+    head, marks = group.groups()
+    styles = STYLE.findall(marks)
+    alike = len(set(styles)) == 1 and len(styles) == marks.count("/>")
+    if not alike or STYLE.search(head) or re.search(r"(?<![\w-])opacity", styles[0]):
+        return group[0]
+    return f'{head} style="{styles[0]}">{STYLE.sub("", marks)}'
 
 
 def finish(svg: str) -> str:
@@ -79,8 +100,21 @@ def finish(svg: str) -> str:
     return re.sub(rf"{INK}|#000000|\bblack\b", "currentColor", f"{head}>{rest}").strip() + "\n"
 
 
-def main() -> None:
-    """Draw all figures of the module that is run, or those whose names are given."""
+def measured(name: str, measure: Callable[[], Any]) -> Any:
+    """Return the numbers of data/name.json. Measure them first if they are not there."""
+    path = DATA / f"{name}.json"
+    if not path.exists():
+        DATA.mkdir(exist_ok=True)
+        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def main(measures: Mapping[str, Callable[[], Any]] | None = None) -> None:
+    """Draw all figures of the module that is run, or those whose names are given; or measure, if that is asked for."""
+    if measures and sys.argv[1:2] == ["measure"]:
+        for name in sys.argv[2:]:
+            measured(name, measures[name])
+        return
     OUT.mkdir(exist_ok=True)
     for name in sys.argv[1:] or DRAWINGS:
         write(name, DRAWINGS[name]())

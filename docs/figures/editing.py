@@ -5,6 +5,9 @@ one thread).
 """
 
 import sys
+from pathlib import Path
+from subprocess import DEVNULL, run
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -80,7 +83,7 @@ def measure_fill() -> dict[str, Any]:
     """Change the second thing of a scene by inpainting one half of it."""
     edits, page = Edits(), run_page(PAGE)
     mask = half_mask(edits.scenes)
-    z = page["fill"](edits.pipe.model, edits.prompt, edits.latent, edits.noise, mask, time_grid(STEPS))
+    z = page["fill"](edits.pipe.model, edits.prompt, edits.latent, edits.noise, mask.bool(), time_grid(STEPS))
     kept = (mask == 0).expand_as(z)
     pixels = torch.nn.functional.interpolate(1 - mask, scale_factor=4).expand(-1, 3, -1, -1)
     a, b = (edits.pipe.to_pictures(latent, "pt") for latent in (z, edits.latent))
@@ -222,11 +225,36 @@ def drawn_fill() -> dict[str, Any]:
         said = PromptPair.from_text(str(edits.after[i]), edits.pipe.tokenizer, 3)
         latent, mask = edits.latent[[i] * 3], half_mask([edits.scenes[i]] * 3)
         noise = image_noise(edits.pipe.latent_shape, 3, torch.Generator().manual_seed(i))
-        results = edits.pipe.to_pictures(fill(edits.pipe.model, said, latent, noise, mask, time_grid(LONG)))
+        results = edits.pipe.to_pictures(fill(edits.pipe.model, said, latent, noise, mask.bool(), time_grid(LONG)))
         source = edits.pipe.to_pictures(latent[:1])[0]
         grey = Image.composite(Image.new("RGB", (48, 48), (150, 150, 150)), source, pixel_mask(mask[0, 0]))
         rows.append([to_text(picture) for picture in (source, grey, *results)])
     return {"captions": [f"{edits.before[i]}\n{edits.after[i]}" for i in SCENES], "rows": rows}
+
+
+COMMANDS = {
+    "strength 0.6": ("--strength", "0.6"),
+    "mask": ("--mask", "mask.png"),
+    "mask and\nstrength 0.6": ("--mask", "mask.png", "--strength", "0.6"),
+}
+
+
+def drawn_command() -> dict[str, Any]:
+    """Run the page's commands on the page's picture, and cut the results out of their sheets."""
+    found: dict[str, Any] = {"caption": "a red star left of a green triangle", "rows": {}}
+    picture, white = run_page(PAGE)["picture"], Image.new("L", (48, 48))
+    white.paste(255, (24, 0, 48, 48))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        picture.save(folder / "drawing.png")
+        white.save(folder / "mask.png")
+        for row, options in COMMANDS.items():
+            words = ("janus_minimal", "edit", found["caption"], "--image", "drawing.png", *options)
+            run([sys.executable, "-m", *words, "--device", "cpu"], cwd=folder, check=True, stdout=DEVNULL)
+            with Image.open(folder / "picture.png") as drawn:
+                tiles = [drawn.crop((8 + 200 * i, 8, 200 + 200 * i, 200)) for i in range(4)]
+            found["rows"][row] = [to_text(tile.resize((48, 48), Image.Resampling.NEAREST)) for tile in tiles]
+    return found | {"picture": to_text(picture), "mask": to_text(white.convert("RGB"))}
 
 
 def pixel_mask(mask: Tensor) -> Image.Image:
@@ -298,6 +326,22 @@ def editing_fill() -> Drawing:
     )
 
 
+@figure("editing_command")
+def editing_command() -> Drawing:
+    shown = data("drawn command")
+    begin = [from_text(shown["picture"]), from_text(shown["mask"])]
+    rows = [
+        (name, [begin[0], begin[1] if "mask" in name else None, *map(from_text, texts)])
+        for name, texts in shown["rows"].items()
+    ]
+    return Drawing(
+        sheet(["picture", "mask", *(f"seed {seed}" for seed in range(4))], rows),
+        alt="Three rows: a picture of a red star left of a purple cross, its mask where there is one, and four results of a "
+        "red star left of a green triangle. In the rows with a mask the star is the same in all of them.",
+        caption=f'What the three commands write for "{shown["caption"]}". The mask is white in the right half, which is drawn anew.',
+    )
+
+
 @figure("editing_seeds")
 def editing_seeds() -> Drawing:
     shown = data("drawn seeds")
@@ -349,6 +393,7 @@ def editing_blend() -> Drawing:
 TASKS = {
     "drawn strength": drawn_strength,
     "drawn fill": drawn_fill,
+    "drawn command": drawn_command,
     "drawn seeds": drawn_seeds,
     "drawn blend": drawn_blend,
     "round trip": measure_round_trip,

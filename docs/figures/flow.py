@@ -2,24 +2,22 @@
 
 Data in two dimensions are two half moons of a hundred points each, as in notebook 01; the velocity of finitely many
 data points is known in closed form, so nothing is trained except in `flow_reflow`. What takes longer is kept in data/:
-flow-mean.json (the bundled model at t = 0; a minute) and flow-reflow.json (two small networks; two minutes). Delete
+flow-mean.json (the bundled model at t = 0; a minute) and flow-reflow.json (three small networks; two minutes). Delete
 a file to measure again. data/flow.json has the smaller numbers that the page quotes.
 """
 
 import base64
 import io
 import json
-import re
 from collections.abc import Callable
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main, svg_of
+from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, main, measured
 from diffusers import DDIMScheduler
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from PIL import Image
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -69,18 +67,6 @@ def remember(**found: object) -> None:
     path = DATA / "flow.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps(dict(sorted({**kept, **found}.items())), indent=2) + "\n", encoding="utf-8")
-
-
-def cached(name: str, measure: Callable[[], dict]) -> dict:
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        path.write_text(json.dumps(measure()) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def small(picture: Figure) -> str:
-    """The drawing as SVG with two digits after the point: a third of the size."""
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", svg_of(picture))
 
 
 def arrows(axes, places: Tensor, v: Tensor, duration: float, **style: object) -> None:
@@ -154,7 +140,7 @@ def lines_at_a_point() -> Drawing:
         }
     )
     return Drawing(
-        small(picture),
+        picture,
         """Left: many straight lines cross in one red point; a red arrow at the point is their mean. Right: a
         grid of arrows, one at each place, with the red one among them. Orange data points form two half moons.""",
         f"""Time t = {t:.1f}. Left: the training lines through one place, a quarter of all {len(data)}; the
@@ -218,7 +204,7 @@ def two_points() -> Drawing:
     low = min(times[:-1], key=lambda t: exact_path(0.5, t))
     remember(**{"path from 0.5": marks, "lowest": {"t": float(low), "z": exact_path(0.5, low)}})
     return Drawing(
-        small(picture),
+        picture,
         """Two plots of z against time. Left: from each of eight noises a straight line to -2 and one to 2; the
         lines cross everywhere. Right: from the same noises curved paths that never meet; those above zero end at
         2, the others at -2.""",
@@ -244,7 +230,7 @@ def field_at_four_times() -> Drawing:
         plain(axes, 3.3)
         axes.set_ylim(-2.7, 2.7)
         cloud = (1 - t) * noise + t * partners
-        axes.scatter(*cloud[:300].T, s=8, color=SKY, alpha=0.55, lw=0)
+        axes.scatter(*cloud[:200].T, s=8, color=SKY, alpha=0.55, lw=0)
         axes.scatter(*data[::2].T, s=5, color=ORANGE)
         # An arrow far from every point of the cloud would describe places where no path goes.
         near = torch.cdist(grid, cloud).kthvalue(3, dim=1).values < 0.4
@@ -257,7 +243,7 @@ def field_at_four_times() -> Drawing:
     remember(**{"data points that a place is compatible with": compatible})
     told = ", ".join(f"{number:.0f} at t = {t}" for t, number in compatible.items())
     return Drawing(
-        small(picture),
+        picture,
         """Four panels of arrows with blue points between them. At t = 0 all arrows point at the centre. At t =
         0.3 they begin to fan out, at t = 0.6 they point at the two half moons, at t = 0.9 at the nearest piece
         of a moon.""",
@@ -394,7 +380,7 @@ def measure_mean(number: int = 4000, noises: int = 64) -> dict:
 
 @figure("flow_mean_picture")
 def mean_picture() -> Drawing:
-    found = cached("flow-mean", measure_mean)
+    found = measured("flow-mean", measure_mean)
     of = found["pictures"]
     rows = [
         [*(("a real scene", p) for p in of["scenes"]), ("mean of pixels", of["mean of pixels"][0])],
@@ -413,7 +399,7 @@ def mean_picture() -> Drawing:
             axes.axis("off")
     picture.tight_layout(w_pad=0.6)
     return Drawing(
-        small(picture),
+        picture,
         """Top row: four real scenes with a sharp red circle left of a sharp blue square, each elsewhere; then
         their mean in pixels, a pale red smear left of a pale blue one. Bottom row: two upright smears, both
         blue, in four pictures that are almost the same; the fifth, without a prompt, has four small blue spots
@@ -507,7 +493,7 @@ def ddim_clock() -> Drawing:
     )
     told = "; ".join(f"{name}: {count}" for name, count in early.items())
     return Drawing(
-        small(picture),
+        picture,
         """Four rows of ten dots on an axis from 0 to 1. The first row is evenly spaced. In the rows of DDIM the
         dots are spaced unevenly, each schedule in its own way.""",
         f"""Where ten steps ask the network, in our clock t = alpha / (alpha + sigma). DDIM takes even steps in
@@ -592,7 +578,7 @@ def measure_reflow() -> dict:
 
 @figure("flow_reflow")
 def reflow() -> Drawing:
-    found = cached("flow-reflow", measure_reflow)
+    found = measured("flow-reflow", measure_reflow)
     data, flows = two_moons(), found["flows"]
     remember(**{"reflow": {"percent longer before": 100 * flows[0]["longer than straight"]}})
     picture, panels = plt.subplots(2, 3, figsize=(9, 5.6))
@@ -615,15 +601,16 @@ def reflow() -> Drawing:
     ones = ", ".join(f"{flow['one step from data']:.3f}" for flow in flows)
     many = ", ".join(f"{flow['hundred steps from data']:.3f}" for flow in flows)
     return Drawing(
-        small(picture),
+        picture,
         """Three columns. Top: paths from blue noises to orange half moons; strongly curved on the left, nearly
         straight in the middle and on the right. Bottom: where one Euler step leads; a small smear in the centre
         on the left, close to the moons in the middle and on the right.""",
         f"""Reflow, with three networks of the same size. Top: 50 paths (100 Euler steps). The median path is
         {100 * flows[0]["longer than straight"]:.0f} % longer than the straight way before, {bends} after reflow
         once and twice. Bottom: {len(flows[0]["one step"])} results of a single Euler step (green). Their
-        distance from the data is {ones} (sliced Wasserstein; noise has {found["data from noise"]:.2f}). With 100
-        steps it is {many}: straighter paths, not better ones.""",
+        distance from the data is {ones}; that of noise is {found["data from noise"]:.2f}. With 100 steps it is
+        {many}: straighter paths, not better ones. (Sliced Wasserstein distance: both clouds are projected on a
+        line, sorted, and compared number by number; the mean over 64 lines.)""",
     )
 
 

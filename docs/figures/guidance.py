@@ -4,25 +4,21 @@ What takes long is measured once and kept in data/NAME.json. To repeat a measure
 python docs/figures/guidance.py measure NAME (one to four minutes on one thread). MEASURES has the names.
 """
 
-import json
-import sys
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, INK, ORANGE, PINK, Drawing, figure, main
+from canvas import BLUE, INK, ORANGE, PINK, Drawing, figure, main, measured
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sample import Sample
 from torch import Tensor
 
-from janus_minimal import JanusFlowPipeline, PromptPair, denoise, euler_step, guide, time_grid
-from janus_minimal.pipeline import image_noise
+from janus_minimal import JanusFlowPipeline, denoise, euler_step, guide, time_grid
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.render import PALETTE, PAPER
-from janus_minimal.shapes.score import satisfies
 from janus_minimal.shapes.vae import encode_scenes
 
 EACH, MANY = 5, 40  # captions of each of the seven categories
@@ -34,23 +30,11 @@ STRONG = 6.0  # the weight whose intervals are tried
 INTERVALS = ((0.0, 0.2), (0.2, 0.5), (0.5, 1.0), (0.0, 0.5))
 
 
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-class Sample:
-    """The bundled model, a few captions of every category, and one noise for each."""
+class Guided(Sample):
+    """The sample of this chapter, with real scenes of the same captions beside it."""
 
     def __init__(self, each: int = EACH) -> None:
-        self.pipe = JanusFlowPipeline.from_pretrained("shapes")
-        self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, SEED)]
-        self.pair = PromptPair.from_text([str(caption) for caption in self.captions], self.pipe.tokenizer)
-        self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(SEED))
+        super().__init__(each, SEED)
         rng = np.random.default_rng(SEED)
         self.real = encode_scenes(self.pipe.vae, [caption.draw(rng) for caption in self.captions])
 
@@ -61,7 +45,7 @@ class Sample:
         """Return what is measured of latents: obedience, size, range and colours."""
         pictures = [np.asarray(picture) for picture in self.pipe.to_pictures(z)]
         return {
-            "score": float(np.mean([satisfies(p, c) for p, c in zip(pictures, self.captions, strict=True)])),
+            "score": self.score(z),
             "rms": z.square().mean().sqrt().item(),
             "norm": (z.flatten(1).norm(dim=1) / self.real.flatten(1).norm(dim=1)).mean().item(),
             "beyond": (z.abs() > self.real.abs().max()).float().mean().item(),
@@ -81,7 +65,7 @@ def off_palette(picture: np.ndarray) -> float:
 
 
 def measure_weights() -> dict[str, Any]:
-    sample = Sample()
+    sample = Guided()
     found: dict[str, Any] = {"captions": len(sample.captions), "steps": STEPS, "real": sample.told(sample.real)}
     for weight in WEIGHTS:
         *_, last = sample.steps(weight)
@@ -91,7 +75,7 @@ def measure_weights() -> dict[str, Any]:
 
 def measure_fine() -> dict[str, Any]:
     """Ask whether a large weight breaks pictures because the steps are too long: take more of them."""
-    sample, found = Sample(), {}
+    sample, found = Guided(), {}
     for steps in (30, 120):
         *_, last = sample.steps(8.0, steps)
         found[str(steps)] = sample.told(last.z_next)
@@ -100,7 +84,7 @@ def measure_fine() -> dict[str, Any]:
 
 def measure_many() -> dict[str, Any]:
     """Ask with many captions and fewer steps whether guidance makes captions true more often."""
-    sample = Sample(MANY)
+    sample = Guided(MANY)
     found: dict[str, Any] = {"captions": len(sample.captions), "steps": 15}
     for weight in (1.0, 2.0, 4.0):
         *_, last = sample.steps(weight, 15)
@@ -130,7 +114,7 @@ def spread(z: Tensor, each: int) -> float:
 
 def measure_gap() -> dict[str, Any]:
     """Compare the two velocities along the way."""
-    sample, rows = Sample(), []
+    sample, rows = Guided(), []
     for step in sample.steps(2.0):
         a, b = step.v_cond.flatten(1), step.v_uncond.flatten(1)
         gap = (a - b).norm(dim=1) / a.norm(dim=1)
@@ -146,7 +130,7 @@ def measure_gap() -> dict[str, Any]:
     return {"captions": len(sample.captions), "steps": STEPS, "weight": 2.0, "rows": rows}
 
 
-def in_interval(sample: Sample, low: float, high: float, weight: float) -> Tensor:
+def in_interval(sample: Guided, low: float, high: float, weight: float) -> Tensor:
     """Follow the conditional velocity, with guidance only where low <= t < high."""
     for step in sample.steps(1.0):
         w = weight if low <= step.t < high else 1.0
@@ -156,7 +140,7 @@ def in_interval(sample: Sample, low: float, high: float, weight: float) -> Tenso
 
 
 def measure_intervals() -> dict[str, Any]:
-    sample = Sample()
+    sample = Guided()
     found: dict[str, Any] = {"captions": len(sample.captions), "steps": STEPS, "weight": STRONG}
     for low, high in INTERVALS:
         found[f"{low:g} to {high:g}"] = sample.told(in_interval(sample, low, high, STRONG))
@@ -364,8 +348,4 @@ MEASURES = {
 }
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:]:
-            measured(name, MEASURES[name])
-    else:
-        main()
+    main(MEASURES)

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.pipeline import image_noise
-from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.caption import CATEGORIES, Caption
 from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.render import coverage
+from janus_minimal.shapes.scene import COLOURS, SEEN, SHAPES
 from janus_minimal.shapes.score import detect, satisfies
 
 SEED = 11  # of captions and noise
@@ -30,6 +31,9 @@ STEPS = 15
 COVERED = 0.5  # a patch belongs to a thing that covers at least this part of it
 FAMOUS = "a red circle left of a blue square"
 PAGE = "inside.md"
+ALL_KINDS = sorted(SEEN)
+KINDS = ("colours", "shapes", "relation", "articles", "frame")
+CHANGES = (0, 1, 2, 3, 5, 7, 9)  # steps before which a word is exchanged
 
 
 def covered(thing: Any) -> Tensor:
@@ -108,6 +112,91 @@ def measure_words() -> dict[str, Any]:
         "totals": totals,
         "states": states,
     }
+
+
+def side_by_side(number: int) -> list[Caption]:
+    """Return captions of two things of different colours and shapes, side by side: all of one length."""
+    rng, found = np.random.default_rng(SEED), []
+    while len(found) < number:
+        (one, first), (other, second) = (ALL_KINDS[i] for i in rng.choice(len(ALL_KINDS), 2, replace=False))
+        if one != other and first != second:
+            found.append(Caption(((one, first), (other, second)), relation=("left of", "right of")[rng.integers(2)]))
+    return found
+
+
+def kind_of(word: str) -> str:
+    """Return which part a token plays in such a caption."""
+    if word in COLOURS or word in SHAPES:
+        return "colours" if word in COLOURS else "shapes"
+    return {"left": "relation", "right": "relation", "of": "relation", "a": "articles"}.get(word, "frame")
+
+
+def measure_reading() -> dict[str, Any]:
+    """Ask which kinds of words get attention, by step and layer; and, at the middle step, what single heads prefer."""
+    watched, pipe, captions = run_page(PAGE)["watched"], JanusFlowPipeline.from_pretrained("shapes"), side_by_side(16)
+    pair = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer)
+    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    scenes = [detect(np.asarray(picture)) for picture in pipe.to_pictures(last.z_next)]
+    right = [i for i, c in enumerate(captions) if c.holds(scenes[i])]
+    tokens = [pipe.tokenizer.convert_ids_to_tokens(row) for row in pair.rows.ids[: len(captions)]]
+    kinds = [kind_of(word) for word in tokens[0]]
+    rows: list[Any] = []
+    for t, inside in watched(pipe.model, pair, z, time_grid(STEPS)):
+        cond = inside.attention[:, : len(captions), :, 1:, : len(kinds)]  # layers captions heads N L
+        by_word = cond.mean(dim=(1, 2, 3))  # layers L
+        sums = {kind: by_word[:, [k == kind for k in kinds]].sum(dim=1).tolist() for kind in KINDS}
+        rows.append({"t": float(t), **sums})
+        if len(rows) == STEPS // 2 + 1:
+            heads = [own_and_other(cond[:, i], tokens[i], thing) for i in right for thing in scenes[i]]
+    own, other = torch.stack(heads).mean(dim=0)  # layers heads each
+    return {"captions": len(captions), "right": len(right), "words": tokens[0], "rows": rows} | {
+        "heads": {"t": rows[STEPS // 2]["t"], "own": own.tolist(), "other": other.tolist()}
+    }
+
+
+def own_and_other(attention: Tensor, words: list[str], thing: Any) -> Tensor:
+    """Return how much each head attends from a thing's patches to its colour and to the other: 2 layers heads."""
+    rows = attention[:, :, patches_of(thing)].mean(dim=2)  # layers heads L
+    (other,) = {word for word in words if word in COLOURS} - {thing.colour}
+    return torch.stack([rows[..., words.index(thing.colour)], rows[..., words.index(other)]])
+
+
+EACH_WORD, FEW = 16, 10  # captions in which one word changes, steps
+
+
+def one_word_changed(rng: np.random.Generator) -> dict[str, tuple[Caption, Caption]]:
+    """Return pairs of captions that differ in one word, by the kind of the word."""
+    colours, shapes = (rng.permutation(np.array(names)).tolist() for names in (COLOURS, SHAPES))
+    (one, other), (first, second) = colours[:2], shapes[:2]
+    two, counts = ((one, first), (other, second)), rng.permutation([2, 3, 4]).tolist()
+    return {
+        "relation": (Caption(two, relation="left of"), Caption(two, relation="right of")),
+        "number": (Caption(((None, first),), counts[0]), Caption(((None, first),), counts[1])),
+        "shape": (Caption(((one, first),)), Caption(((one, second),))),
+        "colour": (Caption(((one, first),)), Caption(((other, first),))),
+    }
+
+
+def measure_changed() -> dict[str, Any]:
+    """Exchange one word of the caption at a time t: until when does the picture still follow the new word?"""
+    pipe, rng, times = JanusFlowPipeline.from_pretrained("shapes"), np.random.default_rng(SEED), time_grid(FEW)
+    pairs = [one_word_changed(rng) for _ in range(EACH_WORD)]
+    found: dict[str, Any] = {"captions": EACH_WORD, "steps": FEW}
+    for kind in pairs[0]:
+        before, after = ([pair[kind][side] for pair in pairs] for side in (0, 1))
+        first, second = (PromptPair.from_text([str(c) for c in side], pipe.tokenizer) for side in (before, after))
+        noise = image_noise(pipe.latent_shape, EACH_WORD, torch.Generator().manual_seed(SEED))
+        states = [step.z for step in denoise(pipe.model, first, noise, times)]
+        found[kind] = {}
+        for k in CHANGES:
+            *_, last = denoise(pipe.model, second, states[k], times[k:])
+            pictures = [np.asarray(picture) for picture in pipe.to_pictures(last.z_next)]
+            found[kind][f"{k / FEW:g}"] = {
+                "new": sum(satisfies(p, c) for p, c in zip(pictures, after, strict=True)),
+                "old": sum(satisfies(p, c) for p, c in zip(pictures, before, strict=True)),
+            }
+    return found
 
 
 def cuts(model: Any) -> dict[str, Callable]:
@@ -192,7 +281,14 @@ CUTS = ("nothing", *(f"layer {i}" for i in range(1, 7)), "skip", "time token")
 
 def data(name: str) -> dict[str, Any]:
     """Return the measured words, or what one cut does."""
-    tasks = {"words": measure_words, "maps": drawn_maps, "lens": drawn_lens, "cuts": drawn_cuts}
+    tasks = {
+        "words": measure_words,
+        "reading": measure_reading,
+        "changed": measure_changed,
+        "maps": drawn_maps,
+        "lens": drawn_lens,
+        "cuts": drawn_cuts,
+    }
     return measured("inside", name, tasks.get(name, lambda: measure_cut(name)))
 
 
@@ -313,6 +409,73 @@ def inside_layers() -> Drawing:
     )
 
 
+@figure("inside_reading")
+def inside_reading() -> Drawing:
+    """Draw which kinds of words get attention over t, and what single heads prefer."""
+    found = data("reading")
+    drawn = Figure(figsize=(9.2, 3.3), layout="constrained")
+    left, right, bar = drawn.subplots(1, 3, width_ratios=(1.25, 1, 0.05))
+    t = [row["t"] for row in found["rows"]]
+    looks = zip(KINDS, (ORANGE, BLUE, GREEN, PINK, INK), ("-", "--", "-.", ":", (0, (1, 3))), strict=True)
+    layers = range(len(found["rows"][0]["frame"]))
+    for kind, colour, line in looks:
+        left.plot(t, [np.mean(row[kind]) for row in found["rows"]], color=colour, linestyle=line, label=kind)
+    left.set(xlabel="t", ylabel="attention of the image tokens", title="by kind of word", xlim=(0, 1), ylim=(0, None))
+    left.legend(frameon=False, fontsize=9, ncols=2)
+    own, other = np.array(found["heads"]["own"]), np.array(found["heads"]["other"])
+    share = own / (own + other)
+    shown = right.imshow(share, cmap="PuOr", vmin=0, vmax=1)
+    for layer, head in np.ndindex(share.shape):
+        right.text(head, layer, f"{own[layer, head]:.2f}", ha="center", va="center", fontsize=8, color="#444444")
+    right.set(xlabel="head", ylabel="layer", title="own / (own + other)")
+    right.set_xticks(range(share.shape[1]), range(1, share.shape[1] + 1))
+    right.set_yticks(layers, [layer + 1 for layer in layers])
+    drawn.colorbar(shown, cax=bar)
+    first, last = found["rows"][0], found["rows"][-1]
+    low, high = np.unravel_index(share[1:].argmin(), share[1:].shape), np.unravel_index(own.argmax(), own.shape)
+    return Drawing(
+        drawn,
+        alt="Left: five curves over t, all of which fall at first. Right: a table of layers by heads, coloured by the share of the own colour word.",
+        caption=f'Left: attention from the image tokens to the words of {found["captions"]} captions such as "{FAMOUS}", by kind of word, mean over layers and '
+        f"heads. At t = 0 the colours get {np.mean(first['colours']):.2f}, the shapes {np.mean(first['shapes']):.2f}, the relation {np.mean(first['relation']):.2f}; at "
+        f"t = {last['t']:.2f} it is {np.mean(last['colours']):.2f}, {np.mean(last['shapes']):.2f} and {np.mean(last['relation']):.2f}. Right, at t = {found['heads']['t']:.2f}: "
+        f"how a thing's patches divide their attention between its own colour word (1) and the other thing's (0), by layer and head; the numbers are the attention to "
+        f"the own word. The head that reads it most is {high[1] + 1} of layer {high[0] + 1}, with {own[high]:.2f}; the lowest share outside layer 1 is "
+        f"{share[1:][low]:.2f}, in head {low[1] + 1} of layer {low[0] + 2}.",
+    )
+
+
+@figure("inside_changed")
+def inside_changed() -> Drawing:
+    """Draw until when a picture follows a word that is exchanged on the way."""
+    found = data("changed")
+    drawn = Figure(figsize=(6.6, 3.4), layout="constrained")
+    ax = drawn.subplots()
+    looks = zip(
+        ("relation", "number", "shape", "colour"),
+        (GREEN, PINK, BLUE, ORANGE),
+        ("-.", ":", "--", "-"),
+        "D^so",
+        strict=True,
+    )
+    for kind, colour, line, mark in looks:
+        t = [float(key) for key in found[kind]]
+        new = [entry["new"] for entry in found[kind].values()]
+        ax.plot(t, new, color=colour, linestyle=line, marker=mark, markersize=5, label=kind)
+    ax.set(
+        xlabel="t at which the word is exchanged", ylabel=f"follow the new word, of {found['captions']}", ylim=(0, None)
+    )
+    ax.legend(frameon=False)
+    told = ", ".join(f"{kind} {found[kind]['0.2']['new']}" for kind in ("relation", "number", "shape", "colour"))
+    late = ", ".join(f"{kind} {found[kind]['0.5']['new']}" for kind in ("relation", "number", "shape", "colour"))
+    return Drawing(
+        drawn,
+        alt="Four curves that fall from left to right: relation first, then number, then shape and colour.",
+        caption=f"One word of the caption is exchanged at time t. How many of {found['captions']} pictures follow the new caption ({found['steps']} Euler steps, w = 2)? "
+        f"Exchanged at t = 0.2: {told}. At t = 0.5: {late}.",
+    )
+
+
 @figure("inside_lens")
 def inside_lens() -> Drawing:
     shown = data("lens")
@@ -344,7 +507,7 @@ def inside_cuts() -> Drawing:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:] or ("words", *CUTS, "maps", "lens", "cuts"):
+        for name in sys.argv[2:] or ("words", "reading", "changed", *CUTS, "maps", "lens", "cuts"):
             data(name)
     else:
         main()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from janus_minimal.loading.vae import encode_picture, to_pictures
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.score import satisfies
-from janus_minimal.shapes.vae import KL_WEIGHT, pictures
+from janus_minimal.shapes.vae import KL_WEIGHT, draw_scenes, encode_scenes, pictures
 
 SDXL = 0.13025  # the scaling factor of SDXL's VAE
 EACH = 50  # scenes of each category
@@ -152,22 +152,12 @@ def reconstructions() -> dict:
     return answer
 
 
-def parts() -> dict:
-    """Count the parameters and numbers of both VAEs."""
-    with torch.device("meta"):
-        sdxl = AutoencoderKL(
-            block_out_channels=(128, 256, 512, 512),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            latent_channels=4,
-            sample_size=1024,
-        )
-    count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
-    answer = {}
-    for name, vae in {"released": sdxl, "bundled": pipeline().vae}.items():
-        answer[name] = {"all": count(vae), "encoder": count(vae.encoder), "decoder": count(vae.decoder)}
-    return answer
+def spreads() -> dict:
+    """Ask how much the standard deviation of scaled latents depends on the scenes that are chosen."""
+    vae, captions = pipeline().vae, examples(EACH)[0]
+    own = encode_scenes(vae, draw_scenes(1000, (0, 1)))  # the scenes that `calibrate` takes
+    every = [encode_scenes(vae, scenes()[i : i + EACH]).std().item() for i in range(0, len(captions), EACH)]
+    return {"scenes of calibrate": own.std().item(), "least category": min(every), "most category": max(every)}
 
 
 def one_number() -> dict:
@@ -373,7 +363,7 @@ def toy(sigma: float) -> dict:
 TOYS = {"data": 0.0, "0.13": SDXL, "0.4": 0.4, "1": 1.0, "2.5": 2.5, "7.68": 1 / SDXL}
 
 MEASURES = {
-    "parts": parts,
+    "spreads": spreads,
     "statistics": statistics,
     "reconstructions": reconstructions,
     "one number": one_number,
@@ -577,7 +567,7 @@ def toys() -> Drawing:
     told = {name: data(f"toy {name}") for name in TOYS}
     picture, axes = plt.subplots(1, 6, figsize=(9, 2), sharex=True, sharey=True, layout="constrained")
     for ax, (name, one) in zip(axes, told.items(), strict=True):
-        points = np.array(one["points"])
+        points = np.array(one["points"])[::2]
         ax.scatter(points[:, 0], points[:, 1], s=1.5, color=BLUE if name == "data" else ORANGE)
         ax.set(
             xticks=[],
@@ -653,5 +643,5 @@ def halves() -> Drawing:
 
 
 if __name__ == "__main__":
-    data("parts")  # the page reads them
+    data("spreads")  # the page reads them
     main()

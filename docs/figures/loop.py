@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, OUT, RED, Drawing, figure, main
+from canvas import BLUE, OUT, RED, Drawing, figure, main, measured
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from svg import DARK, box, latent_png, lines, picture, png_of, svg, text
@@ -29,16 +29,7 @@ PLACE = (0, 3, 2)  # channel, row and column of the number that is followed, cou
 PROMPTS = (CAPTION, "three purple stars", "a yellow cross and a green triangle", "a green star")
 SEEDS = (0, 1, 2)
 SCALE = 4.0  # of latents and velocities
-FILE = DATA / "loop.json"
 STAGES = ("1 encode", "2 align", "3 language\nmodel", "4 align", "5 decode", "6 guide", "7 Euler")
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/loop.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -93,7 +84,7 @@ def example(pipe: JanusFlowPipeline) -> dict[str, Any]:
     tensors |= latents
     c, i, j = PLACE
     cond, uncond = hidden[:, 1:]
-    moved = (cond - uncond).norm(dim=1) / uncond.norm(dim=1)
+    moved = (cond - uncond).norm(dim=1) / cond.norm(dim=1)
     maps = {
         "x_emb": x_emb[0].norm(dim=0),
         "tokens": tokens[0, 1:].norm(dim=1).reshape(6, 6),
@@ -111,7 +102,7 @@ def example(pipe: JanusFlowPipeline) -> dict[str, Any]:
         "size": {name: size(x) for name, x in tensors.items()},
         "number": {name: x[0, c, i, j].item() for name, x in latents.items()},
         "prompt tokens": rows.ids.shape[1],
-        "hidden states moved, %": 100 * ((cond - uncond).norm() / uncond.norm()).item(),
+        "hidden states moved, %": 100 * ((cond - uncond).norm() / cond.norm()).item(),
         "hidden states moved most, %": 100 * moved.max().item(),
         "velocities apart, %": 100 * ((v_cond - v_uncond).norm() / v_cond.norm()).item(),
         "step over z, %": 100 * ((z_next - z).norm() / z.norm()).item(),
@@ -177,7 +168,7 @@ SHOWN = (  # pictures of each line: the key, what is written below, and whose si
 
 @figure("loop_example")
 def running_example() -> Drawing:
-    data = measured()["example"]
+    data = measured("loop", measure)["example"]
     side, wide, top = 78, 96, 46
     parts = []
     for k, (title, pictures) in enumerate(zip(STAGES, SHOWN, strict=True)):
@@ -198,7 +189,7 @@ def running_example() -> Drawing:
         svg(6 + wide * 7, top + 2 * (side + 44), *parts),
         "Seven columns, one for each line of the loop, with small pictures of the tensors that the line computes: the"
         " latent, maps of six by six patches, the two velocities, the guided velocity and the next latent.",
-        f"Step {STEP} of {STEPS} for “{CAPTION}” (bundled model, t = {data['t']:.3f}), line by line. Latents and"
+        f"Step {STEP} for “{CAPTION}” (bundled model, steps 0 to {STEPS - 1}, t = {data['t']:.3f}), line by line. Latents and"
         f" velocities: four channels, orange below zero and purple above, from -{SCALE:g} to {SCALE:g}. Other maps:"
         " length of the vector at each patch (line 3: how far apart the two rows' hidden states are), dark least,"
         f" light most. Size is the root mean square. One number, channel {c}, row {i}, column {j}: v = {WEIGHT:g} ·"
@@ -209,7 +200,7 @@ def running_example() -> Drawing:
 
 @figure("loop_apart")
 def rows_apart() -> Drawing:
-    data = measured()["apart"]
+    data = measured("loop", measure)["apart"]
     each = np.array(data["each"])
     median = np.median(each, axis=1)
     drawing = Figure(figsize=(6.6, 2.8), layout="constrained")
@@ -235,7 +226,7 @@ def rows_apart() -> Drawing:
 
 @figure("loop_strip")
 def film() -> Drawing:
-    data, side, left = measured()["strip"], 84, 84
+    data, side, left = measured("loop", measure)["strip"], 84, 84
     parts = []
     for row, (name, said) in enumerate((("z", ["latent z"]), ("denoised", ["denoised", "prediction"]))):
         y = 22 + row * (side + 8)

@@ -4,19 +4,18 @@ Measurements are slow, drawings are fast. `kept` measures once and writes the nu
 figures are drawn from that file. To measure again, delete the file, or the key in it, and run the script.
 """
 
-import base64
-import io
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
+import svg as shapes
 import torch
-from canvas import DATA, INK
+from canvas import INK
 from PIL import Image
+from recipes import measured
+from svg import svg
 from torch import Tensor, nn
 
 from janus_minimal import JanusFlowPipeline
@@ -35,31 +34,7 @@ STEPS = 30
 
 def kept(name: str, key: str, measure: Callable[[], Any]) -> Any:
     """Return what is stored under this key of data/NAME.json; measure and store it if it is not there."""
-    path = DATA / f"{name}.json"
-
-    def read() -> dict[str, Any]:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    known = read()
-    if key not in known:
-        found = rounded(measure())
-        known = read() | {key: found}  # read again: another process may have measured something meanwhile
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    return known[key]
-
-
-def rounded(value: Any) -> Any:
-    """Return the value as JSON takes it, with numbers of four significant digits."""
-    if isinstance(value, dict):
-        return {str(key): rounded(entry) for key, entry in value.items()}
-    if isinstance(value, Tensor | np.ndarray):
-        return rounded(value.tolist())
-    if isinstance(value, list | tuple):
-        return [rounded(entry) for entry in value]
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.4g}")
-    return value
+    return measured(name, key, measure, digits=4)
 
 
 @cache
@@ -117,6 +92,30 @@ def drawn(each: int) -> dict[str, Any]:
     }
 
 
+@cache
+def intact_velocities(times: tuple[float, ...], each: int) -> list[Tensor]:
+    """Return the velocities of the unchanged model."""
+    return [velocities(t, each) for t in times]
+
+
+def errors(change: Callable[[], AbstractContextManager], times: Sequence[float], each: int) -> dict[str, list[float]]:
+    """Measure how far a changed model's velocities are from the unchanged one's, and from z_1 - z_0, at each time."""
+    _, z_1, z_0 = examples(each)
+    intact = intact_velocities(tuple(times), each)
+    with change():
+        changed = [velocities(t, each) for t in times]
+    return {
+        "apart": [apart(a, b) for a, b in zip(changed, intact, strict=True)],
+        "loss": [(a - (z_1 - z_0)).square().mean().item() for a in changed],
+    }
+
+
+def changed_pictures(change: Callable[[], AbstractContextManager], each: int) -> dict[str, Any]:
+    """Draw captions of every category with a changed model."""
+    with change():
+        return drawn(each)
+
+
 @contextmanager
 def replaced(module: nn.Module, name: str, change: Callable[..., Any]) -> Iterator[None]:
     """Put change(original, ...) in the place of a method of this module, for a while."""
@@ -132,24 +131,18 @@ def replaced(module: nn.Module, name: str, change: Callable[..., Any]) -> Iterat
 
 
 def png(picture: Image.Image | np.ndarray) -> str:
-    """Return a picture as base64 text."""
+    """Return a picture as base64 text, with all its colours."""
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="png", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return shapes.png_of(picture, colours=None)
 
 
 def text(
     x: float, y: float, words: str, size: float = 13, anchor: str = "middle", colour: str = INK, more: str = ""
 ) -> str:
     """Return a text of one or several lines, separated by |. y is the baseline of the first."""
-    lines = [
-        f'<text x="{x:g}" y="{y + 1.25 * size * i:g}" font-size="{size:g}" text-anchor="{anchor}" '
-        f'fill="{colour}" {more}>{escape(line)}</text>'
-        for i, line in enumerate(words.split("|"))
-    ]
-    return "".join(lines)
+    lines = enumerate(words.split("|"))
+    return "".join(shapes.text(x, y + 1.25 * size * i, line, size, anchor, colour, more=more) for i, line in lines)
 
 
 def box(
@@ -165,12 +158,10 @@ def box(
     """Return a rounded box with centred lines of text. The colour tints the inside and draws the border."""
     lines = words.split("|") if words else []
     top = y + height / 2 - 0.625 * size * len(lines) + 0.97 * size
-    dash = ' stroke-dasharray="5 4"' if dashed else ""
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{colour or "none"}" '
-        f'fill-opacity="0.16" stroke="{colour or INK}" stroke-width="1.5"{dash}/>'
-        + "".join(text(x + width / 2, top + 1.25 * size * i, line, size) for i, line in enumerate(lines))
-    )
+    dashes = "5 4" if dashed else ""
+    return shapes.box(
+        x, y, width, height, colour or "none", 0.16, colour or INK, line=1.5, dashes=dashes, corner=6
+    ) + "".join(text(x + width / 2, top + 1.25 * size * i, line, size) for i, line in enumerate(lines))
 
 
 def arrow(points: Sequence[tuple[float, float]], colour: str = INK, width: float = 1.6, dashed: bool = False) -> str:
@@ -185,14 +176,6 @@ def arrow(points: Sequence[tuple[float, float]], colour: str = INK, width: float
     return (
         f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dash}/>'
         f'<polygon points="{head}" fill="{colour}"/>'
-    )
-
-
-def svg(width: float, height: float, *parts: str) -> str:
-    """Return a whole drawing."""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'font-family="inherit">{"".join(parts)}</svg>'
     )
 
 

@@ -4,7 +4,6 @@ What takes long is measured once, with the bundled model on a CPU, and kept in d
 it again (five minutes, one thread).
 """
 
-import json
 import os
 import warnings
 from copy import deepcopy
@@ -14,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, OUT, RED, Drawing, figure, main
+from canvas import BLUE, GREEN, INK, ORANGE, OUT, RED, Drawing, figure, main, measured
 from diffusers import AutoencoderKL
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import logging
@@ -37,18 +36,9 @@ CAPTIONS = (
     "an orange cross",
 )
 STEPS, WEIGHT = 30, 2.0
-FILE = DATA / "numerics.json"
 GOLDEN = OUT.parent.parent.parent / "tests" / "golden" / "golden.safetensors"
 LARGEST_HALF = torch.finfo(torch.float16).max
 FACTORS = (1, 1000, 10000)  # of one convolution of the VAE, whose result the next layer normalises
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/numerics.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -274,7 +264,7 @@ NAMES = {
 
 @figure("numerics_variants")
 def rounding() -> Drawing:
-    data = measured()["variants"]
+    data = measured("numerics", measure)["variants"]
     drawing = Figure(figsize=(6.9, 3.2), layout="constrained")
     axes = drawing.subplots()
     for i, name in enumerate(NAMES):
@@ -302,7 +292,7 @@ def rounding() -> Drawing:
 
 @figure("numerics_drift")
 def drift() -> Drawing:
-    data = measured()["variants"]
+    data = measured("numerics", measure)["variants"]
     drawing = Figure(figsize=(6.6, 2.7), layout="constrained")
     axes = drawing.subplots()
     lines_ = {"weights and activations": (ORANGE, "-"), "everything": (RED, "--")}
@@ -323,7 +313,7 @@ def drift() -> Drawing:
 
 @figure("numerics_steps")
 def more_steps() -> Drawing:
-    data = measured()["steps"]
+    data = measured("numerics", measure)["steps"]
     drawing = Figure(figsize=(6.6, 2.6), layout="constrained")
     axes = drawing.subplots()
     axes.loglog(data["steps"], data["latent"], "-", color=RED, marker="o", label="bfloat16 latent")
@@ -346,7 +336,7 @@ def more_steps() -> Drawing:
 
 @figure("numerics_pictures")
 def same_noise() -> Drawing:
-    data = measured()["variants"]
+    data = measured("numerics", measure)["variants"]
     worst = data["everything"]["worst"]
     columns = {
         "exact": ["float32"],
@@ -372,7 +362,7 @@ def same_noise() -> Drawing:
 
 @figure("numerics_vae")
 def vae_overflow() -> Drawing:
-    data, side = measured()["vae"], 96
+    data, side = measured("numerics", measure)["vae"], 96
     dtypes = ("float32", "bfloat16", "float16")
     parts = [text(150 + i * (side + 16) + side / 2, 22, dtype, 12.5, bold=True) for i, dtype in enumerate(dtypes)]
     for r, factor in enumerate(FACTORS):

@@ -61,7 +61,7 @@ class Run:
             "noise mean": self.noise.mean().item(),
             "noise deviation": self.noise.std().item(),
             "token values": {"smallest": tokens[0, 1:].min().item(), "largest": tokens[0, 1:].max().item()},
-            "hidden, two rows differ": root(hidden[0] - hidden[1]) / root(hidden[1]),
+            "hidden, two rows differ": root(hidden[0] - hidden[1]) / root(hidden[0]),
             "latent smallest": self.latent.min().item(),
             "latent largest": self.latent.max().item(),
             "latent deviation": self.latent.std().item(),
@@ -80,7 +80,7 @@ class Run:
         return {
             "t": step.t.item(),
             "size of z": root(step.z),
-            "two velocities differ, percent": 100 * root(step.v_cond - step.v_uncond) / root(step.v_uncond),
+            "two velocities differ, percent": 100 * root(step.v_cond - step.v_uncond) / root(step.v_cond),
             "prediction off the final latent, percent": 100 * root(step.denoised - self.latent) / root(self.latent),
             "the number followed": step.z[0][PLACE].item(),
         }
@@ -233,7 +233,7 @@ def stations() -> Drawing:
         text(left + 340, y + 50, f"differ by {100 * n['hidden, two rows differ']:.0f} % in the first step", 13),
     ]
     y += height
-    parts += [arrow(y - 5), heading(6, y, ("of step 1", "4 × 12 × 12 each"))]
+    parts += [arrow(y - 5), heading(6, y, ("of step 0", "4 × 12 × 12 each"))]
     parts += [channels(r.steps[0].v_cond, left, y + 2, 40, 3), channels(r.steps[0].v_uncond, left, y + 46, 40, 3)]
     parts += [text(left + 200, y + 27, "with the prompt", 13), text(left + 200, y + 71, "without it", 13)]
     parts += [
@@ -317,7 +317,7 @@ def film() -> Drawing:
         f"""The run at {len(chosen)} of its {STEPS} steps. Top: the latent z as the VAE decodes it. Middle: the
         denoised prediction z + (1 - t) v; it is {off[0]:.0f} % off the final latent at t = 0, {off[3]:.0f} % at
         t = {chosen[3].t:.2f}, {off[5]:.0f} % at t = {chosen[5].t:.2f}. Bottom: where the velocities with and
-        without the prompt differ (brighter: more), and by how much in all, as a share of the velocity without
+        without the prompt differ (brighter: more), and by how much in all, as a share of the velocity with
         it.""",
     )
 

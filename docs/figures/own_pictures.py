@@ -78,7 +78,22 @@ def measure() -> dict[str, Any]:
     }
 
 
+def measure_one() -> dict[str, Any]:
+    """Run the page as far as its model that has learned one picture by heart."""
+    page = run_page("own-pictures.md", {"steps=60, batch": "steps=1, batch", "steps=120, batch": "steps=1, batch"})
+    before, noise = page["pipe"], image_noise(page["pipe"].latent_shape, 4, torch.manual_seed(0))
+    asked = {"num_images_per_prompt": 4, "latents": noise, "output_type": "latent", "progress": False}
+    drawn, one = before(page["captions"][0], cfg_weight=1.0, **asked).images, page["latents"][:1]
+    return {
+        "first losses": float(np.mean(page["one_losses"][:10])),
+        "last losses": float(np.mean(page["one_losses"][-10:])),
+        "off, %": 100 * page["off"],
+        "off before, %": 100 * ((drawn - one).flatten(1).norm(dim=1) / one.norm()).mean().item(),
+    }
+
+
 def data() -> dict[str, Any]:
+    measured("own-pictures", "one", measure_one)  # the page reads it
     return measured("own-pictures", "rings", measure)
 
 

@@ -4,7 +4,6 @@ What takes long is measured once, with the bundled model, and kept in data/promp
 (three minutes, one thread).
 """
 
-import json
 from collections import Counter
 from itertools import pairwise
 from math import cos, pi, radians, sin
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, RED, Drawing, figure, main
+from canvas import BLUE, GREEN, INK, ORANGE, RED, Drawing, figure, main, measured
 from matplotlib.figure import Figure
 from svg import DARK, box, lines, path, picture, png_of, svg, text, tips
 from torch import Tensor
@@ -20,13 +19,14 @@ from torch import Tensor
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.pipeline import image_noise
 from janus_minimal.prompt import TEMPLATE, PromptRows
+from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.examples import draw_example
-from janus_minimal.shapes.score import detect
+from janus_minimal.shapes.score import detect, satisfies
 
 CAPTION = "a red circle left of a blue square"
 SHORT = "a red circle"
 TWO = ("a red circle", "a red circle above a star")
-FILE = DATA / "prompt.json"
 LENGTHS = (5, 6, 8, 10, 11, 20)  # of prompts whose unconditional rows are drawn
 IMAGES, SHOWN = 24, 6  # pictures of each length, and how many of them are shown
 STEPS = 30
@@ -41,14 +41,6 @@ def plain(token: str) -> str:
 
 
 # What is measured.
-
-
-def measured() -> dict[str, Any]:
-    """Return the numbers of data/prompt.json. Measure them first if they are not there."""
-    if not FILE.exists():
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -66,6 +58,7 @@ def measure() -> dict[str, Any]:
         "rows": other_rows(pipe),
         "attention": attention(pipe),
         "batch": batch(pipe),
+        "templates": other_templates(pipe),
     }
 
 
@@ -155,6 +148,33 @@ def other_rows(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
 def right_cut(rows: PromptRows) -> PromptRows:
     """Return the rows with the masked tokens left out, so that the new tokens move up to position 1."""
     return PromptRows(rows.ids[:, :1], rows.attention_mask[:, :1], rows.positions[:, :1])
+
+
+CHANGES = {
+    "as trained": lambda ids: ids,
+    "no tag": lambda ids: ids[:-1],  # so that "assistant:" is dropped in its place
+    "tag twice": lambda ids: [*ids, ids[-1]],  # so that one tag stays
+    "no begin token": lambda ids: ids[1:],
+    "begin token twice": lambda ids: [ids[0], *ids],
+    "no template": lambda ids: [ids[0], *ids[2:-2], ids[-1]],  # without "user:" and "assistant:"
+}
+
+
+def other_templates(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
+    """Return how far v_cond moves, and how many pictures are right, if the ids are not those of the template."""
+    captions = [caption for category in CATEGORIES for caption in fresh_captions(category, 6, 0)]
+    z, steps, found = noise(pipe, len(captions)), trajectory(pipe, 1), {}
+    for name, change in CHANGES.items():
+        told = [pipe.tokenizer.encode(TEMPLATE.format(prompt=str(caption))) for caption in (CAPTION, *captions)]
+        one, *ids = [torch.tensor(change(row)) for row in told]
+        own = PromptPair.from_ids([one], pad_id=pipe.tokenizer.pad_token_id)
+        moved = [relative(pipe.model.velocity(s.z, s.t, own)[0], s.v_cond) for s in (steps[k] for k in (0, 5, 15, 25))]
+        pair = PromptPair.from_ids(ids, pad_id=pipe.tokenizer.pad_token_id)
+        *_, last = denoise(pipe.model, pair, z, time_grid(10))
+        pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
+        right = sum(satisfies(np.asarray(picture), caption) for picture, caption in pictures)
+        found[name] = {"most, %": 100 * max(moved), "right": right, "captions": len(captions)}
+    return found
 
 
 def attention(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
@@ -408,7 +428,7 @@ def rope_distance() -> Drawing:
 
 @figure("prompt_length")
 def length_pictures() -> Drawing:
-    data, side, top = measured(), 62, 42
+    data, side, top = measured("prompt", measure), 62, 42
     shown, trained = ("5", "6", "8", "10", "11", "20"), data["trained on"]
     parts = [
         text(4, 24, "length", 11.5, "start", opacity=DARK),
@@ -446,7 +466,7 @@ def length_pictures() -> Drawing:
 
 @figure("prompt_length_apart")
 def length_apart() -> Drawing:
-    data = measured()["apart"]
+    data = measured("prompt", measure)["apart"]
     drawing = Figure(figsize=(6.6, 2.7), layout="constrained")
     axes = drawing.subplots()
     for (t, values), colour, style in zip(data["t"].items(), (BLUE, RED, GREEN), ("-", "--", "-."), strict=True):
@@ -493,7 +513,7 @@ def padding() -> Drawing:
             position = rows.new_positions(n)[r, i].item()
             parts.append(text(x + cell / 2 - 2, y + 33, str(position), 10.5, opacity=DARK))
     short, long = (len(pipe.tokenizer.encode(TEMPLATE.format(prompt=caption))) - 1 for caption in TWO)
-    apart_ = measured()["batch"]["largest difference"]
+    apart_ = measured("prompt", measure)["batch"]["largest difference"]
     return Drawing(
         svg(left + cell * (rows.ids.shape[1] + n), top + 196, *parts),
         "Four rows of tokens of equal length. The rows of the shorter prompt begin with dashed padding on the left; all"

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
 DOCS = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -34,25 +36,27 @@ def run_page(name: str, changes: Mapping[str, str] | None = None) -> dict[str, A
     return names
 
 
-def measured(file: str, key: str, measure: Callable[[], Any]) -> Any:
+def measured(file: str, key: str, measure: Callable[[], Any], digits: int = 5) -> Any:
     """Return one entry of data/FILE.json. Measure and write it first if it is not there."""
     path = DATA / f"{file}.json"
     found = _read(path)
     if key not in found:
         DATA.mkdir(exist_ok=True)
-        value = rounded(measure())
+        value = rounded(measure(), digits)
         found = _read(path) | {key: value}  # read again: another process may have written meanwhile
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found[key]
 
 
-def rounded(value: Any) -> Any:
-    """Return the value with all numbers rounded to five digits: more would be noise in a file that is read."""
+def rounded(value: Any, digits: int = 5) -> Any:
+    """Return the value as JSON takes it, its numbers rounded: more digits would be noise in a file that is read."""
     if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+        return {str(key): rounded(entry, digits) for key, entry in value.items()}
+    if isinstance(value, Tensor | np.ndarray):
+        return rounded(value.tolist(), digits)
+    if isinstance(value, list | tuple):
+        return [rounded(entry, digits) for entry in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float | np.floating) else value
 
 
 def _read(path: Path) -> dict[str, Any]:

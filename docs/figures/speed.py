@@ -45,6 +45,11 @@ def picture(prompt_tokens: int) -> dict[str, Any]:
     }
 
 
+def benches() -> list[dict[str, Any]]:
+    """Return the benches of the page's table."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DATA.parent.parent.glob("bench/*.json"))]
+
+
 def derived() -> dict[str, Any]:
     """Return the numbers of the page, and write them."""
     parameters = read("sizes.json")["released"]["parameters"]
@@ -55,6 +60,7 @@ def derived() -> dict[str, Any]:
         "stand-in minutes": STEPS * read("released.json")["steps"]["seconds a step"] / 60,
         "weights part, TFLOP": 2 * 2 * 577 * parameters["transformer blocks"] / 1e12,
         "attention part, TFLOP": config.language.num_hidden_layers * 4 * 2 * 577 * 2048 * 597 / 1e12,
+        "farthest from ideal, %": max(abs(100 * (b["ratio"] / b["ideal"] - 1)) for b in benches()),
         "VAE GB": 4 * (parameters["VAE encoder"] + parameters["VAE decoder"]) / 1e9,
     }
     (DATA / "speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

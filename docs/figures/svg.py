@@ -28,14 +28,16 @@ def text(
     opacity: float = 1,
     bold: bool = False,
     turn: float = 0,
+    more: str = "",
 ) -> str:
-    """Return words whose baseline begins, ends or has its middle at a point."""
+    """Return words whose baseline begins, ends or has its middle at a point; `more` are further attributes."""
     turned = f' transform="rotate({turn:g} {x:g} {y:g})"' if turn else ""
     heavy = ' font-weight="bold"' if bold else ""
     seen = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
     return (
         f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}" fill="{colour}"'
-        f"{seen}{heavy}{turned}>{escape(words)}</text>"
+        f"{seen}{heavy}{turned} {more}".rstrip()
+        + f">{escape(words)}</text>"
     )
 
 
@@ -94,11 +96,13 @@ def picture(x: float, y: float, side: float, png: str, told: str = "") -> str:
     )
 
 
-def png_of(rgb: np.ndarray | Image.Image) -> str:
-    """Return a picture as base64 of a PNG of few colours: a drawing's pictures are part of it."""
+def png_of(rgb: np.ndarray | Image.Image, colours: int | None = 64) -> str:
+    """Return a picture as base64 of a PNG, of few colours unless told otherwise: it is part of the drawing."""
     image = rgb if isinstance(rgb, Image.Image) else Image.fromarray(rgb)
+    if colours:
+        image = image.convert("RGB").quantize(colours)
     buffer = io.BytesIO()
-    image.convert("RGB").quantize(64).save(buffer, format="png", optimize=True)
+    image.save(buffer, format="png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -4,15 +4,13 @@ What takes long is measured once and kept in data/NAME.json. To repeat a measure
 python docs/figures/training.py measure NAME (one to four minutes on one thread). MEASURES has the names.
 """
 
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from canvas import BLUE, DATA, GREEN, INK, ORANGE, PINK, Drawing, figure, main
+from canvas import BLUE, GREEN, INK, ORANGE, PINK, Drawing, figure, main, measured
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -34,15 +32,6 @@ FRESH, KNOWN = 1, 0  # seeds of scenes: the bundled model was trained on those o
 NUMBER = 200  # scenes
 TINY = Recipe(steps=500, batch_size=32, learning_rate=4e-3, warmup=20, average=0.99)
 CHOICES = {"uniform": None, "0, 1": (0.0, 1.0), f"{LOGIT_MEAN:g}, {LOGIT_STD:g}": (LOGIT_MEAN, LOGIT_STD)}
-
-
-def measured(name: str, measure: Callable[[], Any]) -> Any:
-    """Return the numbers of data/name.json. Measure them first if they are not there."""
-    path = DATA / f"{name}.json"
-    if not path.exists():
-        DATA.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -427,8 +416,4 @@ MEASURES |= {f"training-times-{i}": lambda c=c: measure_choice(c) for i, c in en
 MEASURES["training-adamw"] = lambda: measure_choice(f"{LOGIT_MEAN:g}, {LOGIT_STD:g}", muon=False)
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:]:
-            measured(name, MEASURES[name])
-    else:
-        main()
+    main(MEASURES)

@@ -7,7 +7,6 @@ draws them from data/uvit.json. Delete that file first to measure again, which t
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,11 +15,11 @@ from canvas import BLUE, GREEN, INK, ORANGE, PINK, RED, SKY, Drawing, figure, ma
 from einops import rearrange
 from machine import (
     album,
-    apart,
     arrow,
     box,
     broken,
-    drawn,
+    changed_pictures,
+    errors,
     examples,
     kept,
     pipeline,
@@ -30,7 +29,7 @@ from machine import (
     text,
     velocities,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from janus_minimal.config import JanusConfig
@@ -62,7 +61,7 @@ def parameters() -> dict:
             "out_convs": decoder.out_convs,
             "language model": model.llama,
             "align in": model.vision_gen_enc_aligner,
-            "align out": model.vision_gen_dec_aligner,
+            "align out": nn.ModuleList([model.vision_gen_dec_aligner_norm, model.vision_gen_dec_aligner]),
             "one encoder block": block,
             "depthwise": block.depthwise,
             "linear_1": block.channelwise_linear_1,
@@ -125,30 +124,6 @@ VARIANTS = {
     "language model silent": language_model_silent,
     "GRN off": without_grn,
 }
-
-
-@cache
-def intact_velocities() -> list[Tensor]:
-    """Return the velocities of the unchanged model."""
-    return [velocities(t, EACH) for t in TIMES]
-
-
-def errors(variant: str) -> dict:
-    """Measure how far the velocities are from the intact model's, and from z_1 - z_0, at each time."""
-    _, z_1, z_0 = examples(EACH)
-    intact = intact_velocities()
-    with VARIANTS[variant]():
-        changed = [velocities(t, EACH) for t in TIMES]
-    return {
-        "apart": [apart(a, b) for a, b in zip(changed, intact, strict=True)],
-        "loss": [(a - (z_1 - z_0)).square().mean().item() for a in changed],
-    }
-
-
-def pictures(variant: str) -> dict:
-    """Draw captions of every category."""
-    with VARIANTS[variant]():
-        return drawn(EACH)
 
 
 def probes() -> dict:
@@ -267,8 +242,8 @@ MEASURES = {
     "response norms": response_norms,
     "probes": probes,
     "sight": sight,
-    **{f"errors, {name}": (lambda name=name: errors(name)) for name in VARIANTS},
-    **{f"pictures, {name}": (lambda name=name: pictures(name)) for name in VARIANTS},
+    **{f"errors, {name}": (lambda change=VARIANTS[name]: errors(change, TIMES, EACH)) for name in VARIANTS},
+    **{f"pictures, {name}": (lambda change=VARIANTS[name]: changed_pictures(change, EACH)) for name in VARIANTS},
 }
 
 
@@ -432,6 +407,7 @@ def windows() -> Drawing:
         ((10, "language model: causal"), (290, "one 7 x 7 convolution"), (570, "two 7 x 7 convolutions"))
     ):
         parts.append(text(x0 + 12 * cell, 16, title, 12.5))
+        squares: dict[str, str] = {}  # of each colour, as one path: the drawing is a sixth as large
         for i in range(24):
             for j in range(24):
                 seen = (
@@ -439,19 +415,22 @@ def windows() -> Drawing:
                 )
                 here = (i, j) == (row, column)
                 colour = RED if here else (BLUE if index else ORANGE) if seen else "none"
-                parts.append(
-                    f'<rect x="{x0 + cell * j}" y="{26 + cell * i}" width="{cell - 1.5}" height="{cell - 1.5}" '
-                    f'fill="{colour}" fill-opacity="{1 if here else 0.6}" '
-                    f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
-                )
-    seen = row * 24 + column + 1
+                side = cell - 1.5
+                square = f"M{x0 + cell * j} {26 + cell * i}h{side}v{side}h-{side}z"
+                squares[colour] = squares.get(colour, "") + square
+        parts += [
+            f'<path d="{d}" fill="{colour}" fill-opacity="{1 if colour == RED else 0.6}" '
+            f'stroke="{INK}" stroke-opacity="0.25" stroke-width="0.5"/>'
+            for colour, d in squares.items()
+        ]
+    earlier = row * 24 + column
     return Drawing(
         svg(845, 26 + 24 * cell + 8, *parts),
         "Three grids of 24 x 24 cells around one red cell: everything above and to the left, a square of 7 x 7, a "
         "square of 13 x 13.",
         "What the patch in row 12, column 12 (red) can be told of at the released size. Left: in the language model "
-        "it attends to "
-        f"{seen} of 576 patches, those before it in raster order, and to none below it. Middle and right: "
+        "it attends to itself and to the "
+        f"{earlier} of 576 patches that come before it in raster order, and to none below it. Middle and right: "
         "convolutions see all "
         "directions, one block 7 x 7 = 49 patches, two blocks 13 x 13 = 169.",
     )
@@ -627,9 +606,9 @@ def seen() -> Drawing:
         "patches of the bundled model: the "
         "size of the derivative, relative to the largest. Whole: with the language model. Convolutions alone: the "
         "language model's answer held "
-        f"fixed. Of what comes from other patches, {100 * below('early, whole'):.0f} % (t = 0.1) and "
-        f"{100 * below('late, whole'):.0f} % (t = 0.7) of the squared derivative "
-        "lies in rows below, which causal attention does not reach from here.",
+        "fixed. How much comes from below? Take the squared derivatives at the 35 other patches: "
+        f"{100 * below('early, whole'):.0f} % of their sum (t = 0.1) and {100 * below('late, whole'):.0f} % (t = 0.7) "
+        "belong to the rows below, which causal attention does not reach from here.",
     )
 
 

@@ -6,18 +6,21 @@ from functools import wraps
 from typing import Any
 
 from macros import excerpts
-from macros.scrubber import scrubber
+from macros.accelerator import measured_there
+from macros.exercises import exercise, exercise_table, exercises
+from macros.lab import lab
 from macros.shape_map import shape_map, size
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
-    *("table", "speeds", "spared", "throughput", "exercises"),
+    *("table", "speeds", "spared", "throughput"),
 )
+OTHERS = (measured_there, exercise, exercise_table, exercises, lab, shape_map, size)
 
 
 def define_env(env: Any) -> None:
     """Tell mkdocs-macros what a page may ask for."""
-    for function in (*(getattr(excerpts, name) for name in NAMES), scrubber, shape_map, size):
+    for function in (*(getattr(excerpts, name) for name in NAMES), *OTHERS):
         env.macro(_from_any_folder(function, env), function.__name__)
 
 

@@ -3,7 +3,7 @@
 {{ code("flow", "guide") }}                     the source of janus_minimal/flow.py's guide, its docstring left out
 {{ stage(1) }}                                  the line of the loop with this number
 {{ snippet("tests/x.py", "# begin", "# end") }} the lines of a file between two lines that hold these words
-{{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above
+{{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above, with its equation
 {{ exhibit("guidance_sign") }}                  a link to a bug of the museum
 {{ term("NFE") }}                               a link to the glossary
 {{ figure("two_points") }}                      a drawing of docs/figures with its caption
@@ -12,14 +12,17 @@
 {{ value("(20 + 577) / 577", ".2f") }}          what an expression of Python's and torch's comes to
 {{ table("evaluation.json") }}                  its categories as a table
 {{ speeds() }}, {{ spared("small-20.json") }}, {{ throughput() }}     what the benches found
-{{ exercises() }}                               the exercises, from their own files
+{{ exercise("03_first_order") }}                a link to an exercise, by its title (exercises.py)
+{{ exercises() }}, {{ exercise_table() }}       all exercises, from their own files
 """
 
 import ast
 import html
 import json
 import re
+import runpy
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +77,17 @@ def stage(index: int) -> str:
 
 
 def law(file: str, name: str) -> str:
-    """A line that links to the law; the law must exist."""
-    path = next((LAWS).rglob(f"{file}.py"), None)
-    if path is None or f"def {name}(" not in path.read_text(encoding="utf-8"):
+    """A line that links to the law, and its equation; the law must exist."""
+    found = next((entry for path in LAWS.rglob(f"{file}.py") for entry in _laws(path) if entry.name == name), None)
+    if found is None:
         raise KeyError(f"no law {name} in {file}.py")
-    sentence = name.removeprefix("test_").replace("_", " ")
-    return f"Held by: [{sentence}](laws.md#{name})\n{{ .held }}"
+    return f"Held by: [{found.sentence}](laws.md#{name}): `{found.statement}`\n{{ .held }}"
+
+
+@cache
+def _laws(path: Path) -> list[Any]:
+    """The laws of a file, as the page of the laws tells them."""
+    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))["laws"](path)
 
 
 def exhibit(name: str) -> str:
@@ -179,18 +187,3 @@ def throughput() -> str:
     record = json.loads((ROOT / "docs" / "throughput.json").read_text(encoding="utf-8"))
     rows = [f"| {row['processes']} | {row['threads']} | {row['rate']:.2f} | {row['ratio']:.2f} |" for row in record]
     return "\n".join(["| processes | threads each | pictures in a second | ratio |", "|" + " ---: |" * 4, *rows])
-
-
-def exercises() -> str:
-    """A section for each exercise: its law, its hint, what it must catch, and where it is."""
-    return "\n\n".join(_exercise(path) for path in sorted((ROOT / "tests" / "exercises").glob("test_*.py")))
-
-
-def _exercise(path: Path) -> str:
-    title, _, body = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")
-    fields = dict(line.split(maxsplit=1) for line in body.splitlines())
-    catches = ", ".join(f"`{name}`" for name in fields["Catches"].split(", "))
-    anchor = path.stem.removeprefix("test_")[:2]
-    heading = f"## {title.rstrip('.')} {{ #exercise-{anchor} }}"
-    where = f"Must catch {catches}. In `tests/exercises/{path.name}`."
-    return "\n\n".join([heading, fields["Law"], f"*Hint.* {fields['Hint']}", where])

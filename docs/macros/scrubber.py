@@ -1,4 +1,4 @@
-"""{{ scrubber() }}: the controls and the five frames of the loop page; assets/scrubber.js moves them."""
+"""{{ scrubber() }}: the controls and the five frames of the lab's film; assets/scrubber.js moves them."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def scrubber() -> str:
         _select("seed", [f"{seed}" for seed in choices["seeds"]]),
         _select("weight", [f"{weight:g}" for weight in choices["weights"]]),
         f'<label class="step">step <input type="range" name="step" min="0" max="{steps - 1}" value="0">'
-        f"<output>step 1 of {steps}, t = 0.00</output></label>",
+        f"<output>step 0 of 0 to {steps - 1}, t = 0.00</output></label>",
     ]
     frames = [_frame(name, row, len(rows), steps) for row, name in enumerate(rows)]
     inside = f'<div class="controls">{"".join(controls)}</div><div class="frames">{"".join(frames)}</div>'

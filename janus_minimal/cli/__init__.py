@@ -1,16 +1,33 @@
-"""The command line, one file a command: generate, decode, evaluate, bench, inspect, train, reflow.
+"""The command line, one file a command: generate, edit, decode, evaluate, sweep, bench, inspect,
+train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
 
+import os
+import sys
+import warnings
+from typing import Any
+
 import typer
 
-from janus_minimal.cli import bench, decode, evaluate, generate, inspect, reflow, train
-from janus_minimal.errors import InputError
+from janus_minimal.cli import (
+    bench,
+    decode,
+    edit,
+    evaluate,
+    generate,
+    inspect,
+    reflow,
+    sweep,
+    train,
+)
+from janus_minimal.errors import InputError, one_line
 
-INTERRUPTED = 130  # typer's status after Ctrl-C
+INTERRUPTED = 130  # the usual status after Ctrl-C
+UsageError: Any = typer.BadParameter.__base__  # of every wrong option; typer does not export it
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
@@ -19,8 +36,10 @@ def janus_minimal() -> None:
 
 
 app.command()(generate.generate)
+app.command()(edit.edit)
 app.command()(decode.decode)
 app.command()(evaluate.evaluate)
+app.command()(sweep.sweep)
 app.command()(bench.bench)
 app.command()(inspect.inspect)
 app.command()(train.train)
@@ -28,13 +47,33 @@ app.command()(reflow.reflow)
 
 
 def main() -> None:
-    """Run the command line. An InputError becomes one line and status 2, Ctrl-C one line and status 130."""
+    """Run the command line. Whatever goes wrong is one line: status 2 for the user, 130 for Ctrl-C."""
+    for library in ("TRANSFORMERS", "DIFFUSERS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say_warning(message)
+        raise SystemExit(_run(sys.argv[1:] or ["--help"]))
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        app()
+        status = app(arguments, standalone_mode=False) or 0
     except InputError as error:
-        typer.echo(f"janus-minimal: {error}", err=True)
-        raise SystemExit(2) from None
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            typer.echo("\njanus-minimal: interrupted; no file was left half written", err=True)
-        raise
+        return _say(str(error), 2)
+    except UsageError as error:
+        return _say(f"{error.format_message()} (--help shows the options)", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        return _say("interrupted; no file was left half written", status)
+    return status
+
+
+def _say(message: str, status: int) -> int:
+    typer.echo(f"janus-minimal: {one_line(message)}", err=True)
+    return status
+
+
+def _say_warning(message: Warning | str) -> None:
+    """Show a warning without the line of code that Python adds, which is of no use to a user."""
+    typer.echo(f"janus-minimal: warning: {one_line(message)}", err=True)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from janus_minimal.cli.options import DeviceOption, Dtype
+from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_json
-from janus_minimal.loading.atomic import check_writable
 from janus_minimal.runtime.device import pick_device
 
 Size = Literal["small", "middle", "released"]
@@ -20,11 +20,13 @@ def bench(
             help="The bundled model's size (small), the released model's, or one between them."
         ),
     ] = "small",
-    images: Annotated[int, typer.Option(min=1, help="B, the images in a batch.")] = 1,
+    images: Annotated[int, typer.Option(min=1, max=4096, help="B, the images in a batch.")] = 1,
     prompt_tokens: Annotated[
         int, typer.Option(min=1, max=4096, help="L, the tokens of the prompt.")
     ] = 20,
-    rounds: Annotated[int, typer.Option(min=1, help="How many times everything is measured.")] = 10,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10**6, help="How many times everything is measured.")
+    ] = 10,
     device: DeviceOption = None,
     dtype: Annotated[Dtype, typer.Option(help="The weights' dtype.")] = "float32",
     compiled: Annotated[
@@ -36,8 +38,7 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Also draw the report as a PNG.")] = None,
 ) -> None:
     """Time one step, its stages, and the work that the KV cache saves. The weights are random."""
-    for path in filter(None, (json_file, plot)):
-        check_writable(path)
+    check_outputs([json_file, plot])
     import torch
     from tqdm.auto import tqdm
 
@@ -53,4 +54,5 @@ def bench(
     if json_file:
         write_json(json_file, report.to_dict())
     if plot:
-        write_figure(plot, bars(*report.to_bars()))
+        with after_writing(*filter(None, [json_file])):
+            write_figure(plot, bars(*report.to_bars()))

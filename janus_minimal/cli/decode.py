@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from janus_minimal.cli.options import PICTURE, DeviceOption
+from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.write import write_sheet
-from janus_minimal.loading.atomic import check_writable
 from janus_minimal.runtime.device import pick_device
 
 
@@ -18,7 +18,7 @@ def decode(
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = PICTURE,
 ) -> None:
     """Decode latents with the VAE and write the pictures as one PNG."""
-    check_writable(out)
+    check_outputs([out], [latent, vae])
     from janus_minimal.loading.hub import VAE_FILES, find_checkpoint
     from janus_minimal.loading.latents import read_latents
     from janus_minimal.loading.vae import load_vae, to_pictures

@@ -14,8 +14,8 @@ from janus_minimal.cli.options import (
     VaeOption,
     WeightOption,
 )
+from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.write import write_json
-from janus_minimal.loading.atomic import check_writable
 from janus_minimal.runtime.device import pick_device
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def evaluate(
     checkpoint: CheckpointOption = "shapes",
     vae: VaeOption = None,
     captions: Annotated[
-        int, typer.Option(min=1, help="The number of new captions in each category.")
+        int, typer.Option(min=1, max=100_000, help="The number of new captions in each category.")
     ] = 100,
     steps: StepsOption = STEPS,
     cfg_weight: WeightOption = CFG_WEIGHT,
     seed: Annotated[
-        int, typer.Option(min=0, help="The seed of the captions and of the noise.")
+        int, typer.Option(min=0, max=2**62, help="The seed of the captions and of the noise.")
     ] = 0,
     device: DeviceOption = None,
     json_file: Annotated[
@@ -40,8 +40,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score the small world's pictures against their captions, by category."""
-    if json_file is not None:
-        check_writable(json_file)
+    check_outputs([json_file], [checkpoint, vae])
     from janus_minimal.pipeline import JanusFlowPipeline
 
     pipe = JanusFlowPipeline.from_pretrained(checkpoint, vae, device=pick_device(device))

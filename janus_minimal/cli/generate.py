@@ -20,9 +20,9 @@ from janus_minimal.cli.options import (
     VaeOption,
     WeightOption,
 )
+from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_sheet
-from janus_minimal.errors import InputError
-from janus_minimal.loading.atomic import check_writable
+from janus_minimal.errors import InputError, one_line
 from janus_minimal.runtime.device import pick_device
 
 if TYPE_CHECKING:
@@ -89,8 +89,16 @@ def generate(
         raise InputError(
             "generate takes one prompt, or a file of them with --prompts: expected one of the two"
         )
+    if latent and (out or strip):
+        raise InputError(
+            "--latent writes the latents and no picture: expected neither --out nor --strip with it"
+        )
     if prompts is None:
-        _generate_sheet(load, {"prompt": prompt, **settings}, out or PICTURE, strip, latent)
+        request = {"prompt": prompt, **settings}
+        picture = None if latent else out or PICTURE
+        frames = picture.with_name(f"{picture.stem}-strip.png") if picture and strip else None
+        check_outputs([picture, frames, latent], [checkpoint, vae])
+        _generate_sheet(load, request, picture, frames, latent)
     elif strip or latent:
         raise InputError(
             "--prompts writes only sheets of pictures: expected no --strip and no --latent"
@@ -119,20 +127,25 @@ def _load(
 
 
 def _generate_sheet(
-    load: Load, request: dict[str, Any], out: Path, strip: bool, latent: Path | None
+    load: Load,
+    request: dict[str, Any],
+    picture: Path | None,
+    frames: Path | None,
+    latent: Path | None,
 ) -> None:
-    check_writable(latent or out)
     from janus_minimal.figures.film import Film
     from janus_minimal.jobs.request import Request
 
-    pipe, film = load(), Film()
+    pipe, film, name = load(), Film(), one_line(request["prompt"])
     latents = Request(**request).draw(pipe, film)
     if latent:
-        return _write_latents(latent, latents, request["prompt"])
-    write_sheet(out, pipe.to_pictures(latents))
-    typer.echo(f'{len(latents)} pictures of "{request["prompt"]}": {out}')
-    if strip:
-        _write_strip(out.with_name(f"{out.stem}-strip.png"), pipe, film, request["prompt"])
+        _write_latents(latent, latents, name)
+    if picture:
+        write_sheet(picture, pipe.to_pictures(latents))
+        typer.echo(f'{len(latents)} pictures of "{name}": {picture}')
+    if picture and frames:
+        with after_writing(picture):
+            _write_strip(frames, pipe, film, name)
 
 
 def _write_latents(path: Path, latents: Any, prompt: str) -> None:

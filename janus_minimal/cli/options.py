@@ -15,7 +15,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 CheckpointOption = Annotated[
     str,
     typer.Option(
-        help='"shapes" or "shapes-few" (with the package), a directory in the official layout, or a hub repository.'
+        help='"shapes" (comes with the package), a directory in the official layout, or a hub repository.'
     ),
 ]
 VaeOption = Annotated[

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from janus_minimal.cli.options import DeviceOption
-from janus_minimal.cli.train import changed
-from janus_minimal.loading.atomic import make_directory
+from janus_minimal.cli.train import MOST, changed
 from janus_minimal.runtime.device import pick_device
 
 
@@ -16,23 +15,25 @@ def reflow(
         Path, typer.Option(help="The directory of the run. An interrupted run continues there.")
     ],
     pairs: Annotated[
-        int | None, typer.Option(min=1, help="The number of pairs of noise and picture.")
+        int | None, typer.Option(min=1, max=MOST, help="The number of pairs of noise and picture.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Training steps.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="The number of pairs in one step.")
+        int | None, typer.Option(min=1, max=2**16, help="The number of pairs in one step.")
     ] = None,
     save_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between two checkpoints.")
+        int | None, typer.Option(min=1, max=MOST, help="Steps between two checkpoints.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The seed of the whole run.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**40, help="The seed of the whole run.")
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Train a student of the bundled model that draws in few steps and without guidance.
 
-    Options that are left out have the values that trained shapes-few.
+    Options that are left out have the values of REFLOW_RECIPE in shapes/reflow.py.
     """
-    make_directory(out)
+    where = pick_device(device)
     from accelerate import Accelerator
 
     from janus_minimal.shapes.reflow import REFLOW_RECIPE, train_few
@@ -45,4 +46,4 @@ def reflow(
         save_every=save_every,
         seed=seed,
     )
-    train_few(out, Accelerator(cpu=pick_device(device).type == "cpu"), recipe)
+    train_few(out, Accelerator(cpu=where.type == "cpu", mixed_precision="no"), recipe)

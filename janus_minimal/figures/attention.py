@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from janus_minimal.cache import PromptCache
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 
@@ -48,7 +49,11 @@ class Inside:
 
 @torch.no_grad()
 def look_inside(
-    model: JanusFlow, z: Float[Tensor, "B c H W"], t: float | Tensor, prompt: PromptPair
+    model: JanusFlow,
+    z: Float[Tensor, "B c H W"],
+    t: float | Tensor,
+    prompt: PromptPair,
+    cache: PromptCache | None = None,
 ) -> Inside:
     """Evaluate the velocity once, and record attention and hidden states.
 
@@ -65,8 +70,9 @@ def look_inside(
         z: the latents of B images.
         t: the time, one for all images or one for each.
         prompt: the prompts of the images.
+        cache: `model.prefill(prompt)`, for callers that look at several steps. None computes it.
     """
-    cache = model.prefill(prompt)
+    cache = model.prefill(prompt) if cache is None else cache
     recorder = _Recorder(model)
     try:
         v_cond, v_uncond = model.velocity(z, t, prompt, cache)

@@ -4,6 +4,8 @@ from rich.text import Text
 from rich.tree import Tree
 from torch import nn
 
+from janus_minimal.errors import one_line
+
 
 def module_tree(model: nn.Module, title: str) -> Tree:
     """Build a branch for each module with the number of its parameters, and a leaf for each tensor with its shape.
@@ -11,7 +13,7 @@ def module_tree(model: nn.Module, title: str) -> Tree:
     Names are `Text`, not strings: rich reads square brackets in a string as its markup, and a directory may be called
     "[/bold]x".
     """
-    return _with_children(Tree(_label(title, model)), model)
+    return _with_children(Tree(_label(one_line(title), model)), model)
 
 
 def _with_children(tree: Tree, module: nn.Module) -> Tree:

@@ -1,8 +1,8 @@
 """An album: a file of prompts becomes a folder of pictures, one sheet for each prompt.
 
 Several processes divide the prompts among themselves. A run that was interrupted continues with the missing sheets.
-Every PNG stores its request as metadata. A later run with another seed, say, therefore stops instead of mixing its
-sheets with the old ones.
+Every PNG stores its request as metadata, and a fingerprint of the model that drew it. A later run with another seed,
+checkpoint, VAE or dtype, say, therefore stops instead of mixing its sheets with the old ones.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
 
@@ -18,25 +18,31 @@ from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.atomic import atomic_write, make_directory
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.pipeline import JanusFlowPipeline
-from janus_minimal.prompt import PromptPair
 
-REQUEST_KEY = "asked for"  # the name of the PNG text chunk that stores the request
+REQUEST_KEY, MODEL_KEY = "asked for", "drawn by"  # the names of the PNG text chunks
+LONGEST = 2**24  # bytes of a file of prompts
 
 
 def read_prompts(file: Path) -> list[str]:
     """Return the prompts in a text file, one a line. Empty lines are skipped.
 
-    Raises InputError if the file cannot be read as UTF-8 text, or if it has no prompt.
+    Raises InputError if it is no plain file (a FIFO may never end), if it is larger than 16 MiB, if it is not UTF-8
+    text (a byte order mark is accepted), or if it has no prompt.
     """
+    right = "expected a text file, a prompt on each line"
     try:
-        prompts = [
-            line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()
-        ]
+        if file.exists() and not file.is_file():
+            raise InputError(f"{file} is no plain file: {right}")
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file} cannot be read: {error}; expected a text file, a prompt on each line"
-        ) from None
+        raise InputError(f"{file} cannot be read: {error}; {right}") from None
+    if len(content) > LONGEST:
+        raise InputError(f"{file} has more than {LONGEST:,} bytes: {right}")
+    prompts = [line.strip() for line in text.splitlines() if line.strip()]
     if not prompts:
         raise InputError(f"{file} holds no prompt: expected one on each line")
     return prompts
@@ -53,43 +59,66 @@ def make_album(
     Raises InputError, before anything is drawn, for a prompt that cannot be drawn, for a directory that cannot be
     written, and for an existing sheet that was made for another request.
     """
-    PromptPair.from_text(prompts, pipe.tokenizer)
-    make_directory(directory)
-    paths = [directory / f"{i:05}.png" for i in range(len(prompts))]
     requests = [replace(like, prompt=prompt) for prompt in prompts]
+    for request in requests:
+        request.check(pipe)
+    make_directory(directory)
+    paths, model = [directory / f"{i:05}.png" for i in range(len(prompts))], _identity(pipe)
     sheets = zip(paths, requests, strict=True)
-    _draw(pipe, [(path, request) for path, request in sheets if not already_made(path, request)])
+    missing = [(path, asked) for path, asked in sheets if not already_made(path, asked, model)]
+    _draw(pipe, missing, model)
     return paths
 
 
-def _draw(pipe: JanusFlowPipeline, missing: Sequence[tuple[Path, Request]]) -> None:
+def _identity(pipe: JanusFlowPipeline) -> str:
+    """Return a fingerprint of everything in the pipeline that decides a picture."""
+    parts = {"model": pipe.model, "vae": pipe.vae}.items()
+    tensors = {f"{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
+    words = (
+        pipe.model.config,
+        pipe.vae.config.scaling_factor,
+        pipe.tokenizer.backend_tokenizer.to_str(),
+    )
+    return fingerprint(tensors, *map(str, words))
+
+
+def _draw(pipe: JanusFlowPipeline, missing: Sequence[tuple[Path, Request]], model: str) -> None:
     """Draw this process's share of the missing sheets, and wait until the others have drawn theirs."""
     process = PartialState()
     process.wait_for_everyone()  # nobody writes until all have listed the same missing sheets
     mine = missing[process.process_index :: process.num_processes]
     for path, request in tqdm(mine, unit="sheet", disable=not process.is_main_process):
         latents = request.draw(pipe, progress=False)
-        write_picture(path, request, contact_sheet(pipe.to_pictures(latents), columns=4))
+        sheet = contact_sheet(pipe.to_pictures(latents), columns=4)
+        write_picture(path, request, sheet, model)
     process.wait_for_everyone()
 
 
-def already_made(path: Path, request: Request) -> bool:
-    """Return whether the sheet of this request is at `path`. Raises InputError if another file is there."""
+def already_made(path: Path, request: Request, model: str) -> bool:
+    """Return whether the sheet of this request, drawn by this model, is at `path`.
+
+    Raises InputError if another file is there.
+    """
     if not path.exists():
         return False
     try:
         with Image.open(path) as picture:
-            asked = picture.info.get(REQUEST_KEY)
-    except (OSError, UnidentifiedImageError):
-        asked = None
+            asked, drawn_by = (picture.info.get(key) for key in (REQUEST_KEY, MODEL_KEY))
+    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them for a damaged file
+        asked = drawn_by = None
     if asked != str(request):
         raise InputError(f"{path} was made for another request ({asked}): expected another --out")
+    if drawn_by != model:
+        raise InputError(
+            f"{path} was drawn with another checkpoint, VAE or dtype: expected another --out"
+        )
     return True
 
 
-def write_picture(path: Path, request: Request, picture: Image.Image) -> None:
-    """Write a PNG that stores its request as metadata. If the process is killed, there is no file."""
+def write_picture(path: Path, request: Request, picture: Image.Image, model: str) -> None:
+    """Write a PNG that stores its request and its model's fingerprint as metadata, complete or not at all."""
     info = PngInfo()
     info.add_itxt(REQUEST_KEY, str(request))
+    info.add_itxt(MODEL_KEY, model)
     with atomic_write(path) as unfinished:
         picture.save(unfinished, format="png", pnginfo=info)

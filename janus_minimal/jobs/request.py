@@ -3,12 +3,14 @@
 from dataclasses import asdict, dataclass
 from json import dumps
 
-from jaxtyping import Float32
+from einops import repeat
+from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
+from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.flow import time_grid
-from janus_minimal.pipeline import Callback, JanusFlowPipeline
-from janus_minimal.runtime.checks import MOST_STEPS, whole_number
+from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
+from janus_minimal.runtime.checks import MOST_STEPS, finite_number, one_of, whole_number
 from janus_minimal.solvers import SOLVERS
 
 
@@ -28,23 +30,66 @@ class Request:
     solver: str = "euler"
     shift: float = 1.0
 
+    def check(self, pipe: JanusFlowPipeline) -> None:
+        """Raise InputError if the pipeline cannot draw this request."""
+        whole_number("steps", self.steps, MOST_STEPS)
+        finite_number("the guidance weight", self.cfg_weight)
+        one_of("solver", self.solver, list(SOLVERS))
+        pipe.prompt_pair(self.prompt, self.num_images)
+
     def draw(
         self, pipe: JanusFlowPipeline, callback: Callback | None = None, progress: bool = True
     ) -> Float32[Tensor, "B c H W"]:
         """Run the pipeline and return the latents at t = 1, not yet decoded. Raises InputError."""
-        steps = whole_number("steps", self.steps, MOST_STEPS)
-        seeds = range(self.seed, self.seed + self.num_images)
+        self.check(pipe)
         return pipe(
             self.prompt,
             cfg_weight=self.cfg_weight,
-            times=time_grid(steps, self.shift),
+            times=self.times(),
             solver=SOLVERS[self.solver],
             num_images_per_prompt=self.num_images,
-            generator=[Generator().manual_seed(seed) for seed in seeds],
+            generator=self.generators(),
             output_type="latent",
             callback_on_step_end=callback,
             progress=progress,
         ).images
+
+    def edit(
+        self,
+        pipe: JanusFlowPipeline,
+        latent: Float32[Tensor, "1 c H W"],
+        mask: Bool[Tensor, "1 1 H W"],
+        strength: float,
+    ) -> Float32[Tensor, "B c H W"]:
+        """Draw as `draw` does, but begin with a picture's latent, and keep it outside of the mask.
+
+        The noise is that of `draw`. With strength 1 and a mask that is True everywhere, the two
+        give the same. Strength 0 gives the latent back. Raises InputError.
+        """
+        self.check(pipe)
+        noise = image_noise(pipe.latent_shape, self.num_images, self.generators())
+        latents = repeat(latent, "1 c H W -> B c H W", B=self.num_images)
+        z, times = enter_late(latents, noise, self.times(), strength)
+        if len(times) == 1:  # t = 1: no step is left
+            return z
+        return pipe(
+            self.prompt,
+            cfg_weight=self.cfg_weight,
+            latents=z,
+            times=times,
+            solver=only_inside(mask, latents, noise, SOLVERS[self.solver]),
+            num_images_per_prompt=self.num_images,
+            output_type="latent",
+        ).images
+
+    def times(self) -> Float32[Tensor, "times"]:
+        """Return the time grid. Raises InputError."""
+        return time_grid(whole_number("steps", self.steps, MOST_STEPS), self.shift)
+
+    def generators(self) -> list[Generator]:
+        """Return a generator of noise for each image."""
+        seeds = range(self.seed, self.seed + self.num_images)
+        return [Generator().manual_seed(seed) for seed in seeds]
 
     def __str__(self) -> str:
         """One line of JSON. An album's picture stores it as metadata."""

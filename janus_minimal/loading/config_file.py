@@ -5,7 +5,6 @@ that nobody here knows is warned of. Fields that are left out take the released 
 """
 
 import json
-import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from janus_minimal.config import (
 )
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.atomic import atomic_write
-from janus_minimal.loading.json_file import read_json
+from janus_minimal.loading.json_file import read_json, warn_of_unknown
 
 CONFIG = "config.json"
 BOOKKEEPING = {  # fields that stand in official files and do not change the computation
@@ -116,8 +115,9 @@ def _theta(rope: Any, language: dict[str, Any]) -> Any:
 
 def _read(kind: Any, value: Any) -> Any:
     if isinstance(value, dict):
-        _warn_of_unknown(kind, value)
-        value = {key: value[key] for key in value if key in {known.name for known in fields(kind)}}
+        known = {field.name for field in fields(kind)}
+        warn_of_unknown(CONFIG, value.keys() - known - BOOKKEEPING)
+        value = {key: value[key] for key in value if key in known}
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
@@ -125,8 +125,3 @@ def _read(kind: Any, value: Any) -> Any:
         where = ".".join(str(part) for part in first["loc"]) or "image_size"
         message = f"config.json: {where} is {first['input']!r}: {first['msg'].lower()}"
         raise CheckpointError(message) from None
-
-
-def _warn_of_unknown(kind: Any, given: dict[str, Any]) -> None:
-    for name in sorted(given.keys() - {known.name for known in fields(kind)} - BOOKKEEPING):
-        warnings.warn(f"config.json: {name} is not known here and changes nothing", stacklevel=2)

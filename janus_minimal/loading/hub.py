@@ -44,8 +44,8 @@ def find_checkpoint(
 def find_part(directory: Path, name: str) -> Path:
     """Return the path of one part of a checkpoint, its file or folder `name`.
 
-    `shapes-few` was trained from `shapes` and has the same VAE and tokenizer. So that they are not
-    shipped twice, a bundled checkpoint takes the parts that it has not from `shapes`.
+    A student of `shapes` has the same VAE and tokenizer. So that they are not shipped twice, a
+    bundled checkpoint takes the parts that it has not from `shapes`.
     """
     own = directory / name
     return BUNDLED / "shapes" / name if directory.parent == BUNDLED and not own.exists() else own

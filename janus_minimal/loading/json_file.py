@@ -13,6 +13,8 @@ Every JSON file is read here, once. Other libraries get what we parsed, never th
 """
 
 import json
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,17 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise CheckpointError(f"{path} should hold a JSON object, not {type(raw).__name__}")
     return raw
+
+
+def warn_of_unknown(where: object, names: Iterable[str]) -> None:
+    """Warn, once for all of them, of settings that nobody here knows. A file may have a million."""
+    unknown = sorted(names)
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        message = (
+            f"{where}: {one_line(unknown[0], 100)}{more} is not known here and changes nothing"
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 def _read_plain(path: Path, largest: int) -> bytes:

@@ -6,8 +6,11 @@ H  height of a latent, 48 in the released model (384 pixels)
 W  width, equal to H
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -17,35 +20,54 @@ from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import atomic_write
 
 KEY = "latents"
+RIGHT = "expected a file that `generate --latent` wrote"
 
 
-def write_latents(path: Path, latents: Float[Tensor, "B c H W"]) -> None:
+def write_latents(
+    path: Path, latents: Float[Tensor, "B c H W"], about: Mapping[str, str] | None = None
+) -> None:
     """Write a safetensors file that holds `latents` as the loop left them.
 
-    They are not yet divided by the VAE's scaling factor, as `to_pictures` does that.
-    Raises InputError.
+    They are not yet divided by the VAE's scaling factor, as `to_pictures` does that. `about` says
+    how they were made, in words that `read_about` gives back. Raises InputError.
     """
     with atomic_write(path) as unfinished:
-        save_file({KEY: latents.cpu().contiguous()}, unfinished)
+        save_file({KEY: latents.cpu().contiguous()}, unfinished, dict(about or {}))
 
 
 def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     """Read what `write_latents` wrote.
 
-    Raises InputError unless the file is a plain file (opening a FIFO would wait for ever) and holds
-    finite latents with this many channels.
+    Raises InputError unless the file holds finite, square latents with this many channels.
     """
-    right = "expected a file that `generate --latent` wrote"
-    if not path.is_file():
-        raise InputError(f"{path} holds no latents: missing, or no plain file; {right}")
-    try:
-        with safe_open(path, "pt") as file:
-            latents = file.get_tensor(KEY).clone()
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {right}") from None
-    if latents.ndim != 4 or latents.shape[1] != channels or not latents.is_floating_point():
-        shape = list(latents.shape)
-        raise InputError(f"{path} holds {shape}: expected [images, {channels}, height, width]")
+    with _opened(path) as file:
+        latents = file.get_tensor(KEY).clone()
+    side = latents.shape[-1] if latents.ndim == 4 else 0
+    if not latents.is_floating_point() or tuple(latents.shape[1:]) != (channels, side, side):
+        kind = f"{list(latents.shape)}, {latents.dtype}"
+        raise InputError(
+            f"{path} holds {kind}: expected [images, {channels}, height, width], square"
+        )
+    if 0 in latents.shape:
+        raise InputError(f"{path} holds no image: {RIGHT}")
     if not latents.isfinite().all():
         raise InputError(f"{path} holds numbers that are not finite: such latents make no picture")
     return latents
+
+
+def read_about(path: Path) -> dict[str, str]:
+    """Return what `write_latents` was told about the latents of a file. Raises InputError."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    if not path.is_file():  # opening a FIFO would wait for somebody to write into it
+        raise InputError(f"{path} holds no latents: missing, or no plain file; {RIGHT}")
+    try:
+        # The library makes tensors on torch's default device, which the caller may have set.
+        with torch.device("cpu"), safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {RIGHT}") from None

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from janus_minimal.errors import CheckpointError, one_line
 from janus_minimal.loading.json_file import read_json
+from janus_minimal.loading.tokenizer_rules import check_rules
 
 VOCABULARY, CONFIG, SPECIAL = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 SETTINGS = frozenset(
@@ -37,7 +38,7 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     the special tokens. Nothing else is opened, nothing is fetched, no code of the checkpoint runs,
     and no question is asked.
     """
-    vocabulary = json.dumps(read_json(directory / VOCABULARY))
+    vocabulary = json.dumps(check_rules(read_json(directory / VOCABULARY)))
     config, special = _read_optional(directory / CONFIG), _read_optional(directory / SPECIAL)
     try:
         tokenizer = PreTrainedTokenizerFast(

@@ -6,8 +6,10 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.pretrained import read_tokenizer
-from janus_minimal.loading.vocabulary import padding_id
+from janus_minimal.loading.vocabulary import encode, padding_id
 from janus_minimal.prompt import TAG, TEMPLATE
+
+VISIBLE = "".join(map(chr, range(33, 127))) + "\U00013000"  # and a hieroglyph, which few have
 
 
 def load_tokenizer(directory: Path, vocab_size: int) -> PreTrainedTokenizerBase:
@@ -21,18 +23,26 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None
     """Raise CheckpointError unless prompts of the official form can be made with this tokenizer.
 
     Each fault would otherwise draw wrong pictures without an error. If the tag is cut into pieces,
-    dropping the last token drops a piece of it. If texts do not begin with the begin-of-sentence
-    token, the unconditional row keeps a word. An id beyond the embedding table fails in step one.
+    dropping the last token drops a piece of it; if something follows the tag, it stays. If texts do
+    not begin with the begin-of-sentence token, the unconditional row keeps a word. A character that
+    is left out, where there is no token for unknown ones, makes another prompt. An id beyond the
+    embedding table fails in step one.
     """
-    ids = tokenizer.encode(TEMPLATE)
-    if tokenizer.encode(TAG, add_special_tokens=False) != [tokenizer.get_vocab().get(TAG)]:
+    ids, plain = (encode(tokenizer, TEMPLATE, special) for special in (True, False))
+    if encode(tokenizer, TAG, False) != [tokenizer.get_vocab().get(TAG)]:
         raise CheckpointError(f"the tokenizer has no token {TAG}: it cuts it into pieces")
-    if tokenizer.bos_token_id is None or ids[0] != tokenizer.bos_token_id:
+    if tokenizer.bos_token_id is None or ids[:1] != [tokenizer.bos_token_id]:
         raise CheckpointError("the tokenizer begins no text with a begin-of-sentence token")
+    if ids[1:] != plain:
+        raise CheckpointError("the tokenizer adds more to a text than a begin-of-sentence token")
     largest = max(tokenizer.get_vocab().values())
     if largest >= vocab_size:
         raise CheckpointError(
             f"the tokenizer has {largest + 1} tokens, the model knows {vocab_size}: "
             "they belong to different models"
+        )
+    if lost := [character for character in VISIBLE if not encode(tokenizer, character, False)]:
+        raise CheckpointError(
+            f"the tokenizer leaves {lost[0]} out of every text: expected a token for the unknown"
         )
     padding_id(tokenizer)

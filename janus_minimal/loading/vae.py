@@ -16,21 +16,22 @@ H  height of a latent
 W  width of a latent
 """
 
-import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from diffusers.image_processor import VaeImageProcessor
-from jaxtyping import Float, Float32
+from einops import reduce
+from jaxtyping import Bool, Float, Float32
 from PIL import Image, ImageOps
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError, one_line
-from janus_minimal.loading.json_file import read_json
+from janus_minimal.loading.json_file import read_json, warn_of_unknown
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
@@ -132,6 +133,24 @@ def encode_picture(
     return (mean * vae.config.scaling_factor).float().cpu()
 
 
+def encode_mask(vae: AutoencoderKL, mask: Image.Image, image_size: int) -> Bool[Tensor, "1 1 H W"]:
+    """Return which places of a latent a black and white picture marks: True where it is white.
+
+    Inpainting needs this. The mask is cut and resized as `encode_picture` does it with the picture
+    that it belongs to. One latent value stands for 8 x 8 pixels in the released model, and it is
+    marked if any of its pixels is. So all that is white is drawn anew, and a little around it.
+
+    Raises InputError if nothing in the mask is white.
+    """
+    square = ImageOps.fit(_to_rgb(mask), (image_size, image_size), Image.Resampling.BOX)
+    white = torch.from_numpy(np.asarray(square.convert("L")) > 127)  # size size
+    side = pixels_per_latent(vae)
+    marked = reduce(white, "(H p) (W q) -> 1 1 H W", "max", p=side, q=side)
+    if not marked.any():
+        raise InputError("the mask is all black: expected white where something new shall be drawn")
+    return marked
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
@@ -157,10 +176,8 @@ def _read_config(path: Path) -> VaeConfig:
     raw = read_json(path)
     _check_kind(path, raw)
     known = {field.name for field in fields(VaeConfig)}
-    for name in sorted(raw.keys() - known - {*SHIFTS}):
-        if not name.startswith("_"):  # diffusers' own notes, such as _diffusers_version
-            message = f"{path}: {one_line(name, 100)} is not known here and changes nothing"
-            warnings.warn(message, stacklevel=2)
+    unknown = raw.keys() - known - {*SHIFTS}  # diffusers' own notes begin with _, as _class_name
+    warn_of_unknown(path, (name for name in unknown if not name.startswith("_")))
     try:
         given = {name: raw[name] for name in raw.keys() & known}
         config = TypeAdapter(VaeConfig).validate_python(given)

@@ -1,8 +1,40 @@
 """What a tokenizer knows: its words and its padding token."""
 
+import unicodedata
+
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import CheckpointError, PromptError
+from janus_minimal.errors import CheckpointError, PromptError, one_line
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool = True
+) -> list[int]:
+    """Return the token ids of a text. Raises CheckpointError if the tokenizer fails on it.
+
+    The library raises nearly anything, panics of its Rust part included, which are no Exception.
+    """
+    try:
+        # Without verbose=False it would print that a text is longer than a limit that we do not use.
+        return tokenizer.encode(text, add_special_tokens=add_special_tokens, verbose=False)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        reason = one_line(error, 150) or type(error).__name__
+        raise CheckpointError(f'the tokenizer fails on "{one_line(text, 50)}": {reason}') from None
+
+
+def check_characters(prompt: str) -> None:
+    """Raise PromptError for a character that nobody can see, other than spaces and line breaks.
+
+    A word with a control character in it is another word, or an unknown one, and looks the same.
+    """
+    for character in prompt:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+            raise PromptError(
+                f"the prompt holds the control character U+{ord(character):04X}: "
+                "expected only characters that can be seen"
+            )
 
 
 def check_words(prompt: str, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -11,17 +43,26 @@ def check_words(prompt: str, tokenizer: PreTrainedTokenizerBase) -> None:
     The whole prompt is tokenised, not only its words one by one. Python and the tokenizer may
     disagree on what separates two words, and the tokenizer's opinion is the one that counts.
     """
-    unknown = tokenizer.unk_token_id
-    if unknown is None or unknown not in tokenizer.encode(prompt, add_special_tokens=False):
+    unknown = unknown_id(tokenizer)
+    if unknown is None or unknown not in encode(tokenizer, prompt, False):
         return
     words = prompt.split()
-    strange = (
-        word for word in words if unknown in tokenizer.encode(word, add_special_tokens=False)
-    )
+    strange = (word for word in words if unknown in encode(tokenizer, word, False))
     known = [word for word in sorted(tokenizer.get_vocab()) if word.isalpha()]
     raise PromptError(
         f'the tokenizer does not know "{next(strange, prompt)}"; it knows: {", ".join(known)}'
     )
+
+
+def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the id that stands for unknown words, or None if there is no such word.
+
+    The vocabulary's own choice counts. The name in tokenizer_config.json may be missing or another;
+    then every unknown word would be drawn without a word of warning.
+    """
+    backend = tokenizer.backend_tokenizer
+    own = getattr(backend.model, "unk_token", None)
+    return tokenizer.unk_token_id if own is None else backend.token_to_id(own)
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:

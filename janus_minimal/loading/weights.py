@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from janus_minimal.errors import CheckpointError
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.loading.json_file import read_json
 
@@ -42,8 +42,10 @@ def read_weights(
 ) -> dict[str, Tensor]:
     """Read exactly the tensors of these names and shapes, cast to dtype and placed on device.
 
-    Raises CheckpointError, which names the key.
+    Raises CheckpointError, which names the key, and InputError for a dtype without fractions.
     """
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype is {dtype!r}: expected one such as torch.bfloat16")
     owners = {k: path for k, path in _owners(directory).items() if not k.startswith(UNDERSTANDING)}
     return _read_all(directory, owners, shapes, dtype, device)
 
@@ -122,7 +124,8 @@ def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():  # opening a pipe would wait for somebody to write into it
         raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
-        with safe_open(path, "pt") as file:
+        # The library makes tensors on torch's default device, which the caller may have set.
+        with torch.device("cpu"), safe_open(path, "pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(

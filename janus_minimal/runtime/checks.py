@@ -5,6 +5,7 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from janus_minimal.config import JanusConfig
@@ -58,7 +59,9 @@ def time_grid_of(times: Any) -> Tensor:
 
 def generators_of(generator: Any, num_images: int) -> list[Generator]:
     """Return the generators if there is one for each image. Raises InputError."""
-    if not all(isinstance(own, Generator) for own in generator):
+    if not isinstance(generator, Sequence) or not all(
+        isinstance(own, Generator) for own in generator
+    ):
         raise InputError("generator holds something else: expected torch.Generator objects")
     if len(generator) != num_images:
         raise InputError(
@@ -78,6 +81,15 @@ def steered(answer: Any) -> dict[str, Any]:
     return answer
 
 
+def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
+    """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
+    if not isinstance(latents, Tensor):
+        raise InputError(f"latents are a {type(latents).__name__}: expected a torch.Tensor")
+    if tuple(latents.shape) != tuple(shape):
+        raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
+    return latents.float()
+
+
 def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:
     """Raise InputError if the sequence is longer than the language model has positions."""
     length, most = prompt_tokens + 1 + image_tokens, config.language.max_position_embeddings
@@ -85,6 +97,19 @@ def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -
         raise InputError(
             f"the prompt has {prompt_tokens} tokens, with the image {length}: "
             f"expected at most {most - 1 - image_tokens} prompt tokens"
+        )
+
+
+def fits_vocabulary(config: JanusConfig, ids: Int[Tensor, "rows L"]) -> None:
+    """Raise CheckpointError if a token is none of the language model's.
+
+    A tokenizer's own list of tokens says less: rules that add tokens to every text may add others.
+    """
+    largest, known = int(ids.max()), config.language.vocab_size
+    if largest >= known:
+        raise CheckpointError(
+            f"the tokenizer makes the token {largest}, the model knows {known}: "
+            "they belong to different models"
         )
 
 

@@ -88,7 +88,7 @@ def score_pipeline(
             some, generators = asked[first : first + BATCH], noises[first : first + BATCH]
             texts = [str(caption) for caption in some]
             pictures = pipe(texts, steps, cfg_weight, generator=generators, progress=False).images
-            satisfied += _count_satisfied(pictures, some)
+            satisfied += count_satisfied(pictures, some)
             advance(len(some))
         scores[category] = satisfied / captions
     return Evaluation(scores, captions, seed, steps, cfg_weight)
@@ -100,7 +100,8 @@ def fresh_captions(category: str, number: int, seed: int) -> list[Caption]:
     return [draw_caption(category, rng) for _ in range(number)]
 
 
-def _count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> int:
+def count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> int:
+    """Return how many of the pictures show what their captions say."""
     pairs = zip(pictures, captions, strict=True)
     return sum(satisfies(np.asarray(picture), caption) for picture, caption in pairs)
 

@@ -2,6 +2,8 @@
 
 What is already in the directory is not done again, as in `run`. The directory holds:
 
+    settings.json                 what the run was begun with; other settings are refused
+    run.lock                      locked while a process works on the run
     pairs/                        the pairs, a file for each CHUNK of them
     reflow.training.safetensors   the state of the student's training, to resume it
     config.json, model.safetensors, tokenizer*.json, vae/     the checkpoint, written anew at each save
@@ -9,6 +11,7 @@ What is already in the directory is not done again, as in `run`. The directory h
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,16 +25,25 @@ from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
 from janus_minimal.shapes.evaluate import generator_of
 from janus_minimal.shapes.examples import tokenize_examples
-from janus_minimal.shapes.run import draw_samples, write_checkpoint, write_progress
+from janus_minimal.shapes.run import (
+    PARTS,
+    draw_samples,
+    is_written,
+    write_checkpoint,
+    write_progress,
+)
+from janus_minimal.training.folder import run_folder
+from janus_minimal.training.loop import check_share
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
+from janus_minimal.training.surroundings import check_surroundings
 
 REFLOW_RECIPE = ReflowRecipe(
-    steps=5000,
+    steps=8000,
     batch_size=32,
     learning_rate=1e-3,
     average=0.998,
     save_every=100,
-    pairs=10_000,
+    pairs=20_000,
     teacher_steps=8,
     shift=2.0,
     cfg_weight=2.0,
@@ -49,12 +61,15 @@ def train_few(out: Path, accelerator: Accelerator, recipe: ReflowRecipe = REFLOW
         recipe: how to draw the pairs, and how to train.
 
     Raises:
-        InputError: if the directory holds a run with another recipe, if it cannot be written, or if
-            the processes cannot share a batch equally.
+        InputError: if the directory holds a run with other settings, or a run that another process
+            works on; if it cannot be written; and as `fit` does.
     """
+    check_surroundings(accelerator)
+    check_share(recipe.batch_size, accelerator.num_processes)
     teacher = JanusFlowPipeline.from_pretrained("shapes", device=accelerator.device)
-    pairs = _drawn_pairs(out, accelerator, teacher, recipe)
-    _train(out, accelerator, teacher, pairs, recipe)
+    with run_folder(out, asdict(recipe), PARTS, accelerator):
+        pairs = _drawn_pairs(out, accelerator, teacher, recipe)
+        _train(out, accelerator, teacher, pairs, recipe)
 
 
 def _drawn_pairs(
@@ -110,9 +125,10 @@ def _train(
     vae, tokenizer = teacher.vae, teacher.tokenizer
 
     def report(student: JanusFlow, losses: list[float]) -> None:
-        write_checkpoint(out, student, tokenizer)
-        pipe = JanusFlowPipeline(student, vae, tokenizer)
-        write_progress(out, "reflow", losses, draw_samples(pipe, steps=1, cfg_weight=1.0))
+        if not is_written(out, "reflow", student):
+            pipe = JanusFlowPipeline(student, vae, tokenizer)
+            write_progress(out, "reflow", losses, draw_samples(pipe, steps=1, cfg_weight=1.0))
+            write_checkpoint(out, student, tokenizer)
 
     if accelerator.is_main_process:
         with atomic_directory(out / "vae") as unfinished:

@@ -7,6 +7,7 @@ from accelerate import Accelerator
 from jaxtyping import Float32, Int
 from torch import Tensor, nn
 
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.loop import Report, fit
@@ -38,15 +39,16 @@ def train_flow(
         pad_id: the id that fills the masked places of the prompts.
         state: the file of the run's state. If it exists, training goes on from there.
         accelerator: the device, and the processes that share each batch.
-        report: called after each save with the averaged model and all losses.
+        report: called after each save and after resuming, with the averaged model and all losses.
         recipe: how to train.
 
     Raises:
-        InputError: if the processes cannot share a batch equally, or if `state` has another recipe.
+        InputError: as `fit` does, and if `state` was begun with other latents or ids.
     """
 
     def loss(network: nn.Module, step: int) -> Tensor:
         batch = draw_batch(step, ids, latents, recipe.batch_size, recipe.seed)
         return flow_loss(network, batch.share(accelerator), pad_id)
 
-    return fit(model, loss, recipe, state, accelerator, report)
+    examples = {f"ids {i}": row for i, row in enumerate(ids)} | {"latents": latents}
+    return fit(model, loss, recipe, state, accelerator, report, fingerprint(examples))

@@ -5,15 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from janus_minimal.errors import InputError
+from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.training.optimizers import build_optimizers
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.settings import check_same
 
 
 class Learner:
@@ -35,14 +36,16 @@ class Learner:
         optimizer.{j}.{i}.{key}          the moments of parameter i in optimiser j
         losses                           the loss of every step so far
         metadata "recipe"                the recipe, as JSON
+        metadata "data"                  what is learned from, as the caller describes it
 
     Args:
         network: the network to train. It is not copied; the average is a copy with own weights.
         recipe: how to train it.
+        data: what is learned from, such as a fingerprint. A state of other data is refused.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe):
-        self.network, self.recipe = network, recipe
+    def __init__(self, network: nn.Module, recipe: Recipe, data: str = ""):
+        self.network, self.recipe, self.data = network, recipe, data
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average))
         self.optimizers = build_optimizers(network, recipe)
         self.losses: list[float] = []
@@ -51,25 +54,49 @@ class Learner:
         """Write the state. Raises InputError if the file cannot be written."""
         tensors = {key: tensor.contiguous() for key, tensor in self._tensors().items()}
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        recipe = {"recipe": json.dumps(asdict(self.recipe))}
+        begun = {"recipe": json.dumps(asdict(self.recipe)), "data": self.data}
         with atomic_write(path) as unfinished:
-            save_file(tensors, unfinished, recipe)
+            save_file(tensors, unfinished, begun)
 
     def load(self, path: Path) -> None:
-        """Read a state into this learner's tensors. Raises InputError if its recipe is another."""
-        self._create_moments()
-        with safe_open(path, "pt") as file, torch.no_grad():
-            self._check_recipe(path, file.metadata()["recipe"])
-            self.losses = file.get_tensor("losses").tolist()
-            for key, tensor in self._tensors().items():
-                tensor.copy_(file.get_tensor(key))
+        """Read a state into this learner's tensors.
 
-    def _check_recipe(self, path: Path, text: str) -> None:
-        started = json.loads(text)
-        if started != asdict(self.recipe):
+        Raises InputError if the recipe or the data are others, and for a file that is damaged: it
+        must hold exactly the tensors that `save` writes, of the same shapes, and finite.
+        """
+        if not path.is_file():  # opening a FIFO would wait for somebody to write into it
+            raise InputError(f"{path} is no plain file: move it away to begin this training anew")
+        self._create_moments()
+        asked = asdict(self.recipe) | {"data": self.data}
+        try:
+            with safe_open(path, "pt") as file, torch.no_grad():
+                begun = file.metadata()
+                check_same(path, json.loads(begun["recipe"]) | {"data": begun["data"]}, asked)
+                self._copy(file)
+        except InputError:
+            raise
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(
-                f"{path} was begun with {started}: go on with that, or train in another directory"
-            )
+                f"{path} is no whole state of this network ({one_line(error, 120)}): "
+                "delete it to begin this training anew"
+            ) from None
+
+    def _copy(self, file: safe_open) -> None:
+        """Copy every tensor of the file. Raises ValueError for what `save` would not have written."""
+        tensors, stored = self._tensors(), set(file.keys())
+        if odd := sorted(stored ^ {*tensors, "losses"}):
+            raise ValueError(f"{odd[0]} is {'unknown' if odd[0] in stored else 'missing'}")
+        losses = file.get_tensor("losses")
+        for key, tensor in {**tensors, "losses": losses}.items():
+            value = file.get_tensor(key)
+            if (value.shape, value.dtype) != (tensor.shape, tensor.dtype):
+                raise ValueError(f"{key} has {list(value.shape)}, {value.dtype}")
+            if not value.isfinite().all():
+                raise ValueError(f"{key} holds numbers that are not finite")
+            tensor.copy_(value)
+        if len(losses) != self.average.n_averaged:
+            raise ValueError(f"{len(losses)} losses of {int(self.average.n_averaged)} steps")
+        self.losses = losses.tolist()
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the state under its name in the file, without a copy."""
@@ -87,7 +114,8 @@ class Learner:
         overwritten. The step changes the weights too, and these are overwritten as well.
         """
         for parameter in self.network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+            if parameter.requires_grad:  # a frozen weight has no moments
+                parameter.grad = torch.zeros_like(parameter)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()

@@ -7,6 +7,7 @@ the whole state is in one file (`Learner`).
 """
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 from janus_minimal.errors import InputError
 from janus_minimal.training.learner import Learner
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.surroundings import check_surroundings
 
 CLIP = 1.0  # the largest norm of the gradient, as in JanusFlow
 RECENT = 50  # the number of steps over which the progress bar averages the loss
@@ -33,12 +35,14 @@ def fit(
     state: Path,
     accelerator: Accelerator,
     report: Report,
+    data: str = "",
 ) -> Network:
     """Train a network to the end of its recipe, and return the average of its weights.
 
     Each step computes the loss, clips the gradient to norm 1, updates the weights, and updates their
     exponential moving average (EMA). If the file `state` exists, training goes on from there; if that
-    run is complete, its average is returned at once.
+    run is complete, its average is returned at once. What a resumed run has is reported first: the
+    earlier one may have been killed after it saved and before it reported.
 
     Args:
         network: the network to train. Its weights change.
@@ -49,21 +53,30 @@ def fit(
         state: the file that holds the state. The main process writes it every `recipe.save_every`
             steps and after the last step.
         accelerator: the device, and the processes that share each batch.
-        report: called after each save, in the main process, with the averaged network and all losses.
+        report: called after each save and after resuming, in the main process, with the averaged
+            network and all losses.
+        data: what is learned from, such as a fingerprint. Stored in the state, so that a run does
+            not go on with other data.
 
     Raises:
-        InputError: if the processes cannot share a batch equally, or if `state` has another recipe.
+        InputError: if the processes cannot share a batch equally, if the surroundings would change
+            what is learned, if `state` is damaged or has another recipe or other data, or if the
+            loss or its gradient becomes infinite or NaN.
     """
-    _check_share(recipe.batch_size, accelerator.num_processes)
-    learner = Learner(network.to(accelerator.device), recipe)
+    check_share(recipe.batch_size, accelerator.num_processes)
+    check_surroundings(accelerator)
+    learner = Learner(network.to(accelerator.device), recipe, data)
     if state.exists():
         learner.load(state)
+        if accelerator.is_main_process:
+            report(learner.average.module, learner.losses)
     wrapped, *optimizers = accelerator.prepare(network, *learner.optimizers)
     for step in _remaining_steps(learner, accelerator):
         value = loss(wrapped, step)
-        _update(wrapped, optimizers, value, recipe.learning_rate_at(step), accelerator)
+        norm = _update(wrapped, optimizers, value, recipe.learning_rate_at(step), accelerator)
         learner.average.update_parameters(network)
         learner.losses.append(accelerator.reduce(value.detach(), "mean").item())
+        _check_finite(step, learner.losses[-1], norm)
         if accelerator.is_main_process and _is_due(step, recipe):
             learner.save(state)
             report(learner.average.module, learner.losses)
@@ -76,15 +89,16 @@ def _update(
     value: Tensor,
     learning_rate: float,
     accelerator: Accelerator,
-) -> None:
-    """Change the weights by one step. The gradients are averaged over the processes."""
+) -> float:
+    """Change the weights by one step, with gradients averaged over the processes. Return their norm."""
     accelerator.backward(value)
-    accelerator.clip_grad_norm_(wrapped.parameters(), CLIP)
+    norm = accelerator.clip_grad_norm_(wrapped.parameters(), CLIP)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.step()
         optimizer.zero_grad()
+    return float(norm)
 
 
 def _remaining_steps(learner: Learner, accelerator: Accelerator) -> Iterator[int]:
@@ -103,7 +117,16 @@ def _is_due(step: int, recipe: Recipe) -> bool:
     return (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps
 
 
-def _check_share(batch_size: int, processes: int) -> None:
+def _check_finite(step: int, loss: float, norm: float) -> None:
+    """Raise InputError for a step that spoils all weights. The last state is from before it."""
+    if not (isfinite(loss) and isfinite(norm)):
+        raise InputError(
+            f"step {step}: the loss is {loss:g}, the norm of its gradient {norm:g}: "
+            "expected finite numbers; a smaller learning rate, or other data?"
+        )
+
+
+def check_share(batch_size: int, processes: int) -> None:
     """Raise InputError unless all shares are equal: each process's mean counts the same."""
     if batch_size % processes:
         raise InputError(f"a batch of {batch_size} on {processes} processes: expected a multiple")

@@ -25,6 +25,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
 from janus_minimal.flow import interpolate, time_grid
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 from janus_minimal.solvers import adams_bashforth
@@ -155,15 +156,17 @@ def train_student(
         pad_id: the id that fills the masked places of the prompts.
         state: the file of the run's state. If it exists, training goes on from there.
         accelerator: the device, and the processes that share each batch.
-        report: called after each save with the averaged model and all losses.
+        report: called after each save and after resuming, with the averaged model and all losses.
         recipe: how to train.
 
     Raises:
-        InputError: if the processes cannot share a batch equally, or if `state` has another recipe.
+        InputError: as `fit` does, and if `state` was begun with other pairs.
     """
 
     def loss(network: nn.Module, step: int) -> Tensor:
         batch = draw_pair_batch(step, pairs, recipe.batch_size, recipe.seed)
         return reflow_loss(network, batch.share(accelerator), pad_id)
 
-    return fit(student, loss, recipe, state, accelerator, report)
+    ids = {f"ids {i}": row for i, row in enumerate(pairs.ids)}
+    data = fingerprint(ids | {"z_0": pairs.z_0, "z_1": pairs.z_1})
+    return fit(student, loss, recipe, state, accelerator, report, data)

@@ -1,8 +1,10 @@
 """11. The same velocity with the cache, with the cache again, and without it.
 
-Law      velocity(z, t, prompt, cache) is the same at the first call, at the second call, and with cache = None.
-Hint     model.prefill(prompt) makes the cache. torch.stack turns (v_cond, v_uncond) into one tensor to compare.
-Catches  prompt_fed_beside_its_cache, cache_that_keeps_the_step, cache_cropped_too_little, cache_cropped_too_much
+The prompt cache saves work and changes nothing, however often it is used:
+
+    velocity(z, t, prompt, cache), a second time, and velocity(z, t, prompt, None) are equal
+
+`model.prefill(prompt)` makes the cache. A velocity is a pair (v_cond, v_uncond), and both must agree, up to rounding.
 """
 
 import torch
@@ -11,6 +13,6 @@ from exercises.start import not_attempted
 from janus_minimal import PromptPair
 
 
-def test_the_cache_changes_nothing_however_often_it_is_asked(model):
+def test_the_cache_changes_nothing_however_often_it_is_used(model):
     prompt, z = PromptPair.from_ids([torch.tensor([1, 5, 6, 7, 8])]), torch.randn(1, 4, 12, 12)
     not_attempted()  # replace this line by the law

@@ -1,8 +1,12 @@
 """12. The same velocity in a batch and alone.
 
-Law      velocity(batch)[i] = velocity(member i), for prompts of different lengths and two images of each.
-Hint     The images of prompt 0 come first, then those of prompt 1. So member i has prompt i // 2.
-Catches  prompts_dealt_in_turn, mask_shifted_by_one
+Several prompts of different lengths can share a batch, each with several images. Every image must get the velocities
+that it would get alone:
+
+    velocity(batch)[i] = velocity(image i alone)
+
+Here are two prompts, with two images of each. The images of one prompt stand together: 0 and 1 belong to the first
+prompt, 2 and 3 to the second. `PromptPair.from_ids(prompts, images_per_prompt=2)` makes the pair of the whole batch.
 """
 
 import torch

@@ -1,14 +1,17 @@
 """Many prompts: each becomes one sheet, drawn once, by any number of processes and in any number of runs."""
 
+import copy
+import os
 from dataclasses import replace
 
 import pytest
+import torch
 from PIL import Image
 from tools.launched import on_two_processes
 
 from janus_minimal.errors import InputError, PromptError
 from janus_minimal.figures.contact_sheet import contact_sheet
-from janus_minimal.jobs.album import make_album, read_prompts
+from janus_minimal.jobs.album import LONGEST, make_album, read_prompts
 from janus_minimal.jobs.request import Request
 
 PROMPTS = ["a red circle", "two stars", "a blue square", "a green cross", "three triangles"]
@@ -99,3 +102,68 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
         (tmp_path / "prompts.txt").write_bytes(content)
     with pytest.raises(InputError, match=r"prompts\.txt .*expected"):
         read_prompts(tmp_path / "prompts.txt")
+
+
+@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta"])
+def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed):
+    """model(file) != model  =>  InputError, and nothing is written.
+
+    Half of an album by one model and half by another looks like an album.
+    """
+    first, _ = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
+    first.unlink()
+    before = files(tmp_path)
+    other = copy.deepcopy(pipe)
+    {
+        "weights": lambda: torch.nn.init.zeros_(other.model.vision_gen_enc_aligner.bias),
+        "dtype": lambda: other.model.to(torch.bfloat16),
+        "VAE": lambda: torch.nn.init.zeros_(other.vae.decoder.conv_out.bias),
+        "scaling factor": lambda: other.vae.register_to_config(scaling_factor=1.0),
+        "theta": lambda: setattr(other.model, "config", _with_theta(other.model.config)),
+    }[changed]()
+    with pytest.raises(InputError, match=r"00001\.png was drawn with another checkpoint, VAE or dtype"):
+        make_album(other, PROMPTS[:2], LIKE, tmp_path)
+    assert files(tmp_path) == before
+
+
+def _with_theta(config):
+    return replace(config, language=replace(config.language, rope_theta=500.0))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"num_images": 0}, {"cfg_weight": float("nan")}, {"solver": "rk45"}, {"num_images": 10**9}]
+)
+def test_a_folder_is_not_made_for_a_request_that_cannot_be_drawn(pipe, tmp_path, wrong):
+    """settings refused  =>  no folder.
+
+    An empty folder looks like an album that was begun.
+    """
+    with pytest.raises(InputError):
+        make_album(pipe, PROMPTS, replace(LIKE, **wrong), tmp_path / "album")
+    assert not (tmp_path / "album").exists()
+
+
+def test_a_file_of_prompts_may_begin_with_a_byte_order_mark(tmp_path):
+    """read(BOM + text) = read(text).
+
+    Editors on Windows write the mark, and the first word would be an unknown one.
+    """
+    (tmp_path / "prompts.txt").write_text("\ufeffa red circle\r\n\r\ntwo stars\r\n", encoding="utf-8", newline="")
+    assert read_prompts(tmp_path / "prompts.txt") == ["a red circle", "two stars"]
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "endless", "folder", "too large"])
+def test_a_file_of_prompts_that_does_not_end_is_refused(tmp_path, kind):
+    """FIFO, device, folder, more than 16 MiB  =>  InputError, at once.
+
+    A FIFO waits for somebody who writes into it.
+    """
+    path = tmp_path / "prompts.txt"
+    {
+        "FIFO": lambda: os.mkfifo(path),
+        "endless": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "too large": lambda: path.write_bytes(b"a star\n" * (LONGEST // 7 + 1)),
+    }[kind]()
+    with pytest.raises(InputError, match=r"prompts\.txt (is no plain file|has more than 16,777,216 bytes): expected"):
+        read_prompts(path)

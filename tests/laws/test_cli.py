@@ -14,9 +14,14 @@ from safetensors.torch import load_file, save_file
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
+from janus_minimal.errors import InputError
+from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import encode_picture
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.render import render
+from janus_minimal.shapes.scene import Thing
 from janus_minimal.solvers import SOLVERS
 
 
@@ -134,6 +139,8 @@ def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
     assert "expected one of the two" in refused(run, "generate")
     assert "expected one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
     assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
+    for other in (("--strip",), ("--out", "picture.png")):
+        assert "neither --out nor --strip" in refused(run, "generate", "a star", "--latent", "z.safetensors", *other)
 
 
 def test_latents_are_kept_and_decoded_later(run):
@@ -166,6 +173,65 @@ def test_what_holds_no_latents_is_refused(run):
         save_file({"latents": wrong}, f"{name}.safetensors")
     assert "expected [images, 4, height, width]" in refused(run, "decode", "shape.safetensors", "--vae", vae)
     assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(1, 4, 12, 24)}, "wide.safetensors")
+    assert "square" in refused(run, "decode", "wide.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(0, 4, 12, 12)}, "none.safetensors")
+    assert "holds no image" in refused(run, "decode", "none.safetensors", "--vae", vae)
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    """A picture of a scene, and a white mask for it."""
+    scene = (Thing("red", "star", 15, 26, 13), Thing("purple", "cross", 35, 15, 11))
+    drawing = Image.fromarray(render(scene))
+    drawing.save(tmp_path / "drawing.png")
+    Image.new("L", (48, 48), 255).save(tmp_path / "white.png")
+    return drawing
+
+
+def test_an_edit_of_everything_is_a_drawing(run, drawing):
+    """edit --strength 1 --mask WHITE = edit = generate, byte for byte; another strength gives another file.
+
+    With nothing kept, the picture cannot matter; so solver, shift, seed and weight reach the loop too.
+    """
+    like = ("a star", "--steps", 3, "--num-images", 2, "--seed", 5, "--solver", "heun", "--shift", 2, "--cfg-weight", 3)
+    run("generate", *like, "--out", "drawn.png")
+    run("edit", *like, "--image", "drawing.png", "--out", "edited.png")
+    status, out, _ = run("edit", *like, "--image", "drawing.png", "--mask", "white.png", "--out", "masked.png")
+    assert (status, out) == (0, '2 pictures of "a star", from drawing.png: masked.png\n')
+    run("edit", *like, "--image", "drawing.png", "--strength", 0.5, "--out", "half.png")
+    drawn = Path("drawn.png").read_bytes()
+    assert Path("edited.png").read_bytes() == Path("masked.png").read_bytes() == drawn
+    assert Path("half.png").read_bytes() != drawn
+
+
+def test_an_edit_of_strength_zero_is_the_picture_up_to_the_vae(run, drawing, pipe):
+    """edit --strength 0 = decode(encode(picture)), byte for byte, with a mask or without.
+
+    No step is taken, so only the VAE can have changed anything.
+    """
+    status, _, _ = run("edit", "a star", "--image", "drawing.png", "--strength", 0, "--num-images", 1)
+    again = pipe.to_pictures(encode_picture(pipe.vae, drawing, 48))
+    assert status == 0
+    with Image.open("picture.png") as found:
+        assert np.array_equal(np.asarray(found), np.asarray(contact_sheet(again, columns=1)))
+
+
+def test_an_edit_that_cannot_be_done_is_refused(run, drawing):
+    """edit of a missing file, with a mask of another size, or with a black one: status 2, nothing is written.
+
+    Thirty steps should not be taken for a picture that nobody asked for.
+    """
+    Image.new("L", (48, 48)).save("black.png")
+    Image.new("L", (24, 24), 255).save("small.png")
+    assert "nowhere.png holds no picture" in refused(run, "edit", "a star", "--image", "nowhere.png")
+    for mask, words in {"small.png": "expected the picture's 48 x 48", "black.png": "expected white"}.items():
+        assert words in refused(run, "edit", "a star", "--image", "drawing.png", "--mask", mask)
+    assert "does not know" in refused(run, "edit", "a dragon", "--image", "drawing.png")
+    assert "expected a whole number" in refused(run, "edit", "a star", "--image", "drawing.png", "--num-images", 0)
+    status, _, err = run("edit", "a star", "--image", "drawing.png", "--strength", 1.5)
+    assert status == 2
+    assert "strength" in err
 
 
 def test_the_weights_may_be_halved(run):
@@ -366,3 +432,99 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     assert "cannot be written" in refused(run, "generate", "a star", "--out", "nowhere/picture.png")
     assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
     assert "cannot be made" in refused(run, "train", "--out", "/proc/run")
+    Path("picture-strip.png").mkdir()
+    assert "picture-strip.png is a directory" in refused(run, "generate", "a star", "--strip")
+
+
+def test_no_output_takes_the_place_of_an_input(run):
+    """output = input, checkpoint's file, or another output  =>  refused before the work.
+
+    The commands hand all their files to one check.
+    """
+    shutil.copytree(BUNDLED / "shapes", "mine")
+    save_file({"latents": torch.zeros(1, 4, 12, 12)}, "z.safetensors")
+    read = "is read by this command and not replaced"
+    assert read in refused(run, "decode", "z.safetensors", "--vae", "mine/vae", "--out", "z.safetensors")
+    assert read in refused(run, "decode", "z.safetensors", "--vae", "mine/vae", "--out", "mine/vae/config.json")
+    assert read in refused(run, "generate", "a star", "--checkpoint", "mine", "--out", "mine/config.json")
+    assert read in refused(run, "generate", "a star", "--checkpoint", "mine", "--latent", "mine/model.safetensors")
+    assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
+    assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
+    assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    assert "asked for twice" in refused(run, "bench", "--json", "report", "--plot", "./report")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "a star", "--steps", "3.5"),
+        ("generate", "a star", "--steps", "[/bold]\x1b[31m\n" + "x" * 10_000),
+        ("generate", "a star", "--solver", "[red]"),
+        ("generate", "a star", "--shift", "0"),
+        ("generate", "--no-such-option"),
+        ("no-such-command",),
+        ("train",),
+        ("train", "--out", "run", "--steps", 10**10),
+        ("train", "--out", "run", "--examples", 10**10),
+        ("train", "--out", "run", "--seed", 10**13),
+        ("train", "--out", "run", "--device", "warp"),
+        ("evaluate", "--captions", 10**10),
+        ("bench", "--images", 10**9),
+        ("generate", "a star", "--num-images", 10**10),
+        ("generate", "a star", "--steps", 10**10),
+        ("generate", "a " * 30_000 + "star"),
+        ("generate", "a re\x07d star"),
+    ],
+)
+def test_whatever_is_asked_for_wrongly_is_one_line(run, words):
+    """wrong option, value, command, or a size that no machine holds  =>  one short line, and nothing is made.
+
+    A typing error should not draw a box around it, obey a control sequence, or begin to allocate.
+    """
+    line = refused(run, *words)
+    assert line.startswith("janus-minimal: ")
+    assert len(line) <= 320
+    assert not any(ord(character) < 32 for character in line)
+
+
+def test_a_warning_is_one_line(run):
+    """a setting that nobody knows, named by an enemy  =>  one line of warning, and the work is done.
+
+    Python would show the source code of our warning, and the name as it is.
+    """
+    shutil.copytree(BUNDLED / "shapes", "mine")
+    config = json.loads(Path("mine/config.json").read_text())
+    config["language_config"] |= {f"\x1b[31m\n{i}" + "x" * 1000: 1 for i in range(1000)}
+    Path("mine/config.json").write_text(json.dumps(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.filters", [])  # pytest makes errors of them
+        status, _, err = run("inspect", "mine")
+    assert status == 0
+    (line,) = err.strip().splitlines()
+    assert line.startswith("janus-minimal: warning: config.json: 0xxx")
+    assert "and 999 more" in line
+    assert len(line) < 320
+
+
+def test_a_full_disk_after_the_picture_says_what_is_there(run, monkeypatch):
+    """strip cannot be written  =>  one line, which names the picture that is there.
+
+    The picture took all the time, and need not be drawn again.
+    """
+
+    def full(path, figure):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("janus_minimal.cli.generate.write_figure", full)
+    status, _, err = run("generate", "a star", "--steps", 1, "--num-images", 1, "--strip")
+    assert status == 2
+    assert err.strip().splitlines()[-1].endswith("the disk is full (picture.png had been written before)")
+    assert Path("picture.png").exists()
+
+
+def test_no_words_show_the_help(run):
+    """janus-minimal = janus-minimal --help.
+
+    Somebody who does not know the commands types its name.
+    """
+    assert run() == run("--help")

@@ -15,9 +15,11 @@ from rich.console import Console
 from tools.drawn import SEEDS, normal
 from torch import nn
 
+from janus_minimal import PromptPair, denoise, time_grid
 from janus_minimal.figures import plots
 from janus_minimal.figures.contact_sheet import BORDER, TILE, contact_sheet
 from janus_minimal.figures.module_tree import module_tree
+from janus_minimal.figures.steps import PANELS, StepFigures, principal_plane
 from janus_minimal.runtime.device import devices
 
 PICTURES = [[Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "green")]]
@@ -124,3 +126,58 @@ def test_a_name_is_shown_as_it_is(name):
     text = console.file.getvalue()
     assert text.startswith(f"{name}  9")
     assert "weight  [3, 2]" in text
+
+
+@pytest.fixture(scope="module")
+def steps(pipe):
+    """A run of four steps, as StepFigures takes it."""
+    prompt = PromptPair.from_text("a star", pipe.tokenizer)
+    return list(denoise(pipe.model, prompt, normal(0, 1, 4, 12, 12), time_grid(4)))
+
+
+def test_a_path_in_a_plane_keeps_its_distances_on_the_principal_plane():
+    """states = m + a_k p + b_k q with orthonormal p, q  =>  |x_i - x_j| on the plane = |z_i - z_j|; the mean is at 0.
+
+    The two directions that are drawn must be those in which the path is longest.
+    """
+    plane = torch.linalg.qr(normal(0, 4 * 3 * 3, 2)).Q.T.view(2, 4, 3, 3)
+    factors, middle = normal(1, 7, 2), normal(2, 4, 3, 3)
+    states = middle + torch.einsum("kd, dchw -> kchw", factors, plane)
+    mean, directions = principal_plane(states)
+    found = (states.flatten(1) - mean) @ directions
+    torch.testing.assert_close(torch.cdist(found, found), torch.cdist(factors, factors), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(2), rtol=0, atol=1e-4)
+
+
+def test_every_step_is_drawn_on_one_scale(pipe, steps):
+    """StepFigures(k): six latents with one colour scale, which is the same for all k and holds every value.
+
+    On a scale of its own, each step would look as strong as the others.
+    """
+    draw = StepFigures(pipe, steps)
+    limits = set()
+    for k in range(len(steps)):
+        figure = draw(k)
+        panels = [ax for ax in figure.axes if ax.get_title() in PANELS][:6]
+        assert [ax.get_title() for ax in panels] == list(PANELS)
+        limits |= {panel.images[0].get_clim() for panel in panels}
+        assert f"step {k} of 4, t = {k / 4:.2f}" in figure.get_suptitle()
+        difference = panels[PANELS.index("v_cond - v_uncond")].images[0].get_array()
+        assert difference.max() == pytest.approx((steps[k].v_cond - steps[k].v_uncond).max().item(), rel=1e-5)
+    ((low, high),) = limits
+    assert low == -high
+    assert high >= max(step.z.abs().max().item() for step in steps)
+
+
+def test_the_arrows_end_where_straight_lines_would(pipe, steps):
+    """The arrow of v goes from z to z + (1 - t) v = denoised, on the plane; the path begins at z_0 and ends at z_S.
+
+    An arrow of another length would point to another picture.
+    """
+    draw = StepFigures(pipe, steps)
+    ax = draw(1).axes[-1]
+    lines = {line.get_label(): np.array(line.get_data()).T for line in ax.lines}
+    plane = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[1].z, steps[1].denoised)]
+    np.testing.assert_allclose(lines["v"], torch.stack(plane).numpy(), rtol=1e-4, atol=1e-4)
+    ends = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[0].z, steps[-1].z_next)]
+    np.testing.assert_allclose(ax.lines[0].get_xydata()[[0, -1]], torch.stack(ends).numpy(), rtol=1e-4, atol=1e-4)

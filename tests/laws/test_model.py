@@ -11,6 +11,7 @@ from tools.drawn import PROMPTS, SEEDS, normal, pair
 
 from janus_minimal import JanusFlow, time_grid
 from janus_minimal.loading.config_file import read_config
+from janus_minimal.prompt import PromptRows
 from janus_minimal.solvers import SOLVERS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -204,3 +205,19 @@ def test_no_tensor_is_left_behind_on_the_cpu(monkeypatch, use_cache):
     for solver in SOLVERS.values():
         for step in solver(model, prompt, torch.zeros(4, 4, 12, 12, device="meta"), time_grid(2), 2.0, use_cache):
             assert {step.z_next.device.type, step.denoised.device.type} == {"meta"}
+
+
+@given(shift=st.integers(1, 50), seed=SEEDS)
+def test_only_differences_of_positions_count(model, shift, seed):
+    """hidden(positions + k) = hidden(positions), hidden(2 positions) != hidden(positions).
+
+    RoPE rotates queries and keys by their positions, and attention compares the two, so only the difference is left.
+    Positions that are computed and never passed on would break the second law, absolute ones the first.
+    """
+    ids, tokens = torch.tensor([[1, 5, 6, 7, 8]]), normal(seed, 1, 10, 64)
+    places = torch.arange(5)[None]
+    rows = [PromptRows(ids, torch.ones(1, 5, dtype=torch.bool), p) for p in (places, places + shift, 2 * places)]
+    with torch.no_grad():
+        plain, shifted, doubled = (model.backbone(tokens, row, None) for row in rows)
+    torch.testing.assert_close(shifted, plain, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(doubled, plain, rtol=1e-3, atol=1e-3)

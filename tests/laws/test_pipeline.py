@@ -73,6 +73,15 @@ def test_guidance_scale_is_another_name_for_the_weight(pipe):
     assert torch.equal(a, b)
 
 
+def test_a_guidance_scale_of_zero_is_not_a_missing_one(pipe):
+    """pipe(guidance_scale = 0) = pipe(cfg_weight = 0).
+
+    0 is a weight like any other: it asks for pictures without the prompt. Python takes it for false.
+    """
+    a, b = (latents(pipe, "a star", generator=seeds(1), **{name: 0.0}) for name in ("guidance_scale", "cfg_weight"))
+    assert torch.equal(a, b)
+
+
 def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
     """z_{k+1} := callback(pipe, k, t_k, {latents, t_next, denoised})[latents].
 
@@ -119,6 +128,9 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"num_images_per_prompt": 10**10},
         {"generator": seeds(1, 2)},
         {"generator": [None]},
+        {"generator": 3},
+        {"generator": "x"},
+        {"latents": [1.0]},
         {"latents": torch.zeros(1, 4, 6, 6)},
         {"latents": torch.zeros(2, 4, 12, 12)},
         {"times": torch.tensor([0.5])},
@@ -127,6 +139,8 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"output_type": "pill"},
         {"callback_on_step_end": lambda *_: None},
         {"callback_on_step_end": lambda *_: "latents"},
+        {"callback_on_step_end": lambda *_: {"latents": None}},
+        {"callback_on_step_end": lambda *_: {"latents": torch.zeros(3)}},
     ],
 )
 def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe, wrong):
@@ -261,15 +275,15 @@ def test_generators_of_another_device_are_taken():
 
 
 def test_noise_is_drawn_where_the_generator_lives(monkeypatch):
-    """randn_tensor(shape, generator, device = generator.device), for each image.
+    """randn_tensor(shape, generator, device = generator.device, dtype = float32), for each image.
 
     Asked for on another device than its generator's, torch raises an error.
     """
     asked = []
 
-    def spy(shape, generator, device):
+    def spy(shape, generator, device, dtype):
         asked.append((generator, device))
-        return torch.zeros(shape)
+        return torch.zeros(shape, dtype=dtype)
 
     monkeypatch.setattr("janus_minimal.pipeline.randn_tensor", spy)
     own = seeds(1, 2)

@@ -40,7 +40,11 @@ def inside():
 
 @pytest.fixture(scope="module")
 def own():
-    fewer = {"steps=60, batch_size=16": "steps=12, batch_size=8", "steps=120, batch_size=16": "steps=2, batch_size=4"}
+    fewer = {
+        "steps=60, batch_size=16": "steps=12, batch_size=8",
+        "steps=100, batch_size=16": "steps=20, batch_size=8",
+        "steps=120, batch_size=16": "steps=2, batch_size=4",
+    }
     return run_page("own-pictures.md", fewer)
 
 
@@ -115,6 +119,20 @@ def test_away_from_the_same_caption_is_no_guidance(extending, pipe):
     torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, times, 1.0)), rtol=1e-3, atol=1e-3)
 
 
+def test_leaving_out_the_unconditional_row_changes_only_the_work(extending, pipe, two, monkeypatch):
+    """sparing(0, 0.5) = in_interval(0, 0.5), and the language model computes 6 + 3 rows of B in place of 12.
+
+    Rows and cache must be cut in the same place. Two prompts of different lengths tell a wrong half from the right one.
+    """
+    z, times, rows = normal(0, 2, *SHAPE), time_grid(6), []
+    expected = last_of(extending["with_guidance"](extending["in_interval"](0.0, 0.5))(pipe.model, two, z, times, 4.0))
+    run = pipe.model.backbone
+    monkeypatch.setattr(pipe.model, "backbone", lambda tokens, *rest: rows.append(len(tokens)) or run(tokens, *rest))
+    found = last_of(extending["sparing"](0.0, 0.5)(pipe.model, two, z, times, 4.0))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert rows == [4, 4, 4, 2, 2, 2]
+
+
 class KnownField:
     """Stands in for the model: dz/dt = t - z, z(0) = 1, whose solution is t - 1 + 2 exp(-t)."""
 
@@ -148,8 +166,10 @@ def test_every_recipe_solver_lets_the_caller_edit(extending, pipe):
     solvers = [
         extending["with_guidance"](extending["projected"]),
         extending["away_from"]("a red star"),
+        extending["sparing"](0.0, 0.5),
         extending["runge_kutta_4"],
         extending["stirred"](1.0, torch.Generator().manual_seed(0)),
+        extending["noisy"](1.0, torch.Generator().manual_seed(0)),
     ]
     for solver in solvers:
         steps = solver(pipe.model, prompt, z, time_grid(3), 2.0)
@@ -192,6 +212,28 @@ def test_stirring_keeps_signal_and_noise_in_proportion(extending, monkeypatch):
         assert step.z_next.std().item() == pytest.approx(1 - t, abs=0.02)
 
 
+def test_noise_and_score_together_keep_every_distribution(extending, monkeypatch):
+    """Data N(3, 1/4)  =>  z_t ~ N(3 t, t^2 / 4 + (1 - t)^2) at every t, whatever the amount of noise.
+
+    Noise alone widens the distribution, the score alone narrows it. The exact field is written down here.
+    """
+
+    def to_normal(model, prompt, z, times, cfg_weight=2.0):
+        for index, (t, t_next) in enumerate(pairwise(times)):
+            v = 3 + (t / 4 - (1 - t)) / (t**2 / 4 + (1 - t) ** 2) * (z - 3 * t)
+            step = Step(index, t, t_next, z, v, v, v, euler_step(z, v, t, t_next))
+            yield step
+            z = step.z_next
+
+    monkeypatch.setitem(extending, "denoise", to_normal)
+    for amount in (0.0, 1.0, 4.0):
+        solver = extending["noisy"](amount, torch.Generator().manual_seed(1))
+        for step in solver(None, None, normal(0, 30, 4, 12, 12), time_grid(200)):
+            t = step.t_next.item()
+            assert step.z_next.mean().item() == pytest.approx(3 * t, abs=0.03)
+            assert step.z_next.std().item() == pytest.approx((t**2 / 4 + (1 - t) ** 2) ** 0.5, rel=0.04)
+
+
 def test_strength_zero_gives_the_latent_back(editing, pipe, two):
     """strength = 0  =>  repaint(latent) = latent.
 
@@ -217,9 +259,9 @@ def test_inpainting_keeps_the_latent_outside_of_the_mask(editing, pipe, two):
     The last replacement happens at t_next = 1, where the line ends in the latent.
     """
     latent, noise = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE)
-    mask = (normal(2, 2, 1, 12, 12) > 0).float()
+    mask = normal(2, 2, 1, 12, 12) > 0
     found = editing["fill"](pipe.model, two, latent, noise, mask, time_grid(3))
-    kept = (mask == 0).expand_as(latent)
+    kept = ~mask.expand_as(latent)
     assert torch.equal(found[kept], latent[kept])
     assert not torch.isclose(found[~kept], latent[~kept]).any()
 
@@ -277,6 +319,14 @@ def test_fine_tuning_on_a_folder_lowers_the_loss(own, pipe):
             flow_loss(model, batch, pipe.tokenizer.pad_token_id) for model in (pipe.model, own["tuned"].model)
         )
     assert after < 0.95 * before
+
+
+def test_one_picture_can_be_learned_by_heart(own):
+    """One datum  =>  the loss falls below a half within twenty steps; its floor is 0.
+
+    Encoding, captions and training must agree; where one of them does not, this fails first.
+    """
+    assert sum(own["one_losses"][-5:]) < 0.5 * sum(own["one_losses"][:5])
 
 
 @pytest.fixture

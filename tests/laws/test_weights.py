@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
-from janus_minimal.errors import CheckpointError
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
 
 
@@ -47,6 +47,16 @@ def test_weights_take_the_dtype_that_is_asked_for():
     """
     half = JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool])
+def test_a_dtype_without_fractions_is_refused(dtype):
+    """dtype(p) not floating  =>  InputError.
+
+    Weights that are rounded to whole numbers are zeros.
+    """
+    with pytest.raises(InputError, match=r"dtype is .*expected one such as torch"):
+        JanusFlow.from_pretrained(GOLDEN, dtype=dtype)
 
 
 def test_the_understanding_path_is_left_out(directory):

@@ -1,9 +1,8 @@
 """Draw what each bug of the museum does to a picture: docs/pictures/museum/ and docs/museum-pictures.json.
 
-python tests/tools/gallery.py        draws each bug in its own process, from the same noise as the correct picture
+python tests/tools/gallery.py [EXHIBIT ...]     draws all bugs or these, each in its own process, from the same noise
 """
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -12,19 +11,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the folder `tests`, whe
 
 import numpy as np
 import torch
+from museum.plant import changes_of, plant
 from PIL import Image
 from tools.tour import EXHIBITS, TESTS, in_fresh_processes
 
 DOCS = TESTS.parent / "docs"
 FOLDER = DOCS / "pictures" / "museum"
+RECORD = DOCS / "museum-pictures.json"
 CAPTION, STEPS, WEIGHT, IMAGES, SEED = "a red circle left of a blue square", 30, 2.0, 2, 0
 
 
 def draw(exhibit: str | None) -> np.ndarray | None:
     """Draw with this bug planted. Return the final latents, or None if the bug stops the program."""
-    if exhibit:
-        importlib.import_module(f"museum.exhibits.{exhibit}")
     from janus_minimal import JanusFlowPipeline
+
+    if exhibit:
+        plant(changes_of(exhibit))
 
     torch.set_num_threads(1)
     try:
@@ -50,13 +52,16 @@ def write(name: str, pictures: list[Image.Image]) -> None:
 
 
 def main() -> None:
-    """Draw the correct pictures and those of every exhibit, and measure how far apart they are."""
+    """Draw the correct pictures and those of exhibits, and measure how far apart they are."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    right, *wrong = in_fresh_processes(draw, [None, *EXHIBITS])
-    latents = {name: None if z is None else distance(z, right) for name, z in zip(EXHIBITS, wrong, strict=True)}
-    exhibits = {name: {"latents": z, "pixels": None if z is None else pixels(name)} for name, z in latents.items()}
+    names = sys.argv[1:] or EXHIBITS
+    right, *wrong = in_fresh_processes(draw, [None, *names])
+    latents = {name: None if z is None else distance(z, right) for name, z in zip(names, wrong, strict=True)}
+    drawn = {name: {"latents": z, "pixels": None if z is None else pixels(name)} for name, z in latents.items()}
+    known = json.loads(RECORD.read_text(encoding="utf-8"))["exhibits"] | drawn
+    exhibits = {name: known[name] for name in EXHIBITS if name in known}
     record = {"caption": CAPTION, "steps": STEPS, "cfg_weight": WEIGHT, "seed": SEED, "exhibits": exhibits}
-    (DOCS / "museum-pictures.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def pixels(name: str) -> float:

@@ -22,9 +22,20 @@ ORDER = (
         "package",
     ),
     *("official_demo", "recipes", "weights", "json_file", "pretrained", "vae", "hub", "atomic", "errors"),
-    *("training", "album", "device", "compile", "figures", "bench"),
+    *("training", "batch", "loop", "album", "device", "compile", "figures", "bench"),
 )  # the order of the files; the others follow in alphabetical order
-UNTOLD = ("cli", "interrupted")  # not on the page: these test the command line, not the system
+UNTOLD = ("cli", "options", "interrupted")  # not on the page: these test the command line, not the system
+POSSESSIVES = {
+    "a steps": "a step's",
+    "callers gradient": "caller's gradient",
+    "demos own": "demo's own",
+    "diffusers own": "diffusers' own",
+    "diffusers scheduler": "diffusers' scheduler",
+    "prompts keys": "prompt's keys",
+    "prompts length": "prompt's length",
+    "stable diffusion 3s": "Stable Diffusion 3's",
+    "torchs own": "torch's own",
+}  # a name in Python has no apostrophe
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Law:
     def sentence(self) -> str:
         """The name, read as a sentence."""
         words = self.name.removeprefix("test_").replace("_", " ")
+        for plain, right in POSSESSIVES.items():
+            words = words.replace(plain, right)
         return words[0].upper() + words[1:]
 
 

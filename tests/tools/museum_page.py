@@ -5,9 +5,12 @@ import difflib
 import html
 import json
 import re
+import textwrap
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
+from museum.plant import Change, applied, lines_of
 from tools.laws_page import files, names, sentence
 
 TESTS = Path(__file__).parent.parent
@@ -19,19 +22,18 @@ SEEN = 0.5  # if pixels differ by less than this on average, of 255, pictures lo
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A bug: where it is planted, what it changes, and the laws that fail."""
+    """A bug: its story, what it changes, and the laws that fail."""
 
     name: str
-    target: str  # for example "flow:guide"
     title: str
     story: str
-    bug: str
+    changes: list[Change]
     caught: list[str]
 
     @property
     def room(self) -> str:
         """The module in which it is planted."""
-        return self.target.split(":")[0]
+        return self.changes[0].module
 
 
 def exhibits() -> list[Exhibit]:
@@ -43,10 +45,9 @@ def exhibits() -> list[Exhibit]:
 
 
 def _exhibit(name: str, caught: list[str]) -> Exhibit:
-    source = (TESTS / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8")
-    title, story = (ast.get_docstring(ast.parse(source)) or "").split("\n\n", 1)
-    bug = source[source.index("@instead_of") :].rstrip()
-    return Exhibit(name, bug.split('"')[1], title.rstrip("."), " ".join(story.split()), bug, caught)
+    module = import_module(f"museum.exhibits.{name}")
+    title, story = (module.__doc__ or "").split("\n\n", 1)
+    return Exhibit(name, title.rstrip("."), " ".join(story.split()), module.CHANGES, caught)
 
 
 INTRODUCTION = """\
@@ -55,6 +56,9 @@ render_macros: false
 ---
 
 # Museum: what it looks like when it is wrong
+
+Your own pictures are wrong and you look for the cause? [This table](faq.md#which-test-tells-the-causes-apart) leads
+from what you see to the test that tells the causes apart. The museum is ordered by module.
 
 Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the
 package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*:
@@ -98,36 +102,28 @@ def _pair(exhibit: Exhibit, apart: dict[str, float | None]) -> list[str]:
 
 
 def difference(exhibit: Exhibit) -> list[str]:
-    """Return what the bug changes, line by line, without annotations and docstrings."""
-    right, wrong = _plain(_original(exhibit)), _plain(exhibit.bug)
-    if right is None or wrong is None:
-        return [f"+ {line}" for line in exhibit.bug.splitlines()]
-    lines = difflib.ndiff(right.splitlines()[1:], wrong.splitlines()[1:])
-    return [f"  {wrong.splitlines()[0]}", *(line for line in lines if not line.startswith("?"))]
+    """Return what the bug changes, function by function and line by line, without annotations and docstrings."""
+    lines: list[str] = []
+    for where in dict.fromkeys(change.where for change in exhibit.changes):
+        module, path = where.split(":")
+        source = (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        bug = applied([change for change in exhibit.changes if change.where == where])(source)
+        head, *right = _plain(source, path)
+        lines += [f"  {head}", *(line for line in difflib.ndiff(right, _plain(bug, path)[1:]) if line[0] != "?")]
+    return lines
 
 
-def _original(exhibit: Exhibit) -> str | None:
-    """Return the source of the function that the exhibit replaces."""
-    module, path = exhibit.target.split(":")
-    source = (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(source)
-    for part in path.split("."):
-        node = next((child for child in getattr(node, "body", []) if getattr(child, "name", "") == part), None)
-    return ast.unparse(node) if node else None
-
-
-def _plain(source: str | None) -> str | None:
-    """Return a function without its decorators, annotations and docstring."""
-    tree = ast.parse(source or "")
-    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
-    if function is None:
-        return None
+def _plain(source: str, path: str) -> list[str]:
+    """Return the lines of a function without its decorators, annotations and docstring."""
+    first, last = lines_of(source, path)
+    function = ast.parse(textwrap.dedent("\n".join(source.splitlines()[first:last]))).body[0]
+    assert isinstance(function, ast.FunctionDef)
     function.decorator_list, function.returns = [], None
     for argument in [*function.args.args, *function.args.kwonlyargs]:
         argument.annotation = None
     if ast.get_docstring(function) and function.body[1:]:
         function.body = function.body[1:]
-    return ast.unparse(function)
+    return ast.unparse(function).splitlines()
 
 
 def _few(caught: list[str]) -> str:

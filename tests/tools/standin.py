@@ -1,7 +1,9 @@
 """A stand-in for the released model: its sizes and its file layout, with random weights.
 
-python tests/tools/standin.py write DIRECTORY     writes model (bfloat16, in one file or in shards), tokenizer and VAE
-python tests/tools/standin.py measure DIRECTORY   writes both, loads and runs them on the CPU, writes docs/released.json
+To be run in tests/:
+
+    python -m tools.standin write DIRECTORY     writes model (bfloat16, in one file or in shards), tokenizer and VAE
+    python -m tools.standin measure DIRECTORY   writes both, loads and runs them on the CPU, writes docs/released.json
 """
 
 import json
@@ -21,7 +23,8 @@ from janus_minimal import JanusFlow
 from janus_minimal.config import JanusConfig
 from janus_minimal.loading.config_file import config_to_dict
 
-RECORD = Path(__file__).parent.parent / "docs" / "released.json"
+TESTS = Path(__file__).parent.parent
+RECORD = TESTS.parent / "docs" / "released.json"
 PROMPT = "a red bicycle against a white wall in the rain, and a blue square left of it"
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -89,8 +92,9 @@ def measure(directory: Path) -> None:
 
 def child(command: str, directory: Path, *more: str) -> dict[str, Any]:
     """Run a command of this file in its own process. Return what it prints."""
-    words = [sys.executable, __file__, command, str(directory), *more]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    words = [sys.executable, "-m", "tools.standin", command, str(directory.absolute()), *more]
+    printed = subprocess.run(words, cwd=TESTS, check=True, capture_output=True, text=True).stdout
+    return json.loads(printed.splitlines()[-1])
 
 
 @app.command()

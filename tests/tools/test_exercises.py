@@ -1,55 +1,366 @@
-"""The grading is fair: correct solutions are graded as done, and tests that check nothing are not."""
+"""The grading is fair: solutions are done, other tests are not, and no file harms another or fools the grader."""
 
+import ast
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exercises.grade import EXERCISES, HERE, SOLUTIONS, grade, report, title_and_exhibits
+from museum.plant import changes_of, function_at, rewrite
+from tools.disguise import disguised
+from tools.grade import CATALOGUE, EXERCISES, TESTS, Grade, chosen, report
 from tools.tour import EXHIBITS
 
-HEAD = '"""0. A law.\n\nCatches  guidance_sign, step_count\n"""\n'
-LAWS = {
+SOLUTIONS = {name: EXERCISES / "solutions" / f"{name}.py" for name in CATALOGUE}
+GRADE = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from tools.grade import grade
+files = [Path(line) for line in sys.stdin.read().splitlines()]
+print(json.dumps([asdict(g) for g in grade(files, patience=float(sys.argv[1]))]))
+"""
+CLAIM = (
+    '"""10. No token attends to a later one.\n\nCatches  nothing\n"""\n\n'  # a file cannot change what it must catch
+)
+
+# Each is a file for exercise 10, whose bug is planted in JanusFlow._llama. None of them looks at what is computed.
+CHEATS = {
     "says_nothing": "def test_it():\n    assert True\n",
     "fails_always": "def test_it():\n    assert False\n",
-    "catches_one": "from janus_minimal import time_grid\n\n\ndef test_it():\n    assert len(time_grid(3)) == 4\n",
+    "asks_the_option": "def test_it(request):\n    assert not request.config.getoption('exhibit')\n",
+    "looks_for_the_museum": "import sys\n\ndef test_it():\n    assert 'museum.exhibits' not in sys.modules\n",
+    "looks_at_names": """
+from janus_minimal import JanusFlow
+
+def test_it():
+    assert (JanusFlow._llama.__module__, JanusFlow._llama.__qualname__) == ("janus_minimal.model", "JanusFlow._llama")
+""",
+    "reads_the_source": """
+import inspect
+from janus_minimal import JanusFlow
+
+def test_it():
+    assert "attention_mask=mask," in inspect.getsource(JanusFlow._llama)
+""",
+    "reads_the_file": """
+from pathlib import Path
+import janus_minimal.model
+
+def test_it():
+    assert "attention_mask=mask," in Path(janus_minimal.model.__file__).read_text()
+""",
+    "reads_the_code": """
+from janus_minimal import JanusFlow
+
+def test_it():
+    assert "expand" not in JanusFlow._llama.__code__.co_names
+""",
+    "reads_the_code_while_imported": """
+from janus_minimal import JanusFlow
+
+names = JanusFlow._llama.__code__.co_names
+
+def test_it():
+    assert "expand" not in names
+""",
+    "finds_the_code_as_garbage": """
+import gc
+from janus_minimal import JanusFlow
+
+def test_it():
+    assert "expand" not in str([getattr(o, "co_names", "") for o in gc.get_referents(JanusFlow._llama)])
+""",
+    "walks_the_stack": """
+import sys
+
+def test_it():
+    frame = sys._getframe()
+    while frame:
+        assert "attention_in_both" not in str(frame.f_locals)
+        frame = frame.f_back
+""",
+    "looks_around": """
+import multiprocessing, os, sys
+
+def test_it():
+    known = [vars(multiprocessing.current_process()), os.environ, sys.argv, os.listdir(), os.getcwd()]
+    assert "attention_in_both" not in str(known)
+""",
+    "looks_at_its_parent": """
+import os
+from pathlib import Path
+
+def test_it():
+    assert "attention_in_both" not in Path(f"/proc/{os.getppid()}/cmdline").read_text()
+""",
+    "counts_on_disk": """
+from pathlib import Path
+
+def test_it():
+    note = Path("{note}")
+    seen = note.exists()
+    note.touch()
+    assert not seen
+""",
+    "counts_beside_itself": """
+from pathlib import Path
+
+def test_it():
+    note = Path(__file__).with_name("note")
+    seen = note.exists()
+    note.touch()
+    assert not seen
+""",
+    "asks_another_program": """
+import subprocess
+
+def test_it():
+    assert subprocess.run(["touch", "{note}"]).returncode == 0
+""",
+    "tests_the_refusal_of_shapes": """
+import pytest, torch
+from jaxtyping import TypeCheckError
+
+def test_it(model):
+    with pytest.raises(TypeCheckError):
+        model._llama(torch.zeros(2), torch.zeros(2), torch.zeros(2), None)
+""",
+    "stops_instead_of_failing": """
+import torch
+from janus_minimal import PromptPair
+
+def test_it(model):
+    rows = PromptPair.from_ids([torch.tensor([1, 5, 6])]).rows[torch.tensor([0])]
+    tokens = torch.randn(1, 37, 64)
+    a, b = (model.backbone(x, rows, None)[:, :9] for x in (tokens, tokens * (torch.arange(37) < 9)[:, None]))
+    if not torch.allclose(a, b):
+        raise ValueError("it sees later tokens")
+""",
+    "fails_in_its_fixture": """
+import pytest, torch
+from janus_minimal import PromptPair
+
+@pytest.fixture
+def holds(model):
+    rows = PromptPair.from_ids([torch.tensor([1, 5, 6])]).rows[torch.tensor([0])]
+    tokens = torch.randn(1, 37, 64)
+    a, b = (model.backbone(x, rows, None)[:, :9] for x in (tokens, tokens * (torch.arange(37) < 9)[:, None]))
+    assert torch.allclose(a, b)
+
+def test_it(holds):
+    pass
+""",
+    "skips": "import pytest\n\ndef test_it():\n    pytest.skip('no')\n",
 }
-GRADES = {
-    "says_nothing": "passes, but misses guidance_sign and step_count",
-    "fails_always": "fails on correct code",
-    "catches_one": "passes, but misses guidance_sign",
+# Files that stop, break or change something. The answer must say why, and no other file may suffer.
+ACCIDENTS = {
+    "no_python": ("def test_it(:\n", "SyntaxError"),
+    "no_text": (b"\xff\xfe\x00def", "SyntaxError"),
+    "no_such_name": ("from janus_minimal import gide\n", "ImportError"),
+    "no_test": ("x = 1\n", "holds no test"),
+    "no_line": ("", "holds no test"),
+    "exits_while_imported": ("import sys\n\nsys.exit(0)\n", "ended|holds no test|SystemExit"),
+    "exits": ("import sys\n\ndef test_it():\n    sys.exit(0)\n", "SystemExit"),
+    "dies": ("import os\n\ndef test_it():\n    os._exit(0)\n", "the process ended"),
+    "kills_the_grader": ("import os\n\ndef test_it():\n    os.kill(os.getppid(), 9)\n", "PermissionError"),
+    "closes_everything": ("import os\n\ndef test_it():\n    os.closerange(3, 99)\n", "the process ended"),
+    "prints_much": ("def test_it():\n    print('x' * 10**7)\n    assert 1 == 2\n", "assert 1 == 2"),
+    "deletes": ("import os\n\ndef test_it():\n    os.remove('{victim}')\n", "PermissionError"),
+    "overwrites": ("def test_it():\n    open('{victim}', 'w')\n", "PermissionError"),
+    "changes_defaults": (
+        "import torch\n\ntorch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)\n\n"
+        "def test_it():\n    assert torch.zeros(1).dtype == torch.float32\n",
+        "AssertionError",
+    ),
+    "breaks_the_package": (
+        "import torch\nfrom janus_minimal import JanusFlow\n\nJanusFlow.backbone = torch.matmul = None\n\n"
+        "def test_it():\n    assert torch.matmul\n",
+        "AssertionError",
+    ),
+    "recurses": ("def test_it():\n    test_it()\n", "RecursionError"),
 }
+ENDLESS = {"loops": "def test_it():\n    while True:\n        pass\n", "sleeps": "import time\n\ntime.sleep(3600)\n"}
 
 
-def test_there_are_twelve_exercises_each_with_its_solution():
-    """Exercise and solution have the same title and the same exhibits, and the exhibits exist."""
-    assert len(EXERCISES) == 12
-    for exercise, solution in zip(EXERCISES, SOLUTIONS, strict=True):
-        assert title_and_exhibits(exercise) == title_and_exhibits(solution)
-        assert set(title_and_exhibits(exercise)[1]) <= set(EXHIBITS)
+def grades_of(files: list[Path], patience: float = 60) -> dict[Path, Grade]:
+    """Grade files in one call, in a process of their own."""
+    text = "\n".join(map(str, files))
+    command = [sys.executable, "-c", GRADE, str(patience)]
+    answer = subprocess.run(command, cwd=TESTS, input=text, capture_output=True, text=True, check=True).stdout
+    return {path: Grade(**grade) for path, grade in zip(files, json.loads(answer), strict=True)}
+
+
+def without_one_assertion(source: str) -> Iterator[str]:
+    """Yield a solution once for each of its assertions, with this one left out."""
+    tree = ast.parse(source)
+    lines = source.splitlines()
+    for node in ast.walk(tree):
+        call = isinstance(node, ast.Expr) and "assert_close" in ast.unparse(node)
+        if isinstance(node, ast.Assert) or call:
+            indent = " " * node.col_offset
+            yield "\n".join([*lines[: node.lineno - 1], f"{indent}pass", *lines[node.end_lineno :]]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("submissions")
+
+
+def submitted(folder: Path, group: str, name: str, source: str | bytes, key: str = "10_causality") -> Path:
+    """Write a student's file. It is named like the exercise, in a folder of its own."""
+    path = folder / group / name / f"test_{key}.py"
+    path.parent.mkdir(parents=True)
+    if isinstance(source, str):
+        source = source.replace("{note}", str(folder / f"{name}.note")).replace("{victim}", str(folder / "victim"))
+    path.write_bytes(source if isinstance(source, bytes) else (CLAIM * bool(source) + source).encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(folder) -> dict[tuple[str, str], Path]:
+    """Everything that is graded: the solutions, the cheats, the accidents, and solutions with an assertion left out."""
+    (folder / "victim").write_text("untouched")
+    found = {("solution", name): path for name, path in SOLUTIONS.items()}
+    found |= {("cheat", name): submitted(folder, "cheat", name, source) for name, source in CHEATS.items()}
+    for name, (source, _) in ACCIDENTS.items():
+        found["accident", name] = submitted(folder, "accident", name, source)
+    for key in (key for key, entry in CATALOGUE.items() if "catches" in entry):
+        variants = list(without_one_assertion(SOLUTIONS[key].read_text(encoding="utf-8")))
+        for i, source in enumerate(variants if len(variants) > 1 else []):
+            found["variant", f"{key} {i}"] = submitted(folder, "variant", f"{key}_{i}", source, key)
+    return found
+
+
+@pytest.fixture(scope="module")
+def graded(files) -> dict[tuple[str, str], Grade]:
+    grades = grades_of(list(files.values()))
+    return {label: grades[path] for label, path in files.items()}
+
+
+def test_every_exercise_has_all_that_belongs_to_it():
+    """File, solution, chapter, three hints; and exhibits, laws and a repair that exist."""
+    for name, entry in CATALOGUE.items():
+        assert (EXERCISES / f"test_{name}.py").is_file()
+        assert SOLUTIONS[name].is_file()
+        assert (TESTS.parent / "docs" / entry["chapter"]).is_file()
+        assert len(entry["hints"]) == 3
+        assert set(entry.get("catches", ())) <= set(EXHIBITS)
+        for law in entry.get("laws", ()):
+            file, _, test = law.partition("::")
+            assert f"def {test.split('[')[0]}(" in (TESTS / "laws" / file).read_text(encoding="utf-8")
+        assert sum(key in entry for key in ("catches", "repair", "pieces")) == 1
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_disguise_is_other_code(name):
+    """The disguise of a function that a bug changes has other instructions and stands on other lines."""
+    for change in changes_of(name):
+        function = function_at(change.where)
+        code = function.__code__
+        rewrite(change.where, disguised)
+        other, function.__code__ = function.__code__, code
+        assert other.co_code != code.co_code
+        assert other.co_firstlineno != code.co_firstlineno
+
+
+def test_a_disguise_computes_the_same():
+    """A function in disguise returns what it returned before, without a value too."""
+    source = "def f(x):\n    'text'\n    if x > 2:\n        return x\n    if x:\n        return\n    yield x\n"
+    plain, other = {}, {}
+    exec(source, plain)
+    exec(disguised(source), other)
+    assert [list(plain["f"](x)) for x in range(4)] == [list(other["f"](x)) for x in range(4)] == [[0], [], [], []]
+    assert other["f"].__doc__ == "text"
 
 
 @pytest.mark.slow
-def test_every_solution_is_done():
-    """Each solution passes on the correct package and catches all its exhibits."""
-    assert [g.title for g in grade(SOLUTIONS) if not g.done] == []
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_solution_is_done(graded, name):
+    """Each solution passes on correct code and catches all its bugs, or keeps all its laws."""
+    assert graded["solution", name].done, graded["solution", name]
 
 
 @pytest.mark.slow
-def test_what_says_nothing_gets_no_points(tmp_path):
-    """Neither `assert True` nor `assert False` is graded as done, nor is a law that misses an exhibit."""
-    for name, law in LAWS.items():
-        (tmp_path / f"test_{name}.py").write_text(HEAD + law)
-    files = [tmp_path / f"test_{name}.py" for name in LAWS]
-    grades = grade(files)
-    assert [g.status for g in grades] == list(GRADES.values())
-    assert report(grades).endswith("0 of 3 done")
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_not_done(graded, name):
+    """A law that does not look at what the package computes earns nothing."""
+    assert not graded["cheat", name].done
 
 
 @pytest.mark.slow
-def test_the_grader_speaks_on_the_command_line():
-    """`pytest tests/exercises --grade` prints a line for each exercise, and the total."""
-    command = [sys.executable, "-m", "pytest", str(HERE), "--grade"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent).stdout
-    assert out.count("not attempted") == 12
-    assert "0 of 12 done" in out
+def test_a_bug_that_stops_a_test_is_not_caught(graded):
+    """Only an AssertionError of the test's own body counts, and the answer says so."""
+    for name in ("stops_instead_of_failing", "fails_in_its_fixture"):
+        assert graded["cheat", name].status == "passes, but misses attention_in_both_directions"
+        assert "only a failed assertion of the test counts" in graded["cheat", name].lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_an_accident_is_told_by_its_first_lines(graded, name):
+    """A file that stops or breaks something is not done, and the answer holds the reason."""
+    grade = graded["accident", name]
+    assert not grade.done
+    assert any(word in line for word in ACCIDENTS[name][1].split("|") for line in grade.lines), grade
+
+
+@pytest.mark.slow
+def test_nothing_is_left_on_disk(graded, folder):
+    """No file outside of a run's own folder is written, changed or deleted."""
+    assert (folder / "victim").read_text() == "untouched"
+    assert not list(folder.glob("*.note"))
+    assert {path.name for path in (folder / "cheat" / "counts_beside_itself").iterdir()} == {"test_10_causality.py"}
+
+
+@pytest.mark.slow
+def test_every_clause_of_a_law_has_a_bug(graded):
+    """A solution without one of its assertions misses a bug."""
+    assert [name for (kind, name), grade in graded.items() if kind == "variant" and grade.done] == []
+
+
+@pytest.mark.slow
+def test_a_law_that_takes_for_ever_is_ended(folder):
+    """A file that does not end is told so, and the others are graded."""
+    files = [submitted(folder, "endless", name, source) for name, source in ENDLESS.items()]
+    grades = grades_of(files, patience=2)
+    assert [g.status for g in grades.values()] == ["stops on correct code"] * 2
+    assert all("longer than 2 seconds" in g.lines[0] for g in grades.values())
+
+
+def test_a_file_of_another_name_is_told_which_names_there_are(tmp_path):
+    """A file that is no exercise is no crash."""
+    path = tmp_path / "test_99_nothing.py"
+    path.write_text("")
+    (grade,) = grades_of([path]).values()
+    assert grade.status == "no exercise of this name"
+
+
+def test_paths_choose_what_is_graded(tmp_path):
+    """A file stands for itself, a test's own path for its file, a folder for the exercises in it."""
+    names = [f"test_{name}.py" for name in list(CATALOGUE)[:3]]
+    for name in [*names, "test_other.py", "conftest.py"]:
+        (tmp_path / name).touch()
+    assert [path.name for path in chosen([tmp_path])] == names
+    assert chosen([Path(f"{tmp_path / names[1]}::test_it")]) == [tmp_path / names[1]]
+    with pytest.raises(FileNotFoundError, match="expected an exercise"):
+        chosen([tmp_path / "missing.py"])
+
+
+def test_the_report_shows_the_error_below_its_exercise():
+    """One line for each exercise, the error's lines below it, and the total."""
+    grades = [Grade("01_a", "done"), Grade("02_bc", "stops on correct code", ["line 3: x", "NameError: x"])]
+    expected = "01_a   done\n02_bc  stops on correct code\n    line 3: x\n    NameError: x\n1 of 2 done"
+    assert report(grades) == expected
+
+
+@pytest.mark.slow
+def test_the_grader_honours_a_path_on_the_command_line():
+    """`pytest tests/exercises/test_01_... --grade` grades this exercise alone, solved or not."""
+    first = next(iter(CATALOGUE))
+    command = [sys.executable, "-m", "pytest", f"exercises/test_{first}.py", "--grade"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=TESTS).stdout
+    assert out.startswith(first)
+    assert " of 1 done" in out

@@ -11,7 +11,7 @@ from janus_minimal.errors import PromptError
 from janus_minimal.shapes.caption import CATEGORIES, SEEN_CATEGORIES, Caption, draw_caption
 from janus_minimal.shapes.outline import REACH
 from janus_minimal.shapes.render import coverage, render
-from janus_minimal.shapes.scene import SHAPES, SIDE, UNSEEN
+from janus_minimal.shapes.scene import RELATIONS, SHAPES, SIDE, UNSEEN, Thing, related
 
 ANY = {"category": st.sampled_from(CATEGORIES), "seed": st.integers(0, 2**32)}
 
@@ -149,3 +149,16 @@ def test_two_things_are_named_from_top_to_bottom(category, seed):
     """
     _, (first, second) = drawn(category, seed)
     assert first.y <= second.y
+
+
+@pytest.mark.parametrize(
+    ("relation", "x", "y"), [("left of", 10, 24), ("right of", 38, 24), ("above", 24, 10), ("below", 24, 38)]
+)
+def test_left_and_above_are_those_of_the_picture(relation, x, y):
+    """x(a) < x(b)  =>  a is left of b; y(a) < y(b)  =>  a is above b; and nothing else.
+
+    Drawing and scoring use one function. If it took left for right, every score would stay high and every picture with
+    a relation would be mirrored.
+    """
+    a, b = Thing("red", "circle", x, y, 12), Thing("blue", "square", 24, 24, 12)
+    assert [name for name in RELATIONS if related(a, b, name)] == [relation]

@@ -1,6 +1,7 @@
 """One training run in one directory: it can be killed, resumed and shared, and leaves a checkpoint."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate import Accelerator
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tools.launched import on_two_processes
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
+from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.shapes.flow import FLOW_RECIPE
 from janus_minimal.shapes.run import train_all
 from janus_minimal.shapes.vae import VAE_RECIPE
@@ -111,12 +115,135 @@ def test_another_recipe_does_not_go_on_with_this_run(uninterrupted):
         train(uninterrupted, replace(FLOW, steps=6))
 
 
+@pytest.fixture
+def finished(uninterrupted, tmp_path) -> Path:
+    """A copy of a finished run, which a test may damage."""
+    return Path(shutil.copytree(uninterrupted, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "tokenizer.json", "flow-loss.png", "vae"])
+def test_what_a_finished_run_lost_is_made_again(uninterrupted, finished, lost):
+    """train(finished run - file) = finished run, byte for byte.
+
+    The states hold everything, and a run that ends with status 0 owes its checkpoint.
+    """
+    path = finished / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    train(finished)
+    for kept in ("model.safetensors", "config.json", "tokenizer.json", "vae/config.json"):
+        assert (finished / kept).read_bytes() == (uninterrupted / kept).read_bytes(), kept
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", ["of an earlier save", "truncated"])
+def test_a_checkpoint_that_is_not_of_the_state_is_written_again(uninterrupted, finished, content):
+    """model.safetensors != average(state)  =>  it is written again, whatever its time is.
+
+    A run that was killed between its last state and its report left the checkpoint of an earlier save.
+    """
+    path = finished / "model.safetensors"
+    whole = path.read_bytes()
+    if content == "truncated":
+        path.write_bytes(whole[:-100])
+    else:
+        weights = load_file(path)
+        weights["vision_gen_dec_aligner.bias"] += 1
+        save_file(weights, path, {"format": "pt"})
+    train(finished)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "setting", [{"flow": replace(FLOW, seed=1)}, {"vae": replace(VAE, seed=1)}, {"vae": replace(VAE, learning_rate=1)}]
+)
+def test_no_part_of_a_run_goes_on_with_another_setting(uninterrupted, setting):
+    """VAE's or flow's settings != those of the run  =>  InputError by name, whichever part is done already.
+
+    With another seed after the latents, captions of one seed would be trained on latents of another.
+    """
+    asked = {"vae": VAE, "flow": FLOW} | setting
+    (part,) = setting
+    with pytest.raises(InputError, match=rf"was begun with {part} (seed|learning_rate) .*another directory"):
+        train_all(uninterrupted, Accelerator(cpu=True), asked["vae"], asked["flow"], EXAMPLES)
+
+
+def test_latents_are_of_the_vae_beside_them(finished):
+    """VAE replaced after the latents  =>  InputError, which names it.
+
+    The flow would learn latents that this VAE decodes to something else.
+    """
+    path = finished / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["encoder.conv_in.bias"] += 1
+    save_file(weights, path)
+    with pytest.raises(InputError, match=r"latents\.safetensors was begun with VAE"):
+        train(finished)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "NaN", "folder", "FIFO", "without a word"])
+def test_damaged_latents_are_one_line_and_the_way_out(finished, damage):
+    """latents.safetensors that the run did not write  =>  InputError, which says what helps.
+
+    NaN in one example would spoil every weight.
+    """
+    path = finished / "latents.safetensors"
+    latents, content = load_file(path), path.read_bytes()
+    path.unlink()
+    {
+        "truncated": lambda: path.write_bytes(content[:-4]),
+        "empty": path.touch,
+        "NaN": lambda: save_file({"latents": latents["latents"] * torch.nan}, path),
+        "folder": path.mkdir,
+        "FIFO": lambda: os.mkfifo(path),
+        "without a word": lambda: save_file(latents, path),
+    }[damage]()
+    with pytest.raises(InputError, match=r"latents\.safetensors .*(delete it, and it is made anew|another directory)"):
+        train(finished)
+
+
+def test_a_damaged_vae_is_one_line_and_the_way_out(finished):
+    """a VAE that cannot be loaded  =>  InputError, which says what helps.
+
+    Its state is in the folder, so it can be made again in a moment.
+    """
+    path = finished / "vae" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"not a whole safetensors file.*vae to make it anew"):
+        train(finished)
+
+
+def test_a_folder_is_not_made_for_settings_that_are_refused(tmp_path, monkeypatch):
+    """settings refused  =>  no folder.
+
+    An empty folder looks like a run that was begun.
+    """
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(InputError, match="default dtype"):
+            train(tmp_path / "run")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_begin_in_the_folder_of_a_checkpoint(tmp_path):
+    """a folder with a checkpoint and no settings  =>  InputError, and the checkpoint is untouched.
+
+    `train --out` with the folder of somebody's model would replace its weights.
+    """
+    shutil.copytree(BUNDLED / "shapes", tmp_path / "mine")
+    before = (tmp_path / "mine" / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match=r"holds config\.json but no settings\.json"):
+        train(tmp_path / "mine")
+    assert (tmp_path / "mine" / "model.safetensors").read_bytes() == before
+
+
 def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
     """examples != examples of the run  =>  InputError.
 
     The latents were encoded when the run began, and a run with other examples needs other latents.
     """
-    with pytest.raises(InputError, match="holds 12 examples, not 13"):
+    with pytest.raises(InputError, match="examples 12, not 13"):
         train_all(uninterrupted, Accelerator(cpu=True), VAE, FLOW, EXAMPLES + 1)
 
 

@@ -5,13 +5,14 @@ part of the prompt and to crop to one token more. Then each step leaves its time
 to this outdated time. In the pictures, an object can disappear.
 """
 
-from museum.plant import instead_of
-from transformers import DynamicCache
+from museum.plant import Change
 
-
-@instead_of("cache:PromptCache.update")
-def update(self, key_states, value_states, layer_idx, *args, **kwargs):
-    layer, length = self.layers[layer_idx], self.layers[layer_idx].keys.shape[2]
-    keys, values = DynamicCache.update(self, key_states, value_states, layer_idx)
-    layer.keys, layer.values = keys[:, :, : length + 1], values[:, :, : length + 1]
-    return keys, values
+CHANGES = [
+    Change(
+        "cache:PromptCache.update",
+        right="return keys, values",
+        wrong="""length = prompt.keys.shape[2] + 1
+        prompt.keys, prompt.values = keys[:, :, :length], values[:, :, :length]
+        return keys, values""",
+    ),
+]

@@ -6,13 +6,12 @@ https://github.com/huggingface/transformers/issues/47433. The image can then not
 The pictures change so little that nobody notices.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal.cache import PromptCache
-
-right = PromptCache.__init__
-
-
-@instead_of("cache:PromptCache.__init__")
-def init(self, layers):
-    right(self, [(keys[:, :, :-1], values[:, :, :-1]) for keys, values in layers])
+CHANGES = [
+    Change(
+        "cache:PromptCache.__init__",
+        right="super().update(keys, values, index)",
+        wrong="super().update(keys[:, :, :-1], values[:, :, :-1], index)",
+    ),
+]

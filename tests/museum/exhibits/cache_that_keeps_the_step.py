@@ -6,10 +6,13 @@ Here the second step attends to the image tokens of the first, which are outdate
 with each use: https://github.com/MemTensor/MemOS/issues/2301. In the pictures, objects are slightly deformed.
 """
 
-from museum.plant import instead_of
-from transformers import DynamicCache
+from museum.plant import Change
 
-
-@instead_of("cache:PromptCache.update")
-def update(self, key_states, value_states, layer_idx, *args, **kwargs):
-    return DynamicCache.update(self, key_states, value_states, layer_idx)
+CHANGES = [
+    Change(
+        "cache:PromptCache.update",
+        right="return keys, values",
+        wrong="""prompt.keys, prompt.values = keys, values
+        return keys, values""",
+    ),
+]

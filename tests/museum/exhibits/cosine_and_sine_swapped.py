@@ -6,11 +6,12 @@ off by 37 % and drew a crowd of tiled cats: https://github.com/flashinfer-ai/fla
 objects have wrong colours or stand in wrong places.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal.uvit import sinusoids as cosine_first
-
-
-@instead_of("uvit:sinusoids")
-def sinusoids(timestep, channels):
-    return cosine_first(timestep, channels).roll(channels // 2, dims=-1)
+CHANGES = [
+    Change(
+        "uvit:sinusoids",
+        right="torch.cat([angles.cos(), angles.sin()], dim=-1)",
+        wrong="torch.cat([angles.sin(), angles.cos()], dim=-1)",
+    ),
+]

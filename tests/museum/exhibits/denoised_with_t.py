@@ -5,9 +5,12 @@ The final picture is still right, because the loop does not use this value. But 
 first and goes beyond the picture at the end.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("sampling:Step.denoised")
-def denoised(self):
-    return self.z + self.t * self.v
+CHANGES = [
+    Change(
+        "sampling:Step.denoised",
+        right="(1 - self.t) * self.v",
+        wrong="self.t * self.v",
+    ),
+]

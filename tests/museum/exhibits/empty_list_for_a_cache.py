@@ -2,16 +2,20 @@
 
 The demo means to crop the keys of the first step. It loops over its own empty list instead, and passes on an empty
 tuple. Old versions of transformers treated this as "no cache" and computed the prompt again in every step: the pictures
-were right, only slower. New versions stop with an error before the first step. The bug was reported four times:
+were right, only slower. New versions stop with an error: in the demo at its second step, the first that is handed the
+tuple, and here before the first step, since the bug sits in the prefill. It was reported four times:
 https://github.com/deepseek-ai/Janus/issues/30, /77, /99, and pull request 137, which repairs only the crash.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.prefill")
-def prefill(self, prompt):
-    past_key_values = []
-    for layer in past_key_values:
-        past_key_values.append(layer)
-    return tuple(past_key_values)
+CHANGES = [
+    Change(
+        "model:JanusFlow.prefill",
+        right="return PromptCache((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)",
+        wrong="""past_key_values = []
+        for keys, values in past_key_values:
+            past_key_values.append((repeat(keys), repeat(values)))
+        return tuple(past_key_values)""",
+    ),
+]

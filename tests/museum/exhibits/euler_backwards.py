@@ -5,9 +5,12 @@ you copy one of these two signs without the other, each step goes away from the 
 show coloured scraps.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:euler_step")
-def euler_step(z, v, t, t_next):
-    return z - (t_next - t) * v
+CHANGES = [
+    Change(
+        "flow:euler_step",
+        right="return z + (t_next - t) * v",
+        wrong="return z - (t_next - t) * v",
+    ),
+]

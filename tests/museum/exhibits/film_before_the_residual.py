@@ -5,14 +5,17 @@ residual branch, so it is easy to write that from habit. Both forms can be train
 other without an error. In the pictures, colours are wrong and edges are deformed.
 """
 
-from einops import rearrange
-from museum.plant import instead_of
-from torch.nn import functional as F
+from museum.plant import Change
 
-
-@instead_of("uvit:ConvNextBlock.forward")
-def forward(self, x, t_emb):
-    y = self.norm(rearrange(self.depthwise(x), "b K h w -> b h w K"))
-    y = self.channelwise_linear_2(self.channelwise_norm(F.gelu(self.channelwise_linear_1(y))))
-    scale, shift = rearrange(self.cond_embeds_mapper(F.silu(t_emb)), "b K2 -> b K2 1 1").chunk(2, dim=1)
-    return x + rearrange(y, "b h w K -> b K h w") * (1 + scale) + shift
+CHANGES = [
+    Change(
+        "uvit:ConvNextBlock.forward",
+        right='x = x + rearrange(self.dropout(y), "b h w K -> b K h w")',
+        wrong='y = rearrange(self.dropout(y), "b h w K -> b K h w")',
+    ),
+    Change(
+        "uvit:ConvNextBlock.forward",
+        right="return x * (1 + scale) + shift",
+        wrong="return x + y * (1 + scale) + shift",
+    ),
+]

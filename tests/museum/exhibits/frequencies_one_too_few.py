@@ -5,13 +5,12 @@ later codes copied it; diffusers has an option for this: https://github.com/hojo
 fit, and the pictures look almost the same. Only a comparison of numbers shows the bug.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("uvit:sinusoids")
-def sinusoids(timestep, channels):
-    half = channels // 2
-    f = 10000 ** (-torch.arange(half) / max(half - 1, 1))
-    angles = timestep.float()[:, None] * f
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+CHANGES = [
+    Change(
+        "uvit:sinusoids",
+        right="device=timestep.device) / half",
+        wrong="device=timestep.device) / max(half - 1, 1)",
+    ),
+]

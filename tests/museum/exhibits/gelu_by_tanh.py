@@ -5,10 +5,12 @@ then runs weights that were trained with the other: https://github.com/huggingfa
 through the whole network, but it cannot be seen in the pictures.
 """
 
-from museum.plant import instead_of
-from torch.nn.functional import gelu as exact
+from museum.plant import Change
 
-
-@instead_of("uvit:F.gelu")
-def gelu(x):
-    return exact(x, approximate="tanh")
+CHANGES = [
+    Change(
+        "uvit:ConvNextBlock.forward",
+        right="F.gelu(y)",
+        wrong='F.gelu(y, approximate="tanh")',
+    ),
+]

@@ -7,9 +7,12 @@ test without guidance does not find the bug. At w = 2 the velocity is about thre
 wrong colours.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:guide")
-def guide(v_cond, v_uncond, weight):
-    return weight * v_cond + (weight - 1) * v_uncond
+CHANGES = [
+    Change(
+        "flow:guide",
+        right="return weight * v_cond - (weight - 1) * v_uncond",
+        wrong="return weight * v_cond + (weight - 1) * v_uncond",
+    ),
+]

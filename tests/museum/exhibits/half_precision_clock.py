@@ -6,12 +6,13 @@ https://github.com/huggingface/diffusers/issues/9405. No difference can be seen 
 beyond t = 1.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:time_grid")
-def time_grid(steps, shift=1.0):
-    dt = torch.tensor(1 / steps, dtype=torch.bfloat16)
-    u = torch.cat([torch.zeros(1), dt.expand(steps).float().cumsum(0)])
-    return u / (u + shift * (1 - u))
+CHANGES = [
+    Change(
+        "flow:time_grid",
+        right='u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps',
+        wrong="""dt = torch.tensor(1 / steps, dtype=torch.bfloat16)
+    u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") * dt.float()""",
+    ),
+]

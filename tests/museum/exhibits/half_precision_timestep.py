@@ -6,10 +6,12 @@ https://github.com/kohya-ss/musubi-tuner/pull/729. The network is then told a wr
 the pictures here, nothing changes, so tests in float32 do not find the bug.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.encode")
-def encode(self, z, t):
-    timestep = (1000 * t).to(self.dtype).float()
-    return self.vision_gen_enc_model(z.to(self.dtype), timestep.to(z.device).expand(len(z)))
+CHANGES = [
+    Change(
+        "model:JanusFlow.encode",
+        right="1000 * t.to(z.device).expand(len(z))",
+        wrong="(1000 * t).to(z.device, self.dtype).expand(len(z))",
+    ),
+]

@@ -5,11 +5,12 @@ image token's hidden state describes its own patch, and the one to drop is the t
 last one moves all patches by one token. The pictures are then almost empty.
 """
 
-from einops import parse_shape, rearrange
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.align_out")
-def align_out(self, hidden, skip):
-    back = self.vision_gen_dec_aligner(self.vision_gen_dec_aligner_norm(hidden[:, :-1]))
-    return rearrange(back, "r (h w) C -> r C h w", **parse_shape(skip, "_ _ h w"))
+CHANGES = [
+    Change(
+        "model:JanusFlow.align_out",
+        right="hidden[:, 1:]",
+        wrong="hidden[:, :-1]",
+    ),
+]

@@ -5,14 +5,22 @@ the tokenised prompt ends with <begin_of_image>. Then every position after the p
 change so little that nobody notices.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal import PromptPair
-
-right = PromptPair.from_ids.__func__
-
-
-@instead_of("prompt:PromptPair.from_ids")
-def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
-    return right(cls, [torch.cat([row, row[-1:]]) for row in ids], images_per_prompt, pad_id)
+CHANGES = [
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="device, length = ids[0].device, max(map(len, ids)) - 1",
+        wrong="device, length = ids[0].device, max(map(len, ids))",
+    ),
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="torch.tensor([[length + 1 - len(row)] for row in ids], device=device)",
+        wrong="torch.tensor([[length - len(row)] for row in ids], device=device)",
+    ),
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="F.pad(row[:-1], (length + 1 - len(row), 0), value=pad_id)",
+        wrong="F.pad(row, (length - len(row), 0), value=pad_id)",
+    ),
+]

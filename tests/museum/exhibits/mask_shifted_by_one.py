@@ -5,13 +5,19 @@ token can then be attended to, and the time token is masked. A row without maske
 one conditional row finds nothing. No difference can be seen in the pictures.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal.prompt import PromptRows
-
-right = PromptRows.mask
-
-
-@instead_of("prompt:PromptRows.mask")
-def mask(self, new):
-    return right(self, new).roll(1, dims=1)
+CHANGES = [
+    Change(
+        "prompt:PromptRows.mask",
+        right="torch.cat([self.attention_mask, self.attention_mask.new_ones(len(self.ids), new)], 1)",
+        wrong="""torch.cat(
+            [
+                self.attention_mask.new_ones(len(self.ids), 1),
+                self.attention_mask,
+                self.attention_mask.new_ones(len(self.ids), new - 1),
+            ],
+            1,
+        )""",
+    ),
+]

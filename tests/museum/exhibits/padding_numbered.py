@@ -6,17 +6,12 @@ positions, so no velocity and no picture changes here. Only a law about the posi
 model with learned position embeddings, the results would be wrong.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal import PromptPair
-from janus_minimal.prompt import PromptRows
-
-right = PromptPair.from_ids.__func__
-
-
-@instead_of("prompt:PromptPair.from_ids")
-def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
-    rows = right(cls, ids, 1, pad_id).rows
-    positions = torch.arange(rows.ids.shape[1]).expand_as(rows.ids)
-    return cls(PromptRows(rows.ids, rows.attention_mask, positions), images_per_prompt)
+CHANGES = [
+    Change(
+        "prompt:PromptPair.from_ids",
+        right='repeat((column - left).clamp(min=0), "P L -> (two P) L", two=2)',
+        wrong='repeat(column, "L -> rows L", rows=2 * len(ids))',
+    ),
+]

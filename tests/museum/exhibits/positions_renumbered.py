@@ -6,10 +6,12 @@ training. With this bug, the image tokens move up next to the first token, to po
 training. No difference can be seen in the pictures.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("prompt:PromptRows.new_positions")
-def new_positions(self, new):
-    return self.attention_mask.sum(dim=1, keepdim=True) + torch.arange(new)
+CHANGES = [
+    Change(
+        "prompt:PromptRows.new_positions",
+        right="self.positions[:, -1:] + 1 + torch.arange(",
+        wrong="self.attention_mask.sum(dim=1, keepdim=True) + torch.arange(",
+    ),
+]

@@ -5,16 +5,17 @@ the sequence twice, and the attention mask no longer fits the tokens. On random 
 8 prompt tokens and by 29 % with 21. In the pictures, objects stand in other places.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.backbone")
-def backbone(self, tokens, rows, cache):
-    fed = torch.cat([self.llama.embed_tokens(rows.ids), tokens], dim=1)
-    return self.llama(
-        inputs_embeds=fed,
-        attention_mask=rows.mask(fed.shape[1]),
-        position_ids=None if cache else torch.cat([rows.positions, rows.new_positions(tokens.shape[1])], dim=1),
-        past_key_values=cache,
-    ).last_hidden_state[:, -tokens.shape[1] :]
+CHANGES = [
+    Change(
+        "model:JanusFlow.backbone",
+        right="""            positions = torch.cat([rows.positions, positions], dim=1)  # r L+n
+""",
+        wrong="""            positions = torch.cat([rows.positions, positions], dim=1)  # r L+n
+        else:
+            tokens = torch.cat([self._embed(rows), tokens], dim=1)
+            mask, positions = rows.mask(tokens.shape[1]), rows.new_positions(tokens.shape[1])
+""",
+    ),
+]

@@ -5,10 +5,12 @@ stand as a b a b. With one prompt, as in the pictures here, or with one image of
 pass. With more of both, users get pictures of another prompt.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("prompt:PromptPair.repeat_per_image")
-def repeat_per_image(self, x):
-    return torch.cat([half.repeat(self.images_per_prompt, *[1] * (x.ndim - 1)) for half in x.chunk(2)])
+CHANGES = [
+    Change(
+        "prompt:PromptPair.repeat_per_image",
+        right='repeat(x, "rows ... -> (rows k) ...", k=self.images_per_prompt)',
+        wrong='repeat(x, "(two P) ... -> (two k P) ...", two=2, k=self.images_per_prompt)',
+    ),
+]

@@ -6,11 +6,12 @@ the number of channels. A network that is trained with the sum adapts to it, but
 pictures, an object can disappear.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("uvit:GlobalResponseNorm.forward")
-def forward(self, x):
-    g = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
-    return self.bias + (self.weight * g / (g.sum(dim=-1, keepdim=True) + 1e-6) + 1) * x
+CHANGES = [
+    Change(
+        "uvit:GlobalResponseNorm.forward",
+        right="g.mean(dim=-1, keepdim=True)",
+        wrong="g.sum(dim=-1, keepdim=True)",
+    ),
+]

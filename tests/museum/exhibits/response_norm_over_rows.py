@@ -5,11 +5,12 @@ and no error is raised. The dense and the sparse version of the original code di
 https://github.com/facebookresearch/ConvNeXt-V2/issues/86. In the pictures, only the edges change a little.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("uvit:GlobalResponseNorm.forward")
-def forward(self, x):
-    g = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return self.bias + (self.weight * g / (g.mean(dim=-1, keepdim=True) + 1e-6) + 1) * x
+CHANGES = [
+    Change(
+        "uvit:GlobalResponseNorm.forward",
+        right="dim=(1, 2)",
+        wrong="dim=1",
+    ),
+]

@@ -5,11 +5,12 @@ end, and it is easy to forget. Then a new layer, whose weight is zero, outputs o
 pictures are empty.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("uvit:GlobalResponseNorm.forward")
-def forward(self, x):
-    g = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
-    return self.bias + self.weight * g / (g.mean(dim=-1, keepdim=True) + 1e-6) * x
+CHANGES = [
+    Change(
+        "uvit:GlobalResponseNorm.forward",
+        right="(self.weight * n + 1) * x",
+        wrong="self.weight * n * x",
+    ),
+]

@@ -5,11 +5,12 @@ no other random numbers. So you ask for four pictures and get one picture four t
 must know its seed: https://github.com/huggingface/diffusers/issues/6233.)
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("pipeline:image_noise")
-def image_noise(shape, images, generator=None):
-    first = generator[0] if isinstance(generator, list) else generator
-    return torch.randn(1, *shape, generator=first).repeat(images, *[1] * len(shape))
+CHANGES = [
+    Change(
+        "pipeline:image_noise",
+        right="[randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]",
+        wrong="[randn_tensor(shape, generators[0], generators[0].device, torch.float32).cpu()] * num_images",
+    ),
+]

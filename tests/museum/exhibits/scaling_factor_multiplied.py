@@ -6,11 +6,12 @@ https://github.com/hpcaitech/Open-Sora/issues/838. In the pictures, the objects 
 colours.
 """
 
-from diffusers.image_processor import VaeImageProcessor
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("pipeline:JanusFlowPipeline.to_pictures")
-def to_pictures(self, latents, output_type="pil"):
-    pixels = self.vae.decode(latents * self.vae.config.scaling_factor).sample.detach()
-    return VaeImageProcessor().postprocess(pixels, output_type=output_type)
+CHANGES = [
+    Change(
+        "loading.vae:to_pictures",
+        right="/ vae.config.scaling_factor",
+        wrong="* vae.config.scaling_factor",
+    ),
+]

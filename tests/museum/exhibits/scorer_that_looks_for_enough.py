@@ -5,12 +5,16 @@ be absent. Then a picture full of everything satisfies every caption, and "two c
 not change; only the scores are too high.
 """
 
-from itertools import permutations
+from museum.plant import Change
 
-from museum.plant import instead_of
-
-
-@instead_of("shapes.caption:Caption.holds")
-def holds(self, scene):
-    wanted = self.kinds * self.count
-    return any(self._fits(wanted, order) for order in permutations(scene, len(wanted)))
+CHANGES = [
+    Change(
+        "shapes.caption:Caption.holds",
+        right="""len(scene) == len(wanted) and any(
+            self._fits(wanted, order) for order in permutations(scene)
+        )""",
+        wrong="""any(
+            self._fits(wanted, order) for order in permutations(scene, len(wanted))
+        )""",
+    ),
+]

@@ -5,10 +5,14 @@ and the decoder was trained with that. All shapes fit. In the pictures, the edge
 colours.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("uvit:ShallowUViTEncoder.forward")
-def forward(self, z, timestep):
-    t_emb, patches = self.time_embed(timestep), self.in_conv(z)
-    return self.mid_block(patches, t_emb), t_emb, patches
+CHANGES = [
+    Change(
+        "uvit:ShallowUViTEncoder.forward",
+        right="""x_emb = self.mid_block(self.in_conv(z), t_emb)  # b C h w
+        return x_emb, t_emb, x_emb""",
+        wrong="""patches = self.in_conv(z)
+        return self.mid_block(patches, t_emb), t_emb, patches""",
+    ),
+]

@@ -5,16 +5,12 @@ information: it tells the decoder how noisy the latent is. Normalisation removes
 colours are wrong and edges are deformed.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal.uvit import norm_over_channels
-
-
-@instead_of("uvit:ShallowUViTDecoder.forward")
-def forward(self, x, t_emb, skip):
-    x = torch.cat([norm_over_channels(self.input_norm, x), norm_over_channels(self.input_norm, skip)], dim=1)
-    x = self.mid_block(x, t_emb)
-    for unpatch in self.out_convs:
-        x = unpatch(x)
-    return x
+CHANGES = [
+    Change(
+        "uvit:ShallowUViTDecoder.forward",
+        right="torch.cat([norm_over_channels(self.input_norm, x), skip], dim=1)",
+        wrong="torch.cat([norm_over_channels(self.input_norm, part) for part in (x, skip)], dim=1)",
+    ),
+]

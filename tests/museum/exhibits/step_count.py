@@ -5,11 +5,12 @@ https://github.com/SWivid/F5-TTS/pull/527. The path still ends at t = 1, so the 
 hard to see.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:time_grid")
-def time_grid(steps, shift=1.0):
-    u = torch.linspace(0, 1, max(steps, 2))
-    return u / (u + shift * (1 - u))
+CHANGES = [
+    Change(
+        "flow:time_grid",
+        right='torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps',
+        wrong='torch.linspace(0, 1, max(steps, 2), device="cpu")',
+    ),
+]

@@ -5,11 +5,12 @@ conventions: https://github.com/huggingface/lerobot/pull/4075. If the grid is re
 tells the network that it is nearly a picture, and steps backwards. The pictures show coloured scraps.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal.flow import time_grid as rising
-
-
-@instead_of("flow:time_grid")
-def time_grid(steps, shift=1.0):
-    return rising(steps, shift).flip(0)
+CHANGES = [
+    Change(
+        "flow:time_grid",
+        right="return u / (u + shift * (1 - u))",
+        wrong="return (u / (u + shift * (1 - u))).flip(0)",
+    ),
+]

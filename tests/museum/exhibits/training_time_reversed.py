@@ -5,10 +5,12 @@ mistake; it falls as well as before. But the sampler starts with noise at t = 0,
 data. The pictures here do not change, because the bundled model is already trained.
 """
 
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("flow:interpolate")
-def interpolate(z_0, z_1, t):
-    t = t.reshape(-1, *[1] * (z_0.ndim - 1))
-    return t * z_0 + (1 - t) * z_1, z_1 - z_0
+CHANGES = [
+    Change(
+        "flow:interpolate",
+        right='einsum(1 - t, z_0, "b, b ... -> b ...") + einsum(t, z_1, "b, b ... -> b ...")',
+        wrong='einsum(t, z_0, "b, b ... -> b ...") + einsum(1 - t, z_1, "b, b ... -> b ...")',
+    ),
+]

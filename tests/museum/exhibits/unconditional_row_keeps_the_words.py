@@ -5,17 +5,17 @@ and no error is raised. Every picture is drawn without guidance and is only a li
 https://github.com/QiaoyuHu89/DiffGui/issues/5 reports it of a published model.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal import PromptPair
-from janus_minimal.prompt import PromptRows
-
-right = PromptPair.from_ids.__func__
-
-
-@instead_of("prompt:PromptPair.from_ids")
-def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
-    rows = right(cls, ids, 1, pad_id).rows
-    cond = torch.arange(len(ids)).repeat(2)
-    return cls(PromptRows(rows.ids[cond], rows.attention_mask[cond], rows.positions), images_per_prompt)
+CHANGES = [
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="uncond = torch.where(column == left, cond, pad_id)",
+        wrong="uncond = cond",
+    ),
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="torch.cat([column >= left, column == left])",
+        wrong="torch.cat([column >= left, column >= left])",
+    ),
+]

@@ -5,15 +5,17 @@ halves are swapped, guidance pushes away from the prompt: https://github.com/bgh
 show other shapes and colours than the caption says.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-from janus_minimal import PromptPair
-
-right = PromptPair.from_ids.__func__
-
-
-@instead_of("prompt:PromptPair.from_ids")
-def from_ids(cls, ids, images_per_prompt=1, pad_id=0):
-    rows = right(cls, ids, 1, pad_id).rows
-    return cls(rows[torch.arange(2 * len(ids)).roll(len(ids))], images_per_prompt)
+CHANGES = [
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="torch.cat([cond, uncond])",
+        wrong="torch.cat([uncond, cond])",
+    ),
+    Change(
+        "prompt:PromptPair.from_ids",
+        right="torch.cat([column >= left, column == left])",
+        wrong="torch.cat([column == left, column >= left])",
+    ),
+]

@@ -7,11 +7,12 @@ https://github.com/lucidrains/vector-quantize-pytorch/issues/70. With loaded wei
 with a few smears.
 """
 
-import torch
-from museum.plant import instead_of
+from museum.plant import Change
 
-
-@instead_of("model:JanusFlow.align_in")
-def align_in(self, x_emb, t_emb):
-    tokens = self.vision_gen_enc_aligner(x_emb.reshape(len(x_emb), -1, x_emb.shape[1]))
-    return torch.cat([t_emb[:, None], tokens], dim=1)
+CHANGES = [
+    Change(
+        "model:JanusFlow.align_in",
+        right='rearrange(x_emb, "r C h w -> r (h w) C")',
+        wrong="x_emb.reshape(len(x_emb), -1, x_emb.shape[1])",
+    ),
+]

@@ -1,0 +1,55 @@
+"""What a command may write to, decided before its work, which may take hours.
+
+A file name is easily mistyped or completed to the wrong one by a shell. No output may take the place
+of something that the command reads, and no two outputs may be one file.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+from janus_minimal.errors import InputError
+from janus_minimal.loading.atomic import check_writable
+from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
+
+READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
+
+
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | None] = ()) -> None:
+    """Raise InputError unless every output can be written without a loss.
+
+    Args:
+        outputs: the files to write; None stands for one that nobody asked for.
+        inputs: files that are read, and directories of which a checkpoint's files are read. A
+            checkpoint may also be given by its bundled name, or by a repository's, which names no
+            file.
+    """
+    wanted = [path for path in outputs if path is not None]
+    places = [os.path.realpath(path) for path in wanted]
+    for path, place in zip(wanted, places, strict=True):
+        check_writable(path)
+        if places.count(place) > 1:
+            raise InputError(f"{path} is asked for twice: expected a name of its own for each file")
+        if any(_is_read(Path(place), source) for source in inputs if source is not None):
+            raise InputError(f"{path} is read by this command and not replaced: expected another")
+
+
+@contextmanager
+def after_writing(*written: Path) -> Iterator[None]:
+    """If a later file fails, say in the same line which ones are there already."""
+    try:
+        yield
+    except InputError as error:
+        names = " and ".join(map(str, written))
+        raise InputError(f"{error} ({names} had been written before)") from None
+
+
+def _is_read(place: Path, source: Path | str) -> bool:
+    directory = BUNDLED / source if (BUNDLED / source).is_dir() else Path(source)
+    home = Path(os.path.realpath(directory))
+    if home.is_dir():
+        named = any(fnmatch(place.name, pattern) for pattern in READ)
+        return named and place.parent in (home, home / "vae")
+    return place == home or (place.exists() and home.exists() and place.samefile(home))

@@ -1,0 +1,230 @@
+"""A sweep: which solver, how many steps, which weight and which time grid are worth their cost?
+
+The paper chooses 30 Euler steps and w = 2 by trying others. This repeats the experiment on the small
+world, where a program can tell whether a picture is right. Every setting draws the same captions
+from the same noises, and three things are measured:
+
+    score       share of pictures of which the caption is true, by category
+    distance    |z - z*| / |z*|, where z* ends the exact flow of the same weight and noise, which is
+                followed by many midpoint steps
+    seconds     of one processor for one picture, without the VAE
+
+Score and distance answer different questions. A latent far from the exact one can be another good
+picture. Only the score says whether it is good, only the distance whether it is the same one.
+
+The settings are divided among processes of one thread each, and the report grows by one run at a
+time. So a sweep that was interrupted can continue, and a sweep of other settings can add to it.
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from pydantic import TypeAdapter, ValidationError
+
+from janus_minimal.errors import InputError, one_line
+from janus_minimal.flow import time_grid
+from janus_minimal.loading.json_file import read_json
+from janus_minimal.pipeline import JanusFlowPipeline
+from janus_minimal.runtime.checks import MOST_STEPS, finite_number, one_of, whole_number
+from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.evaluate import count_satisfied, fresh_captions, generator_of
+from janus_minimal.solvers import SOLVERS
+
+EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "adams-bashforth": 1}  # of each step
+REFERENCE_STEPS = 40  # twice as many move the end by less than any sensible setting misses it
+
+Latents = Float32[np.ndarray, "images c H W"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to draw: S steps of a solver on a shifted grid, with a guidance weight."""
+
+    steps: int
+    solver: str
+    cfg_weight: float
+    shift: float
+
+    def __str__(self) -> str:
+        """The setting's name in the report: "30 euler, w = 2, shift 1"."""
+        return f"{self.steps} {self.solver}, w = {self.cfg_weight:g}, shift {self.shift:g}"
+
+    @property
+    def evaluations(self) -> int:
+        """The number of function evaluations (NFE) of one picture."""
+        return self.steps * EVALUATIONS[self.solver]
+
+    def check(self) -> "Setting":
+        """Return the setting itself. Raises InputError if it cannot be drawn."""
+        whole_number("steps", self.steps, MOST_STEPS)
+        one_of("the solver", self.solver, list(SOLVERS))
+        finite_number("the guidance weight", self.cfg_weight)
+        return self
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one setting costs and gives. `distance` is the mean over the pictures, `median` the median."""
+
+    setting: Setting
+    evaluations: int
+    overall: float
+    categories: dict[str, float]
+    distance: float
+    median: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The report: what all runs have in common, and the runs by the name of their setting.
+
+    `captions` is their number in each category, `reference_steps` that of the midpoint steps which
+    stand for the exact flow.
+    """
+
+    checkpoint: str
+    captions: int
+    seed: int
+    reference_steps: int = REFERENCE_STEPS
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def missing(self, settings: Sequence[Setting]) -> list[Setting]:
+        """Return the settings that have no run yet."""
+        return [setting for setting in dict.fromkeys(settings) if str(setting) not in self.runs]
+
+    def to_table(self) -> str:
+        """Return the runs as a Markdown table."""
+        head = "| steps | solver | w | shift | NFE | score | distance | seconds |"
+        rows = [
+            f"| {s.steps} | {s.solver} | {s.cfg_weight:g} | {s.shift:g} | {run.evaluations} "
+            f"| {run.overall:.3f} | {run.distance:.3f} | {run.seconds:.3f} |"
+            for run in self.runs.values()
+            for s in [run.setting]
+        ]
+        return "\n".join([head, "| --: | --- | --: | --: | --: | --: | --: | --: |", *rows])
+
+
+def read_sweep(path: Path, checkpoint: str, captions: int, seed: int) -> Sweep:
+    """Return the report in a file, or an empty one where there is no file.
+
+    Raises InputError if the file holds anything else, or a sweep of another checkpoint, or of other
+    captions: scores that were measured on different pictures cannot stand in one table.
+    """
+    new = Sweep(checkpoint, captions, seed)
+    if not path.exists():
+        return new
+    try:
+        old = TypeAdapter(Sweep).validate_python(read_json(path))
+    except (InputError, ValidationError) as error:
+        reason = one_line(error, 100)
+        raise InputError(f"{path} holds no sweep: {reason}; expected another --json") from None
+    if replace(old, runs={}) != new:
+        raise InputError(
+            f"{path} holds a sweep of {old.checkpoint!r}, {old.captions} captions, seed {old.seed}: "
+            "expected the same here, or another --json"
+        )
+    return old
+
+
+def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Iterator[Sweep]:
+    """Measure the settings that the report lacks. Yield the report after each of them.
+
+    Raises InputError if a setting cannot be drawn, or if a process is killed.
+    """
+    missing = [setting.check() for setting in report.missing(settings)]
+    about = (report.checkpoint, report.captions, report.seed)
+    try:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _start, about) as pool:
+            weights = dict.fromkeys(setting.cfg_weight for setting in missing)
+            ends = {w: pool.submit(_exact, w, report.reference_steps) for w in weights}
+            runs = [pool.submit(_measure, s, ends[s.cfg_weight].result()) for s in missing]
+            for future in as_completed(runs):
+                run = future.result()
+                report = replace(report, runs=report.runs | {str(run.setting): run})
+                yield report
+    except BrokenProcessPool:
+        raise InputError(
+            "a process of the sweep was killed: expected memory for all of them; "
+            "the same command with fewer --processes continues"
+        ) from None
+
+
+class Sample:
+    """Captions of every category, a noise for each, and the pipeline that draws them."""
+
+    def __init__(self, pipe: JanusFlowPipeline, captions: int, seed: int) -> None:
+        self.pipe = pipe
+        self.captions = {name: fresh_captions(name, captions, seed) for name in CATEGORIES}
+        self.seed = seed
+
+    def draw(self, setting: Setting) -> dict[str, torch.Tensor]:
+        """Return the latents at t = 1 of each category."""
+        found = {}
+        for index, (name, captions) in enumerate(self.captions.items()):
+            found[name] = self.pipe(
+                [str(caption) for caption in captions],
+                cfg_weight=setting.cfg_weight,
+                generator=[generator_of(self.seed, index, i) for i in range(len(captions))],
+                times=time_grid(setting.steps, setting.shift),
+                solver=SOLVERS[setting.solver],
+                output_type="latent",
+                progress=False,
+            ).images
+        return found
+
+    def measure(self, setting: Setting, exact: Latents) -> Run:
+        """Draw with one setting, and compare with the captions and with the exact flow."""
+        before = time.process_time()
+        found = self.draw(setting)
+        seconds = time.process_time() - before
+        scores = {name: self._score(name, z) for name, z in found.items()}
+        z = _stacked(found)
+        apart = np.linalg.norm((z - exact).reshape(len(z), -1), axis=1)
+        apart /= np.linalg.norm(exact.reshape(len(z), -1), axis=1)
+        return Run(
+            setting,
+            setting.evaluations,
+            float(np.mean(list(scores.values()))),
+            scores,
+            float(apart.mean()),
+            float(np.median(apart)),
+            seconds / len(z),
+        )
+
+    def _score(self, name: str, z: torch.Tensor) -> float:
+        captions = self.captions[name]
+        return count_satisfied(self.pipe.to_pictures(z), captions) / len(captions)
+
+
+_sample: Sample  # of a process of the pool: loaded once, for all its settings
+
+
+def _start(checkpoint: str, captions: int, seed: int) -> None:
+    """Prepare a process. Ctrl-C is left to the parent, or every process would print a traceback."""
+    global _sample
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _sample = Sample(JanusFlowPipeline.from_pretrained(checkpoint), captions, seed)
+
+
+def _exact(cfg_weight: float, steps: int) -> Latents:
+    """Return where the exact flow ends. NumPy's arrays travel between processes; tensors would share memory."""
+    return _stacked(_sample.draw(Setting(steps, "midpoint", cfg_weight, 1.0)))
+
+
+def _measure(setting: Setting, exact: Latents) -> Run:
+    return _sample.measure(setting, exact)
+
+
+def _stacked(latents: dict[str, torch.Tensor]) -> Latents:
+    return torch.cat(list(latents.values())).cpu().numpy()

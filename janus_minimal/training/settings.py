@@ -1,0 +1,53 @@
+"""The settings of a run: written down when it begins, and the same whenever it goes on.
+
+Half of a run with one seed followed by half with another is a run of neither, and nothing in its
+result shows it. So what a run was begun with is stored, and anything else is refused by name.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from janus_minimal.errors import InputError
+from janus_minimal.loading.atomic import atomic_write
+from janus_minimal.loading.json_file import read_json
+
+SETTINGS = "settings.json"
+
+
+def check_same(place: Path, begun: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise InputError, which names the first setting that differs, unless all are the same."""
+    for name in sorted(begun.keys() | asked.keys()):
+        was, now = begun.get(name), asked.get(name)
+        if was != now:
+            raise InputError(
+                f"{place} was begun with {name} {was!r}, not {now!r}: "
+                "go on with that, or train in another directory"
+            )
+
+
+def begin_or_go_on(directory: Path, settings: Mapping[str, Any], parts: Sequence[str]) -> None:
+    """Write the settings of a new run, or check that they are those of the run in the directory.
+
+    Args:
+        directory: the folder of the run.
+        settings: names and values, as they are stored in settings.json.
+        parts: patterns of the files that a run writes. If one is there without settings.json, nobody
+            knows how it was made.
+
+    Raises:
+        InputError: if the run in the directory has other settings, or if they are lost.
+    """
+    path = directory / SETTINGS
+    if path.exists():
+        return check_same(directory, read_json(path), settings)
+    strays = sorted(found.name for part in parts for found in directory.glob(part))
+    if strays:
+        raise InputError(
+            f"{directory} holds {strays[0]} but no {SETTINGS}, so nobody knows how it was made: "
+            "train in another directory"
+        )
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return None

@@ -1,0 +1,153 @@
+"""The evaluation, tried on a pipeline whose pictures are known to be right or wrong."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from janus_minimal import JanusFlowPipeline
+from janus_minimal.shapes import evaluate
+from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
+from janus_minimal.shapes.evaluate import Evaluation, fresh_captions, score_pipeline
+from janus_minimal.shapes.examples import draw_example
+from janus_minimal.shapes.render import render
+
+REPORT = Evaluation(
+    scores=dict(zip(CATEGORIES, (1.0, 0.5, 0.25, 0.75, 0.0, 0.5, 0.5), strict=True)),
+    captions=4,
+    seed=9,
+    steps=11,
+    cfg_weight=1.5,
+)
+
+
+class KnownPipeline(JanusFlowPipeline):
+    """Draws what it is asked for by the renderer, and an empty picture for the captions whose number `fails`."""
+
+    def __init__(self, fails=lambda number: False):
+        self.fails, self.calls, self.texts, self.seeds = fails, [], [], []
+
+    def __call__(self, texts, steps, cfg_weight, *, generator, progress):
+        self.calls.append((len(texts), steps, cfg_weight, progress))
+        pictures = []
+        for text, own in zip(texts, generator, strict=True):
+            number = len(self.texts)
+            scene = () if self.fails(number) else Caption.parse(text).draw(np.random.default_rng(number))
+            pictures.append(Image.fromarray(render(scene)))
+            self.texts.append(text)
+            self.seeds.append(own.initial_seed())
+        return SimpleNamespace(images=pictures)
+
+
+class AnotherPipeline(KnownPipeline):
+    """Draws other shapes than it is asked for."""
+
+    def __call__(self, texts, *arguments, **options):
+        other = {"circle": "star", "square": "cross", "triangle": "circle", "star": "square", "cross": "triangle"}
+        swapped = []
+        for text in texts:
+            caption = Caption.parse(text)
+            kinds = tuple((None, other[shape]) for _, shape in caption.kinds)
+            swapped.append(str(Caption(kinds, caption.count, caption.relation)))
+        return super().__call__(swapped, *arguments, **options)
+
+
+def test_a_score_is_the_share_of_true_pictures_in_its_category(monkeypatch):
+    """score(category) = number of pictures of which the caption is true / number of captions.
+
+    The pipeline here draws every picture rightly but the first, second and third of "counting" and the last of
+    "position", so the scores are known beforehand.
+    """
+    monkeypatch.setattr(evaluate, "BATCH", 2)  # so that the last batch is a short one
+    first = {name: 5 * i for i, name in enumerate(CATEGORIES)}
+    wrong = {first["counting"], first["counting"] + 1, first["counting"] + 2, first["position"] + 4}
+    report = score_pipeline(KnownPipeline(wrong.__contains__), 5, 2, 2.0, seed=1)
+    expected = dict.fromkeys(CATEGORIES, 1.0) | {"counting": 2 / 5, "position": 4 / 5}
+    assert report.scores == pytest.approx(expected)
+    assert report.overall == pytest.approx((5 + 0.4 + 0.8) / 7)
+    assert (report.captions, report.seed, report.steps, report.cfg_weight) == (5, 1, 2, 2.0)
+
+
+def test_a_pipeline_that_draws_something_else_scores_zero():
+    """A picture of another caption  =>  score 0, in every category.
+
+    The score compares a picture with its own caption. If it compared anything else, this pipeline would do well.
+    """
+    report = score_pipeline(AnotherPipeline(), 3, 2, 2.0, seed=0)
+    assert set(report.scores.values()) <= {0.0, 1 / 3}
+    assert report.overall < 0.1
+
+
+def test_every_picture_has_a_noise_of_its_own_whatever_the_batch(monkeypatch):
+    """seed(category, i) != seed(category', j); the same for batches of 2 and of 50; others for another seed.
+
+    Noise that repeats from batch to batch would make the score of 100 captions that of a few noises.
+    """
+    whole, parts, other = (KnownPipeline(lambda number: True) for _ in range(3))
+    score_pipeline(whole, 5, 2, 2.0, seed=1)
+    score_pipeline(other, 5, 2, 2.0, seed=2)
+    monkeypatch.setattr(evaluate, "BATCH", 2)
+    score_pipeline(parts, 5, 2, 2.0, seed=1)
+    assert len(set(whole.seeds)) == len(whole.seeds) == 35
+    assert parts.seeds == whole.seeds
+    assert parts.texts == whole.texts
+    assert set(whole.seeds).isdisjoint(other.seeds)
+    assert whole.texts != other.texts
+
+
+def test_steps_and_weight_reach_the_pipeline_and_the_bar_counts_pictures(monkeypatch):
+    """pipe(captions, steps, cfg_weight) in batches; advance(number of pictures) after each batch.
+
+    A score that was measured with other steps than the report says cannot be compared with anything.
+    """
+    monkeypatch.setattr(evaluate, "BATCH", 3)
+    pipe, counted = KnownPipeline(lambda number: True), []
+    score_pipeline(pipe, 4, 13, 3.5, 0, counted.append)
+    assert pipe.calls == [(3, 13, 3.5, False), (1, 13, 3.5, False)] * 7
+    assert counted == [3, 1] * 7
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_fresh_captions_come_from_a_stream_of_their_own(index):
+    """captions(category i, seed): those of the random numbers (seed, 3, i); training draws from (seed, 2, number).
+
+    Scores on the captions and scenes of training would measure memory.
+    """
+    category, rng = CATEGORIES[index], np.random.default_rng((4, 3, index))
+    found = fresh_captions(category, 6, seed=4)
+    assert found == [draw_caption(category, rng) for _ in range(6)]
+    assert found != fresh_captions(category, 6, seed=5)
+    assert draw_example(index, 4)[1].bit_generator.seed_seq.entropy == (4, 2, index)
+
+
+def test_the_report_says_what_was_measured():
+    """table: one line a category, then the mean; JSON: the same numbers with captions, seed, steps, weight.
+
+    The numbers are worked out by hand: (1 + 0.5 + 0.25 + 0.75 + 0 + 0.5 + 0.5) / 7 = 0.5.
+    """
+    table = REPORT.to_table().splitlines()
+    assert table[0].split("|")[1].strip() == "4 captions each, 11 steps, guidance 1.5, seed 9"
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table[2:]]
+    scores = ("1.000", "0.500", "0.250", "0.750", "0.000", "0.500", "0.500")
+    assert rows == [*zip(CATEGORIES, scores, strict=True), ("**overall**", "0.500")]
+    assert len({len(line) for line in table}) == 1
+    found = json.loads(json.dumps(REPORT.to_dict()))
+    assert found["overall"] == 0.5
+    assert found["categories"]["counting"] == {"score": 0.25, "captions": 4}
+    assert list(found["categories"]) == list(CATEGORIES)
+    assert (found["seed"], found["steps"], found["cfg_weight"]) == (9, 11, 1.5)
+
+
+def test_the_seed_of_a_noise_is_numpys_mixture():
+    """seed(s, c, i) = the first word of SeedSequence((s, c, i)).
+
+    Sums or products of the three numbers would give some pictures the same noise.
+    """
+    pipe = KnownPipeline(lambda number: True)
+    score_pipeline(pipe, 2, 1, 2.0, seed=5)
+    expected = [int(np.random.SeedSequence((5, c, i)).generate_state(1)[0]) for c in range(7) for i in range(2)]
+    assert pipe.seeds == expected
+    assert torch.Generator().manual_seed(expected[0]).initial_seed() == expected[0]

@@ -1,0 +1,136 @@
+"""One training run: what each of its stages is given by the stage before, and what it leaves in the directory.
+
+The networks are not trained here, so the whole run takes a moment.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from safetensors.torch import load_file
+from tools.drawn import normal
+
+from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import load_vae
+from janus_minimal.shapes import run
+from janus_minimal.shapes.examples import tokenize_examples
+from janus_minimal.shapes.flow import FLOW_RECIPE, build_flow
+from janus_minimal.shapes.run import train_all
+from janus_minimal.shapes.tokenizer import build_tokenizer
+from janus_minimal.shapes.vae import VAE_RECIPE, build_vae
+
+VAE = replace(VAE_RECIPE, steps=3, seed=5)
+FLOW = replace(FLOW_RECIPE, steps=4, seed=6)
+LATENTS = normal(0, 3, 4, 12, 12)
+
+
+@dataclass
+class Run:
+    """Its directory, what its stages were called with, and what was drawn."""
+
+    directory: Path
+    calls: dict[str, list[tuple[Any, ...]]]
+    pipes: list[Any]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Run:
+    found = Run(tmp_path_factory.mktemp("run"), {"vae": [], "encode": [], "flow": []}, [])
+    torch.manual_seed(1)
+    vae = build_vae().eval()
+
+    def train_vae(*given):
+        found.calls["vae"].append(given)
+        given[2](run.torch.nn.ModuleDict({"vae": vae}), [3.0, 2.0])
+        return vae
+
+    def encode_examples(*given):
+        found.calls["encode"].append(given)
+        return LATENTS
+
+    def train_flow(*given):
+        found.calls["flow"].append(given)
+        given[6](given[0], [2.0, 1.0])
+        return given[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (train_vae, encode_examples, train_flow):
+            patch.setattr(run, function.__name__, function)
+        patch.setattr(run, "draw_samples", lambda pipe: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
+        train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
+        train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
+    return found
+
+
+def test_each_stage_is_given_its_own_recipe_and_state(whole):
+    """train_vae(vae.training, VAE recipe), encode(vae, n, flow's seed), train_flow(flow.training, flow recipe).
+
+    VAE and flow have seeds of their own. The examples belong to the flow.
+    """
+    (state, _, _, recipe), *again = whole.calls["vae"]
+    assert (state, recipe) == (whole.directory / "vae.training.safetensors", VAE)
+    assert again == []
+    (_, number, seed), *again = whole.calls["encode"]
+    assert (number, seed) == (3, 6)
+    assert again == []
+    flow = whole.calls["flow"][0]
+    assert flow[4] == whole.directory / "flow.training.safetensors"
+    assert flow[7] == FLOW
+
+
+def test_the_flow_is_given_the_latents_with_their_own_captions(whole):
+    """train_flow(latents of the directory, tokens of the first n captions of its seed, padding id 1).
+
+    They are read from the file again when the run goes on.
+    """
+    assert len(whole.calls["flow"]) == 2
+    for _, latents, ids, pad_id, *_ in whole.calls["flow"]:
+        assert torch.equal(latents, LATENTS)
+        expected = tokenize_examples(build_tokenizer(), 3, seed=6)
+        assert [row.tolist() for row in ids] == [row.tolist() for row in expected]
+        assert pad_id == 1
+
+
+def test_the_initial_weights_are_those_of_the_flows_seed(whole):
+    """model = build_flow(33) after torch.manual_seed(seed), at every start of the run.
+
+    So two runs of one seed are the same run, whatever was drawn before.
+    """
+    torch.manual_seed(6)
+    expected = build_flow(33).state_dict()
+    for model, *_ in whole.calls["flow"]:
+        assert all(tensor.equal(expected[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_run_leaves_a_checkpoint_in_half_precision(whole):
+    """The directory holds config, weights in float16, tokenizer, VAE in float32, latents, curves and samples.
+
+    The bundled checkpoint was left by such a run, and has the same dtypes.
+    """
+    names = {str(path.relative_to(whole.directory)) for path in whole.directory.rglob("*") if path.is_file()}
+    wanted = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "latents.safetensors"}
+    wanted |= {"vae/config.json", "vae/diffusion_pytorch_model.safetensors"}
+    wanted |= {f"{part}-{kind}.png" for part in ("vae", "flow") for kind in ("loss", "samples")}
+    assert wanted <= names
+    for directory in (whole.directory, BUNDLED / "shapes"):
+        assert {t.dtype for t in load_file(directory / "model.safetensors").values()} == {torch.float16}
+    model = whole.calls["flow"][0][0]
+    for key, tensor in load_file(whole.directory / "model.safetensors").items():
+        assert tensor.equal(model.state_dict()[key].half())
+
+
+def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):
+    """samples: the averaged model that is reported, with the VAE of the directory.
+
+    Samples of another VAE would look wrong for no fault of the flow.
+    """
+    pipe, stored = whole.pipes[0], load_vae(whole.directory / "vae")
+    assert pipe.model is whole.calls["flow"][0][0]
+    for key, tensor in stored.state_dict().items():
+        assert tensor.equal(pipe.vae.state_dict()[key])
+    with Image.open(whole.directory / "flow-samples.png") as picture:
+        assert picture.getpixel((4, 4)) == (255, 0, 0)

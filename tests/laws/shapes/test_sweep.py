@@ -1,0 +1,157 @@
+"""The sweep: what it measures is what it says, and nothing is measured twice or mixed."""
+
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from janus_minimal import PromptPair, time_grid
+from janus_minimal.cli import main
+from janus_minimal.errors import InputError
+from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.evaluate import score_pipeline
+from janus_minimal.shapes.sweep import REFERENCE_STEPS, Run, Sample, Setting, Sweep, read_sweep, run_sweep
+from janus_minimal.solvers import SOLVERS
+
+EULER = Setting(2, "euler", 2.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def sample(pipe):
+    return Sample(pipe, captions=2, seed=3)
+
+
+@pytest.fixture
+def sweep(monkeypatch, tmp_path, capsys):
+    """Run the command in an empty directory: (status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def sweep(*words):
+        monkeypatch.setattr(sys, "argv", ["janus-minimal", "sweep", "--processes", "1", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return sweep
+
+
+def run_of(setting, seconds=1.0):
+    return Run(setting, setting.evaluations, 0.5, dict.fromkeys(CATEGORIES, 0.5), 0.1, 0.1, seconds)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_setting_costs_what_its_solver_asks(name, pipe, monkeypatch):
+    """Setting(S, solver).evaluations = how often the solver asks the network in S steps, for every solver.
+
+    Solvers are compared at equal cost, so the cost must be the real one.
+    """
+    asked, decode = [], pipe.model.decode
+    monkeypatch.setattr(pipe.model, "decode", lambda *given: asked.append(1) or decode(*given))
+    prompt, z = PromptPair.from_text("a star", pipe.tokenizer), torch.zeros(1, 4, 12, 12)
+    for _ in SOLVERS[name](pipe.model, prompt, z, time_grid(5), 2.0):
+        pass
+    assert Setting(5, name, 2.0, 1.0).evaluations == len(asked)
+
+
+def test_the_scores_are_those_of_the_evaluation(sample, pipe):
+    """Sample.measure(Euler, S, w, shift 1).categories = score_pipeline(S, w).scores, for the same captions and seed.
+
+    Two commands that score one model must not disagree.
+    """
+    run = sample.measure(Setting(4, "euler", 2.0, 1.0), np.ones((14, 4, 12, 12), dtype=np.float32))
+    expected = score_pipeline(pipe, 2, 4, 2.0, 3)
+    assert run.categories == expected.scores
+    assert run.overall == pytest.approx(expected.overall)
+
+
+def test_the_distance_is_zero_at_the_exact_latent_and_relative_elsewhere(sample):
+    """measure(setting, its own latents): distance 0; half of these: 1; one picture elsewhere: a mean, no median.
+
+    |z - z*| / |z*| is taken for each picture, and then over all.
+    """
+    z = torch.cat(list(sample.draw(EULER).values())).numpy()
+    same, half = (sample.measure(EULER, exact) for exact in (z, z / 2))
+    assert (same.distance, same.median) == (0, 0)
+    assert half.distance == pytest.approx(1)
+    z[0] = z[0] / 15  # |z - z / 15| / |z / 15| = 14, the mean of 14 pictures is 1
+    one = sample.measure(EULER, z)
+    assert one.distance == pytest.approx(1, rel=1e-5)
+    assert one.median == 0
+
+
+@pytest.mark.parametrize("change", [{"solver": "heun"}, {"cfg_weight": 3.0}, {"shift": 3.0}, {"steps": 3}])
+def test_every_part_of_a_setting_reaches_the_loop(sample, change):
+    """draw(setting) != draw(changed setting), for the same noises.
+
+    A value that is read and not used would give a flat and wrong curve.
+    """
+    first, second = (sample.draw(setting)["colours"] for setting in (EULER, replace(EULER, **change)))
+    assert not torch.isclose(first, second, atol=1e-4).flatten(1).all(dim=1).any()
+
+
+def test_a_sweep_continues_and_grows(sweep):
+    """run_sweep(1, 2 steps) of a report that holds 1 step measures 2 steps only; then the command measures nothing.
+
+    Hours of work must not be lost, and what has been measured stays as it was.
+    """
+    known, new = Setting(1, "euler", 1.0, 1.0), Setting(2, "euler", 1.0, 1.0)
+    before = Sweep("shapes", 1, 0, reference_steps=2, runs={str(known): run_of(known, seconds=123.0)})
+    (after,) = run_sweep(before, [known, new, known], processes=1)
+    assert list(after.runs) == ["1 euler, w = 1, shift 1", "2 euler, w = 1, shift 1"]
+    assert after.runs[str(known)] == before.runs[str(known)]
+    run = after.runs[str(new)]
+    assert set(run.categories) == set(CATEGORIES)
+    assert 0 < run.distance < 2
+    assert run.seconds > 0
+    text = json.dumps(asdict(replace(after, reference_steps=REFERENCE_STEPS)))
+    Path("sweep.json").write_text(text)
+    words = ("--solver", "euler", "--cfg-weight", 1, "--shift", 1, "--captions", 1, "--steps", 1, "--steps", 2)
+    status, out, _ = sweep(*words)
+    assert status == 0
+    assert "| 2 | euler | 1 | 1 | 2 |" in out
+    assert Path("sweep.json").read_text() == text
+
+
+def test_other_captions_are_refused(tmp_path):
+    """read_sweep(file, other checkpoint, captions or seed)  =>  InputError, and the file stays; the same: the report.
+
+    Scores of different captions in one table would compare captions, not settings.
+    """
+    kept = Sweep("shapes", 8, 0, runs={str(EULER): run_of(EULER)})
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(asdict(kept)))
+    assert read_sweep(path, "shapes", 8, 0) == kept
+    for other in (("mine", 8, 0), ("shapes", 9, 0), ("shapes", 8, 1)):
+        with pytest.raises(InputError, match="8 captions, seed 0: expected the same"):
+            read_sweep(path, *other)
+
+
+def test_what_is_no_sweep_is_refused(tmp_path):
+    """A FIFO, half a file, another report  =>  InputError in one line that asks for another --json.
+
+    The file would be replaced by the report, and its content lost.
+    """
+    whole = json.dumps(asdict(Sweep("shapes", 8, 0, runs={str(EULER): run_of(EULER)})))
+    os.mkfifo(tmp_path / "fifo.json")
+    for name, text in {"half": whole[:60], "other": '{"overall": 1.0}', "runs": whole.replace("2.0", '"two"')}.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    for path in tmp_path.iterdir():
+        with pytest.raises(InputError, match=r"holds no sweep.*expected another --json"):
+            read_sweep(path, "shapes", 8, 0)
+
+
+@pytest.mark.parametrize("wrong", [("--steps", 0), ("--solver", "rk45"), ("--cfg-weight", "nan")])
+def test_a_setting_that_cannot_be_drawn_is_refused(sweep, wrong, tmp_path):
+    """steps < 1, an unknown solver, a weight that is not finite: status 2, one line, no report.
+
+    Nothing should be measured for hours beside a value that fails at the end.
+    """
+    status, out, err = sweep("--captions", 1, *wrong)
+    assert (status, out) == (2, "")
+    assert "expected" in err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,346 @@
+"""A call of the pipeline: every argument reaches its place, and every default is the documented one."""
+
+from inspect import signature
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tools.drawn import normal
+
+from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, Step, denoise, guide, time_grid
+from janus_minimal import pipeline as module
+from janus_minimal.config import JanusConfig, LanguageConfig
+from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.figures.film import Film
+from janus_minimal.jobs.request import Request
+from janus_minimal.loading.hub import VAE_FILES
+from janus_minimal.loading.latents import read_latents, write_latents
+from janus_minimal.pipeline import image_noise
+from janus_minimal.runtime import checks
+from janus_minimal.solvers import SOLVERS
+
+SHAPE = (4, 12, 12)
+
+
+def seeds(*numbers):
+    return [torch.Generator().manual_seed(number) for number in numbers]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A solver that takes one step without a network, and remembers what it was called with."""
+    calls = []
+
+    def solver(model, prompt, z, times, weight):
+        calls.append(SimpleNamespace(model=model, prompt=prompt, z=z, times=times, weight=weight))
+        v = torch.ones_like(z)
+        yield Step(0, times[0], times[-1], z, v, v, v, 0.5 * z)
+
+    monkeypatch.setitem(SOLVERS, "spy", solver)
+    return solver, calls
+
+
+def test_a_call_without_options_is_the_official_one(pipe, asked):
+    """pipe(text) = 30 uniform steps, w = 2, one picture, PIL, from torch's global generator.
+
+    These are JanusFlow's settings. A default that changed would change every picture that is drawn without options.
+    """
+    solver, calls = asked
+    torch.manual_seed(4)
+    images = pipe("a star", solver=solver).images
+    torch.manual_seed(4)
+    own = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
+    (call,) = calls
+    torch.testing.assert_close(call.times, torch.linspace(0, 1, 31))
+    assert call.weight == 2.0
+    assert torch.equal(call.z[0], torch.randn(SHAPE, generator=own))
+    assert [type(image) for image in images] == [Image.Image]
+    assert signature(pipe.__call__).parameters["solver"].default is denoise
+    assert signature(pipe.__call__).parameters["progress"].default is True
+
+
+@pytest.mark.parametrize("weight", [0, 0.0, 1, 3.5, -1.0])
+def test_a_guidance_scale_wins_even_if_it_is_zero(pipe, asked, weight):
+    """pipe(guidance_scale = w, cfg_weight = 7)  =>  w, for w = 0 too; without it, cfg_weight = w reaches the loop.
+
+    0 is false in Python. Code that asks "is a scale given?" by its truth draws w = 0 with the default.
+    """
+    solver, calls = asked
+    options = {"num_inference_steps": 2, "solver": solver, "progress": False, "output_type": "latent"}
+    pipe("a star", guidance_scale=weight, cfg_weight=7.0, **options)
+    pipe("a star", cfg_weight=weight, **options)
+    assert [call.weight for call in calls] == [weight, weight]
+
+
+def test_a_weight_of_zero_is_the_unconditional_velocity(model):
+    """w = 0  =>  v = v_uncond, w = 1  =>  v = v_cond, w = 3  =>  3 v_cond - 2 v_uncond.
+
+    At zero the prompt is ignored.
+    """
+    a, b = normal(0, 1, 2), normal(1, 1, 2)
+    assert torch.equal(guide(a, b, 0), b)
+    assert torch.equal(guide(a, b, 1), a)
+    torch.testing.assert_close(guide(a, b, 3), 3 * a - 2 * b)
+
+
+def test_images_of_a_prompt_stand_together_and_each_has_its_generator(pipe, asked):
+    """pipe([p, q], k = 2): rows p p q q, and image i starts from generator i.
+
+    With another order, pictures would be returned under the captions of others.
+    """
+    solver, calls = asked
+    options = {"num_images_per_prompt": 2, "generator": seeds(1, 2, 3, 4), "output_type": "latent", "progress": False}
+    found = pipe(["a star", "two red circles"], 3, solver=solver, **options).images
+    (call,) = calls
+    names = [pipe.tokenizer.convert_ids_to_tokens(row)[-2] for row in call.prompt.batch().ids[:4]]
+    assert names == ["star", "star", "circles", "circles"]
+    expected = torch.stack([torch.randn(SHAPE, generator=own) for own in seeds(1, 2, 3, 4)])
+    assert torch.equal(call.z, expected)
+    assert torch.equal(found, 0.5 * expected)
+    assert len(call.times) == 4
+
+
+def test_a_used_generator_goes_on(pipe, asked):
+    """noise(generators, used before) = what they draw next, for a list as well as for one.
+
+    A generator whose seed were set back would draw the same picture again and again.
+    """
+    own, again = seeds(1, 2), seeds(1, 2)
+    first, second = image_noise(SHAPE, 2, own), image_noise(SHAPE, 2, own)
+    for i, generator in enumerate(again):
+        assert torch.equal(first[i], torch.randn(SHAPE, generator=generator))
+        assert torch.equal(second[i], torch.randn(SHAPE, generator=generator))
+    one = torch.Generator().manual_seed(3)
+    numbers = torch.randint(2**62, (3,), generator=torch.Generator().manual_seed(3)).tolist()
+    expected = torch.stack([torch.randn(SHAPE, generator=g) for g in seeds(*numbers)])
+    assert torch.equal(image_noise(SHAPE, 3, one), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_latents_of_any_dtype_are_float32_in_the_loop(pipe, asked, dtype):
+    """pipe(latents) starts from latents.float(), and from nothing else.
+
+    The loop adds small steps, which low precision would lose.
+    """
+    solver, calls = asked
+    z = normal(0, 1, *SHAPE, dtype=torch.float64).to(dtype)
+    pipe("a star", 2, latents=z, generator=seeds(1), solver=solver, output_type="latent", progress=False)
+    assert torch.equal(calls[0].z, z.float())
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_callers_gradient_mode_and_the_models_mode_stay(pipe, asked, mode):
+    """gradient mode after the call = before; in the callback none; training(model) = training(VAE) = False.
+
+    A pipeline that switched gradients off for good would stop a training loop that draws samples.
+    """
+    solver, _ = asked
+    inside = []
+    look = lambda *_: inside.append(torch.is_grad_enabled()) or {}  # noqa: E731
+    with torch.set_grad_enabled(mode):
+        pipe("a star", 2, solver=solver, callback_on_step_end=look, progress=False)
+        assert torch.is_grad_enabled() == mode
+    assert inside == [False]
+    assert not pipe.model.training
+    assert not pipe.vae.training
+
+
+def test_output_types_are_the_same_pixels(pipe):
+    """pt [B, 3, H, W] = np [B, H, W, 3] = PIL / 255, in 0..1; latents beyond any picture are clamped.
+
+    diffusers' names for the four kinds of results.
+    """
+    z = 4 * normal(0, 2, *SHAPE)
+    pt, array, pil = (pipe.to_pictures(z, kind) for kind in ("pt", "np", "pil"))
+    with torch.no_grad():
+        raw = pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample
+    assert raw.abs().max() > 1
+    torch.testing.assert_close(pt, ((raw + 1) / 2).clamp(0, 1))
+    torch.testing.assert_close(pt.permute(0, 2, 3, 1), torch.from_numpy(array))
+    for image, pixels in zip(pil, array, strict=True):
+        assert np.abs(np.asarray(image) / 255 - pixels).max() <= 0.51 / 255
+    assert torch.equal(
+        pipe("a star", 1, latents=z[:1], times=torch.tensor([0.0, 0.0]), output_type="latent").images, z[:1]
+    )
+
+
+def test_every_picture_is_checked_not_only_the_first(pipe, tmp_path):
+    """a pixel, or a latent in a file, that is not finite  =>  InputError, whichever picture it is in.
+
+    The picture would be a plain colour, and the reason could not be seen in it.
+    """
+    z = normal(0, 3, *SHAPE)
+    for i in range(3):
+        wrong = z.clone()
+        wrong[i, 3, 11, 11] = torch.inf
+        with pytest.raises(InputError, match="not finite"):
+            pipe.to_pictures(wrong)
+        write_latents(tmp_path / "z.safetensors", wrong)
+        with pytest.raises(InputError, match="not finite"):
+            read_latents(tmp_path / "z.safetensors", 4)
+        stop = lambda pipe, k, t, told, wrong=wrong: {"latents": wrong}  # noqa: E731
+        with pytest.raises(InputError, match="after step 0 the latent is not finite"):
+            pipe("a star", 1, num_images_per_prompt=3, latents=z, callback_on_step_end=stop, progress=False)
+
+
+def test_latents_in_a_file_are_the_latents(tmp_path):
+    """read(write(z)) = z, for views, for any number of images, and with the number of channels that is asked for.
+
+    They are stored as the loop leaves them, not divided by the scaling factor.
+    """
+    z = normal(0, 4, 12, 12, 3).permute(3, 0, 1, 2)
+    write_latents(tmp_path / "z.safetensors", z)
+    assert torch.equal(read_latents(tmp_path / "z.safetensors", 4), z)
+    with pytest.raises(InputError, match=r"expected \[images, 16, height, width\]"):
+        read_latents(tmp_path / "z.safetensors", 16)
+
+
+def test_the_bar_is_shown_unless_it_is_not_wanted(pipe, asked, capsys):
+    """progress = True  =>  a bar of S steps on standard error; False  =>  nothing.
+
+    Thirty steps of the released model take minutes on a CPU, so the bar is the default.
+    """
+    solver, _ = asked
+    pipe("a star", 7, solver=solver, output_type="latent")
+    assert "/7 " in capsys.readouterr().err
+    pipe("a star", 7, solver=solver, output_type="latent", progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_film_keeps_what_each_step_predicts_and_shows_eight_of_them(pipe):
+    """film: t_k and z_k + (1 - t_k) v_k of every step; developed: steps 0 4 8 12 17 21 25 29 of 30, a row an image.
+
+    The first and the last step are among them, and the film changes nothing.
+    """
+    film, z = Film(), normal(0, 2, *SHAPE)
+    options = {"num_images_per_prompt": 2, "latents": z, "output_type": "latent", "progress": False}
+    found = pipe("a star", 3, callback_on_step_end=film, **options).images
+    steps = list(denoise(pipe.model, PromptPair.from_text("a star", pipe.tokenizer, 2), z, time_grid(3)))
+    assert torch.equal(found, steps[-1].z_next)
+    for k, step in enumerate(steps):
+        assert film.times[k] == pytest.approx(k / 3)
+        torch.testing.assert_close(film.denoised[k], step.z + (1 - k / 3) * step.v)
+    long = Film([k / 30 for k in range(30)], [torch.full((2, *SHAPE), k / 30) for k in range(30)])
+    times, rows = long.develop(pipe)
+    chosen = [0, 4, 8, 12, 17, 21, 25, 29]
+    assert times == [k / 30 for k in chosen]
+    assert [len(row) for row in rows] == [8, 8]
+    for i in range(2):
+        for column, k in enumerate(chosen):
+            assert rows[i][column].tobytes() == pipe.to_pictures(long.denoised[k])[i].tobytes()
+
+
+def test_a_request_reaches_the_pipeline_whole(pipe, asked):
+    """Request(...).draw: prompt, shifted times, weight, solver, k images of the seeds s, s + 1, ..., latents.
+
+    Image i can be drawn again alone, with seed s + i.
+    """
+    _, calls = asked
+    request = Request("two stars", steps=5, cfg_weight=3.5, num_images=3, seed=11, solver="spy", shift=2.5)
+    told = []
+    found = request.draw(pipe, lambda *told_now: told.append(told_now[1:3]) or {}, progress=False)
+    (call,) = calls
+    torch.testing.assert_close(call.times, torch.tensor([k / (k + 2.5 * (5 - k)) for k in range(6)]))
+    assert call.weight == 3.5
+    assert torch.equal(call.z, torch.stack([torch.randn(SHAPE, generator=own) for own in seeds(11, 12, 13)]))
+    assert torch.equal(found, 0.5 * call.z)
+    assert pipe.tokenizer.convert_ids_to_tokens(call.prompt.rows.ids[0])[2:4] == ["two", "stars"]
+    assert told == [(0, 0.0)]
+
+
+def test_a_request_without_settings_is_the_official_one():
+    """Request(prompt): 30 steps, w = 2, 4 images, seed 0, Euler, no shift; one line of JSON names them all.
+
+    The line is stored in the pictures of an album, so that each can be drawn again.
+    """
+    assert Request("a star") == Request("a star", 30, 2.0, 4, 0, "euler", 1.0)
+    text = '{"prompt": "ein Übel", "steps": 30, "cfg_weight": 2.0, "num_images": 4, "seed": 0, '
+    assert str(Request("ein Übel")).startswith(text + '"solver": "euler", "shift": 1.0')
+
+
+@pytest.fixture
+def found_in(monkeypatch):
+    """Remember for what the pipeline's loader asks, and find the bundled checkpoint for each name."""
+    names, find = [], module.find_checkpoint
+    monkeypatch.setattr(
+        module, "find_checkpoint", lambda *a, **k: names.append((a, k)) or find("shapes", **k) / a[0].partition("/")[2]
+    )
+    return names
+
+
+def test_every_argument_of_from_pretrained_reaches_its_loader(found_in, monkeypatch):
+    """from_pretrained(checkpoint, vae, dtype, device, revision, compile): each reaches the part that it names.
+
+    The VAE stays float32 whatever the dtype, and the revision is the model's.
+    """
+    compiled = []
+    monkeypatch.setattr(module, "compile_stages", compiled.append)
+    pipe = JanusFlowPipeline.from_pretrained("mine/", "his/vae", torch.bfloat16, "cpu", "v7", True)
+    assert found_in == [(("mine/", "v7"), {}), (("his/vae",), {"files": VAE_FILES})]
+    assert (pipe.model.dtype, pipe.vae.dtype) == (torch.bfloat16, torch.float32)
+    assert compiled == [pipe.model]
+    plain = JanusFlowPipeline.from_pretrained()
+    assert (plain.model.dtype, plain.model.device.type) == (torch.float32, "cpu")
+    assert len(compiled) == 1
+    assert not any(part.training for part in (pipe.model, pipe.vae))
+
+
+def test_a_pipeline_moves_with_all_its_parts():
+    """pipe.to(device) = pipe, with model and VAE on the device.
+
+    A VAE that was left behind would fail after the last step. The meta device stands in for a GPU.
+    """
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    assert pipe.latent_shape == SHAPE
+    assert pipe.to("meta") is pipe
+    assert {p.device.type for part in (pipe.model, pipe.vae) for p in part.parameters()} == {"meta"}
+    assert pipe.model.device.type == "meta"
+
+
+def test_a_prompt_may_fill_every_position_and_no_more():
+    """L + 1 + N <= max_position_embeddings: with 100 positions and 36 image tokens, L = 63 fits and 64 does not.
+
+    The limit is counted with the time token.
+    """
+    config = JanusConfig(language=LanguageConfig(max_position_embeddings=100))
+    checks.fits_positions(config, 63, 36)
+    with pytest.raises(InputError, match="the prompt has 64 tokens, with the image 101: expected at most 63"):
+        checks.fits_positions(config, 64, 36)
+
+
+def test_a_vae_must_make_the_latents_that_the_model_takes():
+    """channels(VAE) = channels(model), image_size a multiple of pixels per latent and stride.
+
+    384 pixels, 8 to a latent, 2 latents to a patch: a multiple of 16.
+    """
+    checks.fits_vae(JanusConfig(image_size=384), 4, 8)
+    checks.fits_vae(JanusConfig(image_size=400), 4, 8)
+    with pytest.raises(CheckpointError, match="expected a multiple of 16"):
+        checks.fits_vae(JanusConfig(image_size=392), 4, 8)
+    with pytest.raises(CheckpointError, match="the VAE has 16 latent channels, the model takes 4"):
+        checks.fits_vae(JanusConfig(), 16, 8)
+
+
+@pytest.mark.parametrize("number", [1, 7, np.int64(3)])
+def test_whole_numbers_of_any_kind_are_taken_up_to_the_limit(number):
+    """1 <= n <= most, whole: n as an int; also numpy's; and both ends.
+
+    The limits: a million steps, a hundred thousand images.
+    """
+    assert checks.whole_number("n", number, 7) == int(number)
+    assert type(checks.whole_number("n", number, 7)) is int
+    with pytest.raises(InputError, match="from 1 to 7"):
+        checks.whole_number("n", 8, 7)
+    assert (checks.MOST_STEPS, checks.MOST_IMAGES) == (1_000_000, 100_000)
+
+
+def test_a_loaded_model_is_ready_to_draw(model, half):
+    """training = False in every module; dtype as asked for; save in a dtype stores that dtype.
+
+    A model in training mode would draw with dropout.
+    """
+    assert not any(part.training for part in (*model.modules(), *half.modules()))
+    assert isinstance(model, JanusFlow)
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}

@@ -1,0 +1,162 @@
+"""Editing: what is kept is kept exactly, and the rest is an ordinary drawing."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tools.drawn import normal
+
+from janus_minimal import PromptPair, denoise, time_grid
+from janus_minimal.editing import enter_late, only_inside
+from janus_minimal.errors import InputError
+from janus_minimal.jobs.request import Request
+from janus_minimal.loading.picture import read_mask, read_picture
+from janus_minimal.loading.vae import encode_mask, encode_picture, to_pictures
+from janus_minimal.shapes.render import render
+from janus_minimal.shapes.scene import Thing
+from janus_minimal.solvers import SOLVERS
+
+SHAPE = (4, 12, 12)
+SCENE = (Thing("red", "star", 15, 26, 13), Thing("purple", "cross", 35, 15, 11))
+
+
+@pytest.fixture(scope="module")
+def star(pipe):
+    return PromptPair.from_text("a star", pipe.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return Image.fromarray(render(SCENE))
+
+
+def test_strength_says_at_which_time_the_path_is_entered():
+    """times 0, 1/4, 1/2, 3/4, 1 and strength 1/2  =>  z = n / 2 + x / 2, times 1/2, 3/4, 1; 0.7 enters at 1/4.
+
+    Noise and times must belong together: a latent that is noisier than its time says is drawn badly.
+    """
+    latent, noise, times = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE), torch.tensor([0, 0.25, 0.5, 0.75, 1])
+    z, rest = enter_late(latent, noise, times, 0.5)
+    torch.testing.assert_close(z, noise / 2 + latent / 2)
+    assert rest.tolist() == [0.5, 0.75, 1]
+    z, rest = enter_late(latent, noise, times, 0.7)
+    torch.testing.assert_close(z, 0.75 * noise + 0.25 * latent)
+    assert rest.tolist() == [0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_a_strength_beyond_zero_and_one_is_refused(strength):
+    """Not 0 <= strength <= 1  =>  InputError.
+
+    No time of the path belongs to such a strength.
+    """
+    with pytest.raises(InputError, match="expected 0"):
+        enter_late(normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), time_grid(4), strength)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_known_part_stays_on_its_line_with_every_solver(pipe, star, name):
+    """Outside of the mask, z_k = (1 - t_k) n + t_k x after every step.
+
+    The network then sees surroundings that are as noisy as training showed them at this time.
+    """
+    latent, noise, mask = normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), normal(2, 1, 1, 12, 12) > 0
+    kept = ~mask.expand_as(latent)
+    for step in only_inside(mask, latent, noise, SOLVERS[name])(pipe.model, star, noise, time_grid(3), 2.0):
+        t = step.t_next.item()
+        torch.testing.assert_close(step.z_next[kept], ((1 - t) * noise + t * latent)[kept])
+    assert torch.equal(step.z_next[kept], latent[kept])
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_with_everything_masked_inpainting_is_drawing(pipe, star, name):
+    """mask = True everywhere  =>  the solver's own steps.
+
+    The wrapper must not change what it does not keep.
+    """
+    noise, everywhere = normal(1, 1, *SHAPE), torch.ones(1, 1, 12, 12, dtype=torch.bool)
+    solver = only_inside(everywhere, normal(0, 1, *SHAPE), noise, SOLVERS[name])
+    *_, found = solver(pipe.model, star, noise, time_grid(3), 2.0)
+    *_, expected = SOLVERS[name](pipe.model, star, noise, time_grid(3), 2.0)
+    assert torch.equal(found.z_next, expected.z_next)
+
+
+def test_the_caller_may_change_the_step_after_the_mask(pipe, star):
+    """step.z_next := x after only_inside  =>  the next step begins at x.
+
+    A wrapper that hides the extension point could not be wrapped itself.
+    """
+    noise, mask = normal(1, 1, *SHAPE), torch.zeros(1, 1, 12, 12, dtype=torch.bool)
+    steps = only_inside(mask, normal(0, 1, *SHAPE), noise, denoise)(pipe.model, star, noise, time_grid(3), 2.0)
+    next(steps).z_next = torch.ones_like(noise)
+    assert torch.equal(next(steps).z, torch.ones_like(noise))
+
+
+def test_an_edit_keeps_what_is_outside_of_the_mask(pipe, picture):
+    """Request.edit: latents = the picture's outside of the mask, exactly, and others inside, for each image.
+
+    This is what inpainting promises, whatever the strength.
+    """
+    latent, mask = encode_picture(pipe.vae, picture, 48), torch.zeros(1, 1, 12, 12, dtype=torch.bool)
+    mask[..., 6:] = True
+    for strength in (1.0, 0.5):
+        found = Request("a star", steps=4, num_images=2).edit(pipe, latent, mask, strength)
+        assert torch.equal(found[..., :6], latent[..., :6].expand(2, -1, -1, -1))
+        assert not torch.isclose(found[..., 6:], latent[..., 6:], atol=1e-6).any()
+        assert not torch.equal(found[0], found[1])
+
+
+def test_a_mask_marks_every_place_that_it_touches(pipe):
+    """White pixels in rows 9 to 15 and column 7  =>  the places in rows 2, 3 and column 1.
+
+    One place of the latent stands for 4 x 4 pixels. What is white must be free to change.
+    """
+    white = np.zeros((48, 48), dtype=np.uint8)
+    white[9:16, 7] = 255
+    expected = torch.zeros(12, 12, dtype=torch.bool)
+    expected[2:4, 1] = True
+    assert torch.equal(encode_mask(pipe.vae, Image.fromarray(white), 48)[0, 0], expected)
+
+
+def test_a_mask_is_cut_as_its_picture_is(pipe):
+    """The white part of a wide mask  =>  the places where a picture that is coloured there has colour.
+
+    Mask and picture are resized and cut alike, or the mask would slide away from what it covers.
+    """
+    painted, white = np.full((96, 144, 3), 255, dtype=np.uint8), np.zeros((96, 144), dtype=np.uint8)
+    painted[32:64, 96:120], white[32:64, 96:120] = (220, 30, 30), 255
+    mask = encode_mask(pipe.vae, Image.fromarray(white), 48)[0, 0]
+    pixels = to_pictures(pipe.vae, encode_picture(pipe.vae, Image.fromarray(painted), 48), "np")[0]
+    coloured = torch.from_numpy(pixels[..., 1] < 0.5).unfold(0, 4, 4).unfold(1, 4, 4).float().mean(dim=(-1, -2)) > 0.5
+    assert torch.equal(mask, coloured)
+
+
+def test_a_black_mask_is_refused(pipe):
+    """encode_mask(black)  =>  InputError.
+
+    Nothing would be drawn. Most likely black and white are exchanged.
+    """
+    with pytest.raises(InputError, match="expected white"):
+        encode_mask(pipe.vae, Image.new("L", (48, 48)), 48)
+
+
+def test_what_is_no_picture_is_refused(tmp_path, picture):
+    """Text, half a PNG, a FIFO, PostScript, a BMP, nothing, a mask of another size  =>  InputError.
+
+    A FIFO would be waited for, and for PostScript Pillow starts another program.
+    """
+    picture.save(tmp_path / "whole.png")
+    for kind in ("eps", "bmp"):
+        picture.save(tmp_path / f"drawing.{kind}")
+    (tmp_path / "text.png").write_text("a red circle")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:200])
+    os.mkfifo(tmp_path / "fifo.png")
+    assert read_picture(tmp_path / "whole.png").size == (48, 48)
+    for name in ("drawing.eps", "drawing.bmp", "text.png", "half.png", "fifo.png", "nothing.png"):
+        with pytest.raises(InputError, match=f"{name} holds no picture.*expected a PNG"):
+            read_picture(tmp_path / name)
+    Image.new("L", (20, 10), 255).save(tmp_path / "small.png")
+    with pytest.raises(InputError, match="20 x 10 pixels: expected the picture's 48 x 48"):
+        read_mask(tmp_path / "small.png", picture)

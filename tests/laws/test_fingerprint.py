@@ -1,0 +1,45 @@
+"""The fingerprint of a model: equal for the same numbers, and different for any other."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tools.drawn import SEEDS, normal
+
+from janus_minimal.loading.fingerprint import fingerprint
+
+DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool]
+
+
+@given(seed=SEEDS, dtype=st.sampled_from(DTYPES), shape=st.sampled_from([(), (0,), (3,), (2, 3)]))
+def test_the_same_numbers_have_the_same_fingerprint(seed, dtype, shape):
+    """fingerprint(copy in another memory layout and order) = fingerprint(original).
+
+    What counts is what is stored, not where.
+    """
+    a, b = normal(seed, *shape).to(dtype), normal(seed + 1, 4, 4).to(dtype)
+    copied = {"b": b.T.contiguous().T, "a": a.clone()}
+    assert fingerprint({"a": a, "b": b}, "x") == fingerprint(copied, "x")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a": torch.tensor([0.0, 1.0])},
+        {"b": torch.zeros(2)},
+        {"a": torch.zeros(1, 2)},
+        {"a": torch.zeros(2, dtype=torch.int32)},
+        {"a": torch.zeros(2, dtype=torch.bfloat16)},
+        {"a": torch.zeros(2), "b": torch.zeros(0)},
+        {"a": torch.tensor([0.0, -0.0])},
+        {},
+    ],
+)
+def test_anything_else_has_another_fingerprint(other):
+    """name, shape, dtype, or one number differs  =>  another fingerprint.
+
+    Pictures of two models must not be taken for pictures of one.
+    """
+    zeros = {"a": torch.zeros(2)}
+    assert fingerprint(other) != fingerprint(zeros)
+    assert fingerprint(zeros, "theta 10000") != fingerprint(zeros, "theta 500000") != fingerprint(zeros)

@@ -1,0 +1,295 @@
+"""The command line: each option of each command reaches its place, and each default is the documented one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tools.drawn import normal
+from typer.testing import CliRunner
+
+from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
+from janus_minimal.cli import app
+from janus_minimal.jobs.album import make_album, read_prompts
+from janus_minimal.jobs.request import Request
+from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.shapes.evaluate import Evaluation
+from janus_minimal.solvers import SOLVERS
+from janus_minimal.training.recipe import Recipe
+
+VAE = BUNDLED / "shapes" / "vae"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def picture_at(path: str) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
+@pytest.fixture
+def loaded(monkeypatch, pipe) -> list[tuple]:
+    """What the pipeline was loaded with; the session's pipeline is taken in its place."""
+    calls = []
+    monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *a, **k: calls.append((a, k)) or pipe)
+    return calls
+
+
+def test_each_option_of_generate_decides_what_is_drawn(loaded, pipe):
+    """generate --steps S --cfg-weight w --num-images k --seed s --solver --shift = the solver, called by hand.
+
+    None of the settings here is a default. The settings of the model reach the loader.
+    """
+    words = ("--steps", 2, "--cfg-weight", 3.5, "--num-images", 2, "--seed", 11, "--solver", "heun", "--shift", 2.5)
+    where = ("--checkpoint", "mine", "--vae", "his", "--dtype", "bfloat16", "--device", "cpu")
+    said = run("generate", "two stars", *words, *where, "--latent", "z.safetensors")
+    z = torch.stack([torch.randn(4, 12, 12, generator=torch.Generator().manual_seed(s)) for s in (11, 12)])
+    prompt = PromptPair.from_text("two stars", pipe.tokenizer, 2)
+    *_, last = SOLVERS["heun"](pipe.model, prompt, z, time_grid(2, 2.5), 3.5)
+    torch.testing.assert_close(load_file("z.safetensors")["latents"], last.z_next)
+    assert loaded == [(("mine", "his", torch.bfloat16, CPU), {})]
+    assert '2 latents of "two stars": z.safetensors' in said
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Request]:
+    """The requests that were drawn; each gives latents of numbered pictures, without a network."""
+    requests = []
+
+    def draw(self, pipe, callback=None, progress=True):
+        requests.append(self)
+        z = normal(self.seed, self.num_images, 4, 12, 12)
+        if callback is not None:
+            for k in range(self.steps):
+                callback(pipe, k, k / self.steps, {"latents": z, "denoised": z, "t_next": torch.tensor(1.0)})
+        return z
+
+    monkeypatch.setattr(Request, "draw", draw)
+    return requests
+
+
+def test_generate_without_options_is_the_official_call(loaded, drawn, monkeypatch):
+    """generate PROMPT: 30 steps, w = 2, 4 pictures, seed 0, Euler, no shift, float32, "shapes", picture.png.
+
+    The help says so, and the docs show pictures that were made so.
+    """
+    monkeypatch.setattr("janus_minimal.cli.generate.pick_device", lambda name: CPU if name is None else name)
+    run("generate", "a star")
+    assert drawn == [Request("a star", 30, 2.0, 4, 0, "euler", 1.0)]
+    assert loaded == [(("shapes", None, torch.float32, CPU), {})]
+    assert [path.name for path in Path.cwd().iterdir()] == ["picture.png"]
+
+
+def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, pipe):
+    """sheet of 6 pictures: 4 and 2, each at its place, the rest white; an album's sheets look the same.
+
+    Pictures of 48 pixels are enlarged four times, with 8 pixels of white between them.
+    """
+    run("generate", "a star", "--num-images", 6, "--seed", 3, "--out", "six.png")
+    make_album(pipe, ["a star"], Request("", num_images=6, seed=3), Path("album"))
+    sheet = np.asarray(picture_at("six.png"))
+    assert sheet.shape == (2 * 200 + 8, 4 * 200 + 8, 3)
+    pictures = pipe.to_pictures(normal(3, 6, 4, 12, 12))
+    for i, picture in enumerate(pictures):
+        top, left = 8 + 200 * (i // 4), 8 + 200 * (i % 4)
+        assert np.array_equal(sheet[top : top + 192, left : left + 192], np.asarray(picture).repeat(4, 0).repeat(4, 1))
+    assert (sheet[208:, 408:] == 255).all()
+    assert np.array_equal(np.asarray(picture_at("album/00000.png")), sheet)
+
+
+def test_a_strip_has_a_row_for_each_picture_and_stands_beside_the_sheet(loaded, drawn, monkeypatch):
+    """generate --strip --out x.png: x.png and x-strip.png, of the denoised predictions, at the times of the steps.
+
+    The strip's title names the prompt.
+    """
+    shown = []
+    monkeypatch.setattr(
+        "janus_minimal.figures.plots.film_strip",
+        lambda *given: shown.append(given) or SimpleNamespace(savefig=lambda path, **_: Path(path).touch()),
+    )
+    run("generate", "a star", "--steps", 3, "--num-images", 2, "--strip", "--out", "x.png")
+    ((times, rows, title),) = shown
+    assert times == [0.0, 1 / 3, 2 / 3]
+    assert [len(row) for row in rows] == [3, 3]
+    assert '"a star"' in title
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["x-strip.png", "x.png"]
+
+
+def test_each_option_reaches_every_sheet_of_an_album(loaded, drawn):
+    """generate --prompts: every line once, in order, also a line that occurs twice, with the settings of the command.
+
+    The folder is --out, or "pictures".
+    """
+    Path("prompts.txt").write_text("  a star \n\ntwo circles\na star\n", encoding="utf-8")
+    assert read_prompts(Path("prompts.txt")) == ["a star", "two circles", "a star"]
+    words = ("--steps", 2, "--cfg-weight", 3.5, "--num-images", 2, "--seed", 11, "--solver", "heun", "--shift", 2.5)
+    run("generate", "--prompts", "prompts.txt", *words, "--out", "there", "--device", "cpu")
+    like = Request("a star", 2, 3.5, 2, 11, "heun", 2.5)
+    assert drawn == [like, replace(like, prompt="two circles"), like]
+    assert sorted(path.name for path in Path("there").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    for name, prompt in (("00000", "a star"), ("00001", "two circles"), ("00002", "a star")):
+        stored = json.loads(picture_at(f"there/{name}.png").info["asked for"])
+        assert stored["prompt"] == prompt
+        assert (stored["seed"], stored["cfg_weight"], stored["solver"], stored["shift"]) == (11, 3.5, "heun", 2.5)
+    drawn.clear()
+    run("generate", "--prompts", "prompts.txt", *words, "--out", "there", "--device", "cpu")
+    assert drawn == []
+    run("generate", "--prompts", "prompts.txt", "--device", "cpu")
+    assert Path("pictures/00002.png").exists()
+
+
+def test_decode_takes_its_vae_its_device_and_its_place(pipe, monkeypatch):
+    """decode LATENT --vae --device --out: the latents of the file, decoded by that VAE, on that device, at that place.
+
+    The latents in the file are not yet divided by the scaling factor.
+    """
+    from janus_minimal.loading import hub, vae
+
+    asked, find, load = [], hub.find_checkpoint, vae.load_vae
+    monkeypatch.setattr(hub, "find_checkpoint", lambda *a, **k: asked.append((a, k)) or find(VAE))
+    monkeypatch.setattr(vae, "load_vae", lambda *a: asked.append(a) or load(*a))
+    z = normal(0, 2, 4, 12, 12)
+    save_file({"latents": z}, "z.safetensors")
+    said = run("decode", "z.safetensors", "--vae", "his/vae", "--device", "cpu", "--out", "there.png")
+    sheet = np.asarray(picture_at("there.png"))
+    for i, picture in enumerate(pipe.to_pictures(z)):
+        place = sheet[8:200, 8 + 200 * i : 200 + 200 * i]
+        assert np.array_equal(place, np.asarray(picture).repeat(4, 0).repeat(4, 1))
+    assert asked == [(("his/vae",), {"files": hub.VAE_FILES}), (VAE, CPU)]
+    assert "2 pictures of z.safetensors: there.png" in said
+    run("decode", "z.safetensors", "--vae", "his/vae")
+    assert Path("picture.png").exists()
+
+
+def test_each_option_of_evaluate_reaches_the_scorer(loaded, monkeypatch, pipe):
+    """evaluate --captions n --steps S --cfg-weight w --seed s --checkpoint --vae --device --json.
+
+    Without options: 100 captions of each category, 30 steps, w = 2, seed 0, printed as a table.
+    """
+    calls = []
+
+    def score(*given):
+        calls.append(given)
+        given[-1](7)  # the bar takes numbers of pictures
+        return Evaluation({"counting": 0.25, "colours": 0.75}, given[1], given[4], given[2], given[3])
+
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", score)
+    words = ("--captions", 3, "--steps", 5, "--cfg-weight", 3.5, "--seed", 11, "--device", "cpu")
+    said = run("evaluate", *words, "--checkpoint", "mine", "--vae", "his", "--json", "r.json")
+    assert calls[0][:5] == (pipe, 3, 5, 3.5, 11)
+    assert loaded[0] == (("mine", "his"), {"device": CPU})
+    found = json.loads(Path("r.json").read_text())
+    assert (found["overall"], found["seed"], found["steps"], found["cfg_weight"]) == (0.5, 11, 5, 3.5)
+    assert "overall 0.500: r.json" in said
+    table = run("evaluate", "--device", "cpu")
+    assert calls[1][1:5] == (100, 30, 2.0, 0)
+    assert "**overall**" in table
+    assert loaded[1][0] == ("shapes", None)
+
+
+def test_each_option_of_train_reaches_its_recipe(monkeypatch):
+    """train --steps --vae-steps --examples --batch-size --save-every --seed: each in the recipe that it belongs to.
+
+    What is left out stays as it was for the bundled model: 2,500 and 24,000 steps of 32, 60,000 scenes.
+    """
+    calls = []
+    monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: calls.append(given))
+    words = ("--steps", 5, "--vae-steps", 3, "--examples", 7, "--batch-size", 4, "--save-every", 2, "--seed", 9)
+    run("train", "--out", "there", *words, "--device", "cpu")
+    run("train", "--out", "again", "--device", "cpu")
+    (out, accelerator, vae, flow, examples), plain = calls
+    assert (out, accelerator.device.type, examples) == (Path("there"), "cpu", 7)
+    assert vae == Recipe(3, 4, 0.002, 0.01, 100, 0.99, 2, 9)
+    assert flow == Recipe(5, 4, 0.002, 0.01, 200, 0.999, 2, 9)
+    assert plain[0] == Path("again")
+    assert plain[2] == Recipe(2500, 32, 0.002, 0.01, 100, 0.99, 250, 0)
+    assert plain[3] == Recipe(24000, 32, 0.002, 0.01, 200, 0.999, 500, 0)
+    assert plain[4] == 60_000
+
+
+def test_each_option_of_bench_reaches_the_measurement(monkeypatch):
+    """bench --size --images --prompt-tokens --rounds --dtype --device --compile --json --plot.
+
+    Without options: the small size, 1 image, 20 prompt tokens, 10 rounds, float32, not compiled.
+    """
+    calls = []
+
+    class Report:
+        def to_table(self):
+            return "the table"
+
+        def to_dict(self):
+            return {"a": 1}
+
+        def to_bars(self):
+            return {"row": {"part": 1.0, "other part": 2.0}}, "title", "milliseconds"
+
+    monkeypatch.setattr("janus_minimal.bench.measure.measure", lambda *given: calls.append(given[:-1]) or Report())
+    words = ("--size", "middle", "--images", 3, "--prompt-tokens", 5, "--rounds", 2, "--dtype", "bfloat16", "--compile")
+    said = run("bench", *words, "--device", "cpu", "--json", "b.json", "--plot", "b.png")
+    plain = run("bench", "--device", "cpu")
+    assert calls[0] == ("middle", 3, 5, 2, torch.bfloat16, CPU, True)
+    assert calls[1] == ("small", 1, 20, 10, torch.float32, CPU, False)
+    assert json.loads(Path("b.json").read_text()) == {"a": 1}
+    assert picture_at("b.png").width > 500
+    assert "the table" in said
+    assert "the table" in plain
+
+
+def test_inspect_shows_the_checkpoint_that_is_named(monkeypatch):
+    """inspect CHECKPOINT: that checkpoint's tree, with its name; without one, "shapes".
+
+    The tree of another model would look plausible.
+    """
+    from janus_minimal import JanusFlow
+
+    golden = Path(__file__).parent.parent / "golden"
+    said = run("inspect", golden)
+    assert "[32, 4, 2, 2]" in said
+    assert f"{sum(p.numel() for p in JanusFlow.from_pretrained(golden).parameters()):,}" in said
+    names = []
+    load = JanusFlow.from_pretrained
+    monkeypatch.setattr(JanusFlow, "from_pretrained", lambda name: names.append(name) or load(golden))
+    assert run("inspect").startswith("shapes")
+    assert names == ["shapes"]
+
+
+def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn):
+    """--device NAME is what pick_device is asked for, in generate, decode, evaluate, bench and train.
+
+    An option that is read and not passed on would use the GPU in spite of "--device cpu".
+    """
+    import importlib
+
+    asked = []
+    for name in ("generate", "decode", "evaluate", "bench", "train"):
+        command = importlib.import_module(f"janus_minimal.cli.{name}")
+        monkeypatch.setattr(command, "pick_device", lambda given, name=name: asked.append((name, given)) or CPU)
+    monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: Evaluation({"a": 1.0}, 1, 1, 1, 1.0))
+    monkeypatch.setattr(
+        "janus_minimal.bench.measure.measure", lambda *given: SimpleNamespace(to_table=lambda: given[5].type)
+    )
+    save_file({"latents": normal(0, 1, 4, 12, 12)}, "z.safetensors")
+    run("generate", "a star", "--device", "here")
+    run("decode", "z.safetensors", "--vae", VAE, "--device", "here")
+    run("evaluate", "--device", "here")
+    assert "cpu" in run("bench", "--device", "here")
+    run("train", "--out", "t", "--device", "here")
+    assert asked == [(name, "here") for name in ("generate", "decode", "evaluate", "bench", "train")]

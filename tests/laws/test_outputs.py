@@ -1,0 +1,93 @@
+"""What a command writes never takes the place of what it reads."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from janus_minimal.cli.outputs import after_writing, check_outputs
+from janus_minimal.errors import InputError
+from janus_minimal.loading.hub import BUNDLED
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A directory with the names of a checkpoint; nobody looks into the files."""
+    (tmp_path / "mine" / "vae").mkdir(parents=True)
+    for name in ("config.json", "model-1-of-2.safetensors", "vae/config.json", "notes.txt"):
+        (tmp_path / "mine" / name).touch()
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("config.json", "model-1-of-2.safetensors", "model.safetensors", "model.safetensors.index.json"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+        *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+    ],
+)
+def test_a_checkpoint_is_not_written_over(checkpoint, tmp_path, name):
+    """output in checkpoint's own files, there or not yet  =>  InputError, by any path to it.
+
+    `--json config.json` in the wrong directory would destroy a model. An index that appears changes which weights are
+    read.
+    """
+    (tmp_path / "link").symlink_to(checkpoint)
+    for path in (checkpoint / name, tmp_path / "link" / name, checkpoint / "vae" / ".." / name):
+        with pytest.raises(InputError, match=r"is read by this command and not replaced"):
+            check_outputs([path], [checkpoint])
+
+
+def test_a_bundled_checkpoint_is_not_written_over():
+    """output = config.json of "shapes"  =>  InputError.
+
+    A bundled name stands for a directory of the installed package.
+    """
+    with pytest.raises(InputError, match="is read by this command"):
+        check_outputs([BUNDLED / "shapes" / "config.json"], ["shapes"])
+
+
+def test_other_files_may_lie_beside_a_checkpoint(checkpoint, tmp_path):
+    """outputs that no loader reads are accepted, in the checkpoint's directory too; None stands for no output.
+
+    A report beside the model that it is about is in its right place.
+    """
+    outputs = [checkpoint / "evaluation.json", checkpoint / "picture.png", tmp_path / "config.json", None]
+    check_outputs(outputs, [checkpoint, None, "owner/name"])
+
+
+@pytest.mark.parametrize("make", [os.link, os.symlink, lambda old, new: None])
+def test_an_input_is_not_written_over(tmp_path, make):
+    """output = input, also by a link  =>  InputError.
+
+    `decode latents.safetensors --out latents.safetensors` would lose the latents.
+    """
+    source, output = tmp_path / "latents", tmp_path / "picture"
+    source.touch()
+    make(source, output)
+    check_outputs([tmp_path / "other"], [source])
+    with pytest.raises(InputError, match="is read by this command"):
+        check_outputs([output if output.exists() else source], [source])
+
+
+@pytest.mark.parametrize("other", ["report", "./report", "link"])
+def test_two_outputs_are_two_files(tmp_path, monkeypatch, other):
+    """output = another output  =>  InputError.
+
+    The second would replace the first.
+    """
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("report")
+    with pytest.raises(InputError, match="is asked for twice"):
+        check_outputs([Path("report"), None, Path(other)])
+
+
+def test_what_was_written_is_said_when_a_later_file_fails():
+    """error after a file was written = the error and the file's name, in one line.
+
+    A disk may be full after the picture and before the strip.
+    """
+    said = r"^disk full \(a\.png and b\.png had been written before\)$"
+    with pytest.raises(InputError, match=said), after_writing(Path("a.png"), Path("b.png")):
+        raise InputError("disk full")

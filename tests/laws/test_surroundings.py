@@ -1,0 +1,68 @@
+"""Pictures do not depend on what the process around them has set."""
+
+import pytest
+import torch
+from tools.drawn import normal
+
+from janus_minimal import JanusFlowPipeline
+from janus_minimal.solvers import SOLVERS
+
+
+@pytest.fixture
+def surroundings():
+    yield lambda dtype, device: (torch.set_default_dtype(dtype), torch.set_default_device(device))
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+
+
+def draw(pipe, **options):
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    options = {"num_images_per_prompt": 2, "generator": generators, "output_type": "pt"} | options
+    return pipe("two red stars", 2, progress=False, **options).images
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_default_dtype_changes_no_picture(pipe, surroundings, dtype):
+    """picture under torch.set_default_dtype(...) = picture, to the bit, loading included.
+
+    A notebook that once set float64 would otherwise draw from other noise.
+    """
+    expected = draw(pipe)
+    surroundings(dtype, None)
+    found = draw(JanusFlowPipeline.from_pretrained("shapes"))
+    assert found.dtype == torch.float32
+    assert found.equal(expected)
+
+
+def test_a_default_device_changes_no_picture(pipe, surroundings):
+    """picture under torch.set_default_device(...) = picture, to the bit, loading included.
+
+    The pipeline is told its device. "meta" stands for any other one: tensors there hold no numbers.
+    """
+    expected = draw(pipe)
+    surroundings(torch.float32, "meta")
+    assert draw(JanusFlowPipeline.from_pretrained("shapes")).equal(expected)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_defaults_change_no_solver(pipe, surroundings, solver):
+    """z_S of every solver under other defaults = z_S.
+
+    A solver that makes a tensor of its own must say where, and of which dtype.
+    """
+    options = {"solver": SOLVERS[solver], "output_type": "latent"}
+    expected = draw(pipe, **options)
+    surroundings(torch.float64, "meta")
+    assert draw(pipe, **options).equal(expected)
+
+
+def test_defaults_do_not_change_what_a_number_means_as_a_time(model, prompt, surroundings):
+    """v(z, 1/3) under other defaults = v(z, 1/3).
+
+    A time that is given as a plain number becomes a tensor, which must be float32 on the latent's device.
+    """
+    z = normal(0, 2, 4, 8, 8)
+    expected = model.velocity(z, 1 / 3, prompt)
+    surroundings(torch.float16, "meta")
+    for found, right in zip(model.velocity(z, 1 / 3, prompt), expected, strict=True):
+        assert found.equal(right)

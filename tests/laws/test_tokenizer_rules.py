@@ -1,0 +1,203 @@
+"""A tokenizer.json is a small program: only rules that neither run away nor crash are run."""
+
+import json
+import shutil
+from functools import reduce
+
+import pytest
+from tools.official_tokenizer import write_tokenizer
+
+from janus_minimal.errors import CheckpointError, PromptError
+from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.tokenizer import load_tokenizer
+from janus_minimal.prompt import PromptPair
+
+BEGIN = "<｜begin▁of▁sentence｜>"
+FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """The small world's tokenizer: a word is a token, and there is a token for unknown words."""
+    for name in FILES:
+        shutil.copy(BUNDLED / "shapes" / name, tmp_path)
+    return tmp_path
+
+
+def edit(directory, name="tokenizer.json", **parts):
+    path = directory / name
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | parts), encoding="utf-8")
+
+
+def edit_model(directory, **parts):
+    raw = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+    edit(directory, model=raw["model"] | parts)
+
+
+def replace(pattern, content, kind="String"):
+    return {"type": "Replace", "pattern": {kind: pattern}, "content": content}
+
+
+def sequence(*normalizers):
+    return {"type": "Sequence", "normalizers": list(normalizers)}
+
+
+def template(*pieces, **special):
+    tokens = {name: {"id": name, "ids": ids, "tokens": [name] * len(ids)} for name, ids in special.items()}
+    return {"type": "TemplateProcessing", "single": list(pieces), "pair": [], "special_tokens": tokens}
+
+
+def special(name):
+    return {"SpecialToken": {"id": name, "type_id": 0}}
+
+
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+RUN_AWAY_OR_CRASH = {
+    "doubling, forty times": {"normalizer": sequence(*[replace("a", "aa")] * 40)},
+    "hidden in inner sequences": {
+        "normalizer": reduce(lambda inner, _: sequence(inner, replace("a", "aa")), range(40), sequence())
+    },
+    "an empty pattern": {"normalizer": sequence(*[replace("", "xx", "Regex")] * 9)},
+    "a long prefix, many times": {"normalizer": sequence(*[{"type": "Prepend", "prepend": "a" * 10**4}] * 9)},
+    "one letter becomes a book": {"normalizer": replace("a", "a" * 10**6)},
+    "characters become bytes, forty times": {
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 40}
+    },
+    "unicode forms, forty times": {"normalizer": sequence(*[{"type": "NFKD"}, {"type": "NFC"}] * 20)},
+    "a damaged table": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "//////////8AAAAAAAAA"}},
+    "chunks of no length": {"pre_tokenizer": {"type": "FixedLength", "length": 0}},
+    "a second text": {"post_processor": template({"Sequence": {"id": "B", "type_id": 0}})},
+    "a text twice": {"post_processor": template(TEXT, TEXT)},
+    "a text many times": {"post_processor": template(*[TEXT] * 10**4)},
+    "no rule at all": {"normalizer": 3},
+    "a list in place of a rule": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [[[]]]}},
+    "content that is no text": {"normalizer": replace("a", ["x"])},
+}
+
+
+@pytest.mark.parametrize("parts", RUN_AWAY_OR_CRASH.values(), ids=RUN_AWAY_OR_CRASH)
+def test_a_rule_that_runs_away_or_crashes_is_not_run(directory, parts):
+    """such a rule  =>  CheckpointError in one line, at once.
+
+    The library is written in Rust. Its crashes end the process, its panics print three lines of their own, and its
+    loops cannot be interrupted.
+    """
+    edit(directory, **parts)
+    with pytest.raises(CheckpointError, match=r"the tokenizer is refused: .*expected the official"):
+        load_tokenizer(directory, 33)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"padding": {"strategy": {"Fixed": 10**12}, "direction": "Right", "pad_to_multiple_of": None}},
+        {"truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}},
+        {"truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 10}},
+    ],
+)
+def test_a_prompt_is_neither_cut_nor_filled_up(directory, parts):
+    """encode(tokenizer with padding or truncation) = encode(tokenizer).
+
+    A prompt that is cut to three tokens is another prompt, and one that is filled up to 10^12 ends the process.
+    """
+    plain = load_tokenizer(directory, 33).encode("User: a red circle")
+    if "padding" in parts:
+        parts["padding"] |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
+    edit(directory, **parts)
+    assert load_tokenizer(directory, 33).encode("User: a red circle") == plain
+
+
+ANOTHER_PROMPT = {
+    "a token after the tag": (
+        {"post_processor": template(special("b"), TEXT, special("e"), b=[0], e=[1])},
+        "adds more to a text",
+    ),
+    "a token that is none": ({"post_processor": template(special("b"), TEXT, b=[0, 999])}, "adds more to a text"),
+    "no begin of sentence": ({"post_processor": None}, "begins no text"),
+    "letters are left out": ({"normalizer": replace("q", "")}, "leaves q out of every text"),
+}
+
+
+@pytest.mark.parametrize(("parts", "fault"), ANOTHER_PROMPT.values(), ids=ANOTHER_PROMPT)
+def test_rules_that_make_another_prompt_are_named(directory, parts, fault):
+    """encode(text) != [begin of sentence, *encode of each character]  =>  CheckpointError.
+
+    Dropping the last token assumes that it is <begin_of_image>; the unconditional row keeps the first.
+    """
+    edit(directory, **parts)
+    with pytest.raises(CheckpointError, match=fault):
+        load_tokenizer(directory, 33)
+
+
+def test_letters_without_a_token_are_not_left_out(directory):
+    """BPE without bytes and without an unknown token  =>  CheckpointError.
+
+    Such a model drops the characters that it does not know, so "a pïnk circle" would become "a pnk circle".
+    """
+    tokens = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    edit(directory, model={"type": "BPE", "vocab": {**tokens, "r": 33}, "merges": [], "unk_token": None})
+    with pytest.raises(CheckpointError, match="out of every text: expected a token for the unknown"):
+        load_tokenizer(directory, 34)
+
+
+@pytest.mark.parametrize("name", [None, "red", "<｜▁pad▁｜>"])
+def test_an_unknown_word_is_refused_whatever_the_config_calls_it(directory, name):
+    """unk_token missing or wrong in tokenizer_config.json  =>  an unknown word is still a PromptError.
+
+    Otherwise "dragon" would be drawn as the unknown token, without a word, and "red" could be refused.
+    """
+    edit(directory, "tokenizer_config.json", unk_token=name)
+    tokenizer = load_tokenizer(directory, 33)
+    with pytest.raises(PromptError, match='does not know "dragon"'):
+        PromptPair.from_text("a red dragon", tokenizer)
+    PromptPair.from_text("a red circle", tokenizer)
+
+
+def test_one_id_is_one_word(directory):
+    """vocabulary[a] = vocabulary[b]  =>  CheckpointError.
+
+    The two words would be drawn alike, and no error would say so.
+    """
+    vocabulary = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    edit_model(directory, vocab={**vocabulary, "red": vocabulary["blue"]})
+    with pytest.raises(CheckpointError, match="it gives two words the same id"):
+        load_tokenizer(directory, 33)
+
+
+def test_a_text_has_one_way_to_be_cut(tmp_path):
+    """BPE with dropout  =>  CheckpointError.
+
+    It draws lots at each word, so a seed would no longer give the same picture.
+    """
+    write_tokenizer(tmp_path)
+    load_tokenizer(tmp_path, 330)
+    edit_model(tmp_path, dropout=0.5)
+    with pytest.raises(CheckpointError, match="cuts the same text in many ways"):
+        load_tokenizer(tmp_path, 330)
+
+
+def test_what_a_rule_cannot_cope_with_is_one_line(directory):
+    """a panic while a prompt is cut  =>  CheckpointError, which quotes the prompt.
+
+    A regular expression may need more tries than the library allows. Its panic is no Exception.
+    """
+    pattern = {"type": "Split", "pattern": {"Regex": "(a+)+Z"}, "behavior": "Isolated", "invert": False}
+    edit(directory, pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, pattern]})
+    tokenizer = load_tokenizer(directory, 33)
+    with pytest.raises(CheckpointError, match=r'^the tokenizer fails on "red a{40,}\.*": .*retry-limit'):
+        PromptPair.from_text("red " + "a" * 46, tokenizer)
+
+
+@pytest.mark.parametrize("character", ["\0", "\7", "\x1b", "\x1f", "\x7f", "\x85", "\udcff"])
+@pytest.mark.parametrize("official", [True, False])
+def test_a_control_character_is_refused(directory, official, character):
+    """a character that nobody can see in a prompt  =>  PromptError, which names it; spaces and lines are none.
+
+    "red" with one in it looks the same, and is another word. A byte that is no text comes as a lone surrogate.
+    """
+    if official:
+        write_tokenizer(directory)
+    tokenizer = load_tokenizer(directory, 330)
+    with pytest.raises(PromptError, match=rf"control character U\+{ord(character):04X}"):
+        PromptPair.from_text(f"a re{character}d circle", tokenizer)
+    PromptPair.from_text("a red\n\tcircle", tokenizer)

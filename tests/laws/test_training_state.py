@@ -1,0 +1,341 @@
+"""What a training run leaves and goes on from: its folder, its settings, and its state."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from janus_minimal.errors import InputError
+from janus_minimal.training.flow import train_flow
+from janus_minimal.training.folder import run_folder
+from janus_minimal.training.learner import Learner
+from janus_minimal.training.loop import fit
+from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.surroundings import check_surroundings
+
+RECIPE = Recipe(steps=4, batch_size=2, learning_rate=0.01, warmup=1, average=0.5, save_every=2)
+SETTINGS = {"flow seed": 0, "examples": 12}
+HOLD = """
+import sys, pathlib
+from accelerate import Accelerator
+from janus_minimal.training.folder import run_folder
+with run_folder(pathlib.Path(sys.argv[1]), {"flow seed": 0, "examples": 12}, [], Accelerator(cpu=True)):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def small_network(width: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, width), nn.LayerNorm(width))
+
+
+def square(network, step):
+    return (network(torch.full((2, 3), 0.1 * step)) - 1).square().mean()
+
+
+def train(state, loss=square, network=None, report=lambda *_: None, recipe=RECIPE, data=""):
+    return fit(network or small_network(), loss, recipe, state, Accelerator(cpu=True), report, data)
+
+
+def hold(folder, settings=SETTINGS, parts=()):
+    with run_folder(folder, settings, parts, Accelerator(cpu=True)):
+        pass
+
+
+def refused(action, *words):
+    """One line of an InputError with these words."""
+    with pytest.raises(InputError) as error:
+        action()
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "state.safetensors"
+    train(path)
+    return path
+
+
+def change(path, **tensors):
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path) | tensors, path, metadata)
+
+
+def rename(path, old, new):
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    save_file({new if key == old else key: value for key, value in tensors.items()}, path, metadata)
+
+
+def replace_by(make):
+    def damage(path):
+        path.unlink()
+        make(path)
+
+    return damage
+
+
+DAMAGE = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "header alone": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "rubbish": lambda path: path.write_bytes(bytes(range(256)) * 40),
+    "of another program": lambda path: save_file({"x": torch.zeros(1)}, path),
+    "no recipe": lambda path: save_file(load_file(path), path, {"recipe": "{"}),
+    "recipe that nests": lambda path: save_file(load_file(path), path, {"recipe": "[" * 10**5, "data": ""}),
+    "recipe that is no object": lambda path: save_file(load_file(path), path, {"recipe": "[]", "data": ""}),
+    "NaN in a weight": lambda path: change(path, **{"network.0.bias": torch.full((3,), torch.nan)}),
+    "NaN in a moment": lambda path: change(path, **{"optimizer.0.0.exp_avg": torch.full((3,), torch.nan)}),
+    "NaN in a loss": lambda path: change(path, losses=torch.full((4,), torch.nan, dtype=torch.float64)),
+    "fewer losses than steps": lambda path: change(path, losses=torch.ones(2, dtype=torch.float64)),
+    "renamed tensor": lambda path: rename(path, "average.module.0.bias", "average.module.0.bios"),
+    "a tensor more": lambda path: change(path, **{"network.9.bias": torch.zeros(3)}),
+    "another shape": lambda path: change(path, **{"network.0.bias": torch.zeros(4)}),
+    "another dtype": lambda path: change(path, **{"network.0.bias": torch.zeros(3, dtype=torch.float64)}),
+    "folder": replace_by(os.mkdir),
+    "FIFO": replace_by(os.mkfifo),
+    "endless": replace_by(lambda path: path.symlink_to("/dev/zero")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_state_is_one_line_and_the_way_out(whole, tmp_path, damage):
+    """state that `save` did not write  =>  InputError, which names the file and says what helps.
+
+    A run of hours should not end in a traceback, and never go on from numbers that it did not reach.
+    """
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(whole.read_bytes())
+    damage(path)
+    refused(lambda: train(path), str(path), "begin this training anew")
+
+
+def test_another_network_does_not_go_on_with_a_state(whole, tmp_path):
+    """shapes(network) != shapes(state)  =>  InputError, which names a tensor.
+
+    The file is whole then, and of another run.
+    """
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(whole.read_bytes())
+    refused(lambda: train(path, network=small_network(4)), "network.0.", "begin this training anew")
+
+
+def test_a_state_is_of_its_data(tmp_path):
+    """data != data of the state  =>  InputError.
+
+    The recipe is the same, so only this shows that half of the run would have seen other examples.
+    """
+    train(tmp_path / "state.safetensors", data="a")
+    refused(lambda: train(tmp_path / "state.safetensors", data="b"), "data 'a', not 'b'")
+
+
+@pytest.mark.parametrize("other", ["latents", "ids"])
+def test_the_flow_goes_on_with_its_own_examples(model, tmp_path, other):
+    """latents or ids changed between two calls of train_flow  =>  InputError.
+
+    A folder of pictures may have grown in between. Captions of one set would be trained on latents of another.
+    """
+    from janus_minimal import JanusFlow
+
+    examples = {"latents": torch.zeros(2, 4, 8, 8), "ids": [torch.tensor([1, 2]), torch.tensor([1, 3])]}
+
+    def go(latents, ids):
+        recipe = Recipe(steps=1, batch_size=1, learning_rate=0.01)
+        state, network = tmp_path / "state.safetensors", JanusFlow(model.config)
+        train_flow(network, latents, ids, 0, state, Accelerator(cpu=True), lambda *_: None, recipe)
+
+    go(**examples)
+    changed = {"latents": torch.ones(2, 4, 8, 8), "ids": examples["ids"][::-1]}
+    refused(lambda: go(**{**examples, other: changed[other]}), "was begun with data")
+
+
+def test_a_resumed_run_first_reports_what_it_has(tmp_path):
+    """killed between save and report  =>  the next run reports that state before its first step.
+
+    Otherwise a run that was killed after its last step would never write its checkpoint.
+    """
+    path, reported = tmp_path / "state.safetensors", []
+
+    def killed(*_):
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        train(path, report=killed)
+    saved = load_file(path)
+    train(path, report=lambda average, losses: reported.append((average[0].bias.clone(), len(losses))))
+    assert [steps for _, steps in reported] == [2, 4]
+    assert reported[0][0].equal(saved["average.module.0.bias"])
+
+
+def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
+    """requires_grad = False for some weights  =>  resumed run = uninterrupted run, to the bit.
+
+    Low-rank fine-tuning freezes most weights, and they have no moments in the optimiser.
+    """
+
+    def frozen():
+        network = small_network()
+        network[0].weight.requires_grad_(False)
+        return network
+
+    def stops(network, step):
+        if step == 3:
+            raise KeyError
+        return square(network, step)
+
+    with pytest.raises(KeyError):
+        train(tmp_path / "cut.safetensors", stops, frozen())
+    train(tmp_path / "cut.safetensors", network=frozen())
+    train(tmp_path / "whole.safetensors", network=frozen())
+    cut, at_once = (load_file(tmp_path / f"{name}.safetensors") for name in ("cut", "whole"))
+    assert cut.keys() == at_once.keys()
+    assert all(cut[key].equal(at_once[key]) for key in cut)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad, step):
+    """loss(k) not finite  =>  InputError, which names k, and the state from before.
+
+    After such a step every weight is NaN, and the run would train on to its end and say nothing.
+    """
+
+    def loss(network, k):
+        return square(network, k) + (bad if k == step else 0)  # its gradient is finite
+
+    refused(lambda: train(tmp_path / "state.safetensors", loss), f"step {step}: the loss is {bad:g}")
+    assert (tmp_path / "state.safetensors").exists() == (step > 0)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
+    """loss finite, gradient NaN  =>  InputError.
+
+    The square root of zero has the value 0 and the slope infinity.
+    """
+
+    def loss(network, step):
+        return (0 * network[0].bias).abs().sqrt().sum()
+
+    refused(lambda: train(tmp_path / "state.safetensors", loss), "step 0", "gradient")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_another_setting_is_refused_by_name(tmp_path, name):
+    """settings(folder) != settings  =>  InputError, which names the one that differs; the same ones go on.
+
+    What was made with the first setting is in the folder already.
+    """
+    hold(tmp_path)
+    hold(tmp_path)
+    refused(lambda: hold(tmp_path, SETTINGS | {name: 3}), name, f"{SETTINGS[name]}, not 3", "another directory")
+    assert json.loads((tmp_path / "settings.json").read_text()) == SETTINGS
+
+
+def test_a_run_without_its_settings_is_not_guessed(tmp_path):
+    """parts of a run, no settings.json  =>  InputError, and nothing is written; other files do not matter.
+
+    A folder of somebody's own checkpoint would be overwritten.
+    """
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "flow.training.safetensors").touch()
+    refused(lambda: hold(tmp_path, parts=["*.training.safetensors"]), "flow.training.safetensors", "no settings.json")
+    assert not (tmp_path / "settings.json").exists()
+    (tmp_path / "flow.training.safetensors").unlink()
+    hold(tmp_path, parts=["*.training.safetensors"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 10**5])
+def test_damaged_settings_are_one_line(tmp_path, content):
+    """settings.json that is no object  =>  InputError, which names the file.
+
+    Somebody may have edited it.
+    """
+    (tmp_path / "settings.json").write_text(content)
+    refused(lambda: hold(tmp_path), "settings.json")
+
+
+def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):
+    """second run while the first lives: InputError; after kill -9 of the first: not.
+
+    Two runs in one folder would go on from each other's states.
+    """
+    first = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"held\n"
+    refused(lambda: hold(tmp_path), "another run is at work", str(tmp_path))
+    first.kill()
+    first.communicate(timeout=60)
+    hold(tmp_path)
+
+
+def test_the_settings_are_not_looked_at_while_another_run_writes_them(tmp_path):
+    """lock, then read: a second run with other settings hears of the first run, not of its settings.
+
+    Otherwise it could read them before the first run has written them.
+    """
+    with run_folder(tmp_path, SETTINGS, [], Accelerator(cpu=True)):
+        refused(lambda: hold(tmp_path, {"flow seed": 1}), "another run is at work")
+
+
+@pytest.fixture
+def accelerate_anew():
+    """accelerate reads the environment once in a process, and shares what it read."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ACCELERATE_MIXED_PRECISION", "bf16"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2")]
+)
+def test_an_environment_variable_does_not_change_a_run_in_silence(
+    tmp_path, monkeypatch, accelerate_anew, variable, value
+):
+    """accelerate's precision or accumulation from the environment  =>  InputError, no state.
+
+    Half precision makes other weights, and nothing in the recipe or in the result would show it.
+    """
+    monkeypatch.setenv(variable, value)
+    refused(lambda: train(tmp_path / "state.safetensors"), value, "changes what is learned")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path):
+    """torch's default dtype or device changed  =>  InputError, no state.
+
+    A network that is built under another default has other weights.
+    """
+    try:
+        torch.set_default_dtype(torch.float64)
+        refused(lambda: train(tmp_path / "state.safetensors"), "default dtype", "float64")
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device("meta")
+        refused(lambda: check_surroundings(Accelerator(cpu=True)), "default device", "meta")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert list(tmp_path.iterdir()) == []
+    check_surroundings(Accelerator(cpu=True))
+
+
+def test_a_learner_saves_what_it_loads(whole, tmp_path):
+    """save(load(state)) = state, tensor for tensor, to the bit.
+
+    Every tensor of the state counts: weights, average, moments, losses.
+    """
+    learner = Learner(small_network(), RECIPE)
+    learner.load(whole)
+    learner.save(tmp_path / "again.safetensors")
+    first, again = load_file(whole), load_file(tmp_path / "again.safetensors")
+    assert first.keys() == again.keys()
+    assert all(first[key].equal(again[key]) for key in first)

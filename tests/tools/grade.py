@@ -1,0 +1,210 @@
+"""Grade exercises: does a law hold of correct code, and does it fail with each bug that it must catch?
+
+    python -m tools.grade FILE_OR_FOLDER ...        run it in tests/; `pytest tests/exercises --grade` does the same
+
+What an exercise must catch is written in exercises/catalogue.toml, never in the student's file. Each run of a law has a
+process of its own, forked from one that has already imported the large libraries (graded.py). Correct code is run as it
+is and in disguise, wrong code once with each bug, all in random order. So a law that recognises the correct code by
+anything but what it computes, or that counts its own runs, fails on correct code.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from museum.plant import Change, changes_of
+
+TESTS = Path(__file__).parent.parent
+EXERCISES = TESTS / "exercises"
+CATALOGUE: dict[str, dict[str, Any]] = tomllib.loads((EXERCISES / "catalogue.toml").read_text(encoding="utf-8"))
+PATIENCE = 60  # seconds for one run of a law
+FIRST_LINES = 6  # of an error
+WIDEST = 110  # characters of such a line
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run in a process of its own: a student's file, and what is changed before it is imported."""
+
+    name: str
+    source: bytes
+    changes: Sequence[Change] = ()
+    disguised: Sequence[str] = ()  # functions whose code is replaced by other code that computes the same
+    pieces: dict[str, str] = field(default_factory=dict)  # the student's functions, and where they are planted
+    hidden: Sequence[str] = ()  # functions that the student's must not call
+    laws: Sequence[str] = ()  # the package's laws to run; without any, the student's own
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: "passed", "failed" (an assertion of the test), "error" or "skipped"; and why."""
+
+    status: str
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The result of one exercise."""
+
+    name: str
+    status: str
+    lines: Sequence[str] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether the exercise counts as solved."""
+        return self.status == "done"
+
+
+def key_of(path: Path) -> str:
+    """Return the name by which the catalogue knows a file: without "test_", which solutions lack."""
+    return path.stem.removeprefix("test_")
+
+
+def chosen(paths: Iterable[Path]) -> list[Path]:
+    """Return the files to grade: a folder stands for the exercises in it. Raises FileNotFoundError."""
+    found: list[Path] = []
+    for path in (Path(str(path).split("::")[0]) for path in paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist: expected an exercise, or a folder with exercises")
+        inside = [file for file in path.rglob("test_*.py") if key_of(file) in CATALOGUE]
+        found += sorted(inside, key=lambda file: file.name) if path.is_dir() else [path]
+    return list(dict.fromkeys(found))
+
+
+def grade(files: Sequence[Path], patience: float = PATIENCE) -> list[Grade]:
+    """Grade files. They are read once, and nothing that they do in a run outlives it."""
+    jobs = [(path, label, job) for path in files for label, job in _jobs(path).items()]
+    random.SystemRandom().shuffle(jobs)
+    if jobs:
+        _warm_up()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = list(pool.map(lambda job: _run(job[2], patience), jobs))
+    found: dict[Path, dict[str, Outcome]] = {path: {} for path in files}
+    for (path, label, _), outcome in zip(jobs, outcomes, strict=True):
+        found[path][label] = outcome
+    return [Grade(key_of(path), *_judged(key_of(path), found[path])) for path in files]
+
+
+def _jobs(path: Path) -> dict[str, Job]:
+    """Return the runs of one exercise by their labels: "right", "disguised", and the bugs."""
+    key, source = key_of(path), path.read_bytes()
+    match CATALOGUE.get(key):
+        case {"catches": exhibits}:
+            wrong = {name: changes_of(name) for name in exhibits}
+            places = sorted({change.where for changes in wrong.values() for change in changes})
+            right = {"right": Job(key, source), "disguised": Job(key, source, disguised=places)}
+            return right | {name: Job(key, source, changes) for name, changes in wrong.items()}
+        case {"repair": name} if (EXERCISES / "repairs" / f"{name}.py").exists():
+            repair = import_module(f"exercises.repairs.{name}").CHANGES
+            places = sorted({change.where for change in repair})
+            right = {"right": Job(key, source, repair), "disguised": Job(key, source, repair, places)}
+            return right | {"the file as it is": Job(key, source)}
+        case {"pieces": pieces, "laws": laws, **more}:
+            return {"right": Job(key, source, pieces=pieces, laws=laws, hidden=more.get("hidden", ()))}
+    return {}
+
+
+def _warm_up() -> None:
+    """Let all runs be forked from a process that has imported what they need."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tools.graded"])
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    with patch.dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS="1"):
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
+
+
+def _run(job: Job, patience: float) -> Outcome:
+    """Run a job in a fresh process and an empty folder. Whatever the process does, an outcome comes back."""
+    from tools.graded import attend
+
+    ours, theirs = get_context("forkserver").Pipe()
+    with TemporaryDirectory() as folder:
+        process = get_context("forkserver").Process(target=attend, args=(theirs, folder))
+        process.start()
+        theirs.close()
+        try:
+            ours.send(job)
+            return _outcome(ours, patience)
+        except (EOFError, OSError, ValueError, TypeError, KeyError):
+            process.join(1)
+            return Outcome("error", [f"the process ended before the law did (status {process.exitcode})"])
+        finally:
+            _end(process.pid)
+            process.join()
+
+
+def _outcome(connection: Connection, patience: float) -> Outcome:
+    """Return the outcome that a process sends. It is JSON, because a pickle could run code here."""
+    if not connection.poll(patience):
+        return Outcome("error", [f"it took longer than {patience:g} seconds"])
+    answer = json.loads(connection.recv_bytes(2**16))
+    return Outcome(str(answer["status"]), [str(line)[:WIDEST] for line in answer["lines"]][:FIRST_LINES])
+
+
+def _end(pid: int | None) -> None:
+    """Kill a process with all that it started."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _judged(key: str, outcomes: dict[str, Outcome]) -> tuple[str, Sequence[str]]:
+    """Return what the outcomes mean, and the lines that explain it."""
+    if key in CATALOGUE and not outcomes:
+        return "not graded here", [f"exercises/repairs/{CATALOGUE[key]['repair']}.py is missing: ask your instructor"]
+    if not outcomes:
+        return "no exercise of this name", [f"expected a name such as test_{next(iter(CATALOGUE))}.py"]
+    right = [outcomes.pop(label) for label in ("right", "disguised") if label in outcomes]
+    for status, told in (("skipped", "not attempted"), ("error", "stops on correct code")):
+        if found := [outcome for outcome in right if outcome.status == status]:
+            return told, found[0].lines
+    if failed := [outcome for outcome in right if outcome.status != "passed"]:
+        return ("breaks a law" if "laws" in CATALOGUE[key] else "fails on correct code"), failed[0].lines
+    missed = {label: outcome for label, outcome in outcomes.items() if outcome.status != "failed"}
+    if not missed:
+        return "done", ()
+    stopped = [line for outcome in missed.values() for line in (_stopped(outcome) if outcome.lines else ())]
+    return f"passes, but misses {' and '.join(missed)}", stopped
+
+
+def _stopped(outcome: Outcome) -> Sequence[str]:
+    return ["only a failed assertion of the test counts, not this:", *outcome.lines]
+
+
+def report(grades: Sequence[Grade]) -> str:
+    """Return one line for each exercise with the first lines of its error, and the total."""
+    width = max((len(g.name) for g in grades), default=0)
+    shown = ["\n    ".join([f"{g.name:<{width}}  {g.status}", *g.lines]) for g in grades]
+    return "\n".join([*shown, f"{sum(g.done for g in grades)} of {len(grades)} done"])
+
+
+def main() -> None:
+    """Grade the files of the command line."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+    try:
+        grades = grade(chosen(Path(argument) for argument in arguments))
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+    print(json.dumps([asdict(g) for g in grades]) if "--json" in sys.argv else report(grades))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Options of the command line against each other, drawn by chance: most do not go together."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import torch
+from tools.hostile import CAPTION, copy_of_shapes, is_one_line, lines_said, may_work
+
+from janus_minimal.cli import main
+from janus_minimal.loading.latents import write_latents
+
+ASKED = "asked.json"
+FILES = ("mine", "mine/config.json", "mine/vae/config.json", "mine/vae", "z.safetensors", "prompts.txt", "new.png")
+PLACES = (*FILES, "fifo", "folder", "nowhere/x.png", "link", "zero", "new", "[/bold]\x1b[31m.png", ".", "", "a" * 300)
+NUMBERS = ("0", "1", "2", "-1", "1.5", "nan", "inf", "1e9", "10000000000000", "x", "[red]", "")
+CAPTIONS = (CAPTION, "", " ", "a dragon", "a re\x07d star", "red " * 3000, "[/bold]", "\ud800", "a $x$ star")
+OPTIONS = {
+    "generate": {
+        **dict.fromkeys(("--steps", "--cfg-weight", "--num-images", "--seed", "--shift"), NUMBERS),
+        **dict.fromkeys(("--out", "--latent", "--prompts"), PLACES),
+        **dict.fromkeys(("--checkpoint", "--vae"), (*PLACES, "shapes", "mine", "owner/name")),
+        "--solver": ("euler", "heun", "midpoint", "adams-bashforth", "rk45"),
+        "--device": ("cpu", "cuda", "meta", "warp"),
+        "--dtype": ("float32", "bfloat16", "float16", "int8"),
+        "--strip": (None,),
+    },
+    "decode": {"--out": PLACES, "--vae": (*PLACES, "mine/vae", "mine/vae"), "--device": ("cpu", "warp")},
+    "evaluate": {
+        **dict.fromkeys(("--captions", "--steps", "--cfg-weight", "--seed"), NUMBERS),
+        **dict.fromkeys(("--json", "--checkpoint", "--vae"), PLACES),
+    },
+    "inspect": {"--no": (None,)},
+    "train": {
+        **dict.fromkeys(("--steps", "--vae-steps", "--examples", "--batch-size", "--save-every", "--seed"), NUMBERS),
+        "--out": PLACES,
+    },
+    "bench": {
+        **dict.fromkeys(("--images", "--prompt-tokens", "--rounds"), NUMBERS),
+        **dict.fromkeys(("--json", "--plot"), PLACES),
+    },
+}
+SMALL = {
+    "generate": ("--steps", "1", "--num-images", "1", "--device", "cpu"),
+    "evaluate": ("--captions", "1", "--steps", "1", "--device", "cpu"),
+    "train": ("--steps", "1", "--vae-steps", "1", "--examples", "2", "--batch-size", "2", "--device", "cpu"),
+    "bench": ("--rounds", "1", "--device", "cpu"),
+}
+WORDS = {"generate": CAPTIONS, "decode": PLACES, "inspect": PLACES}
+
+
+def something_of_everything(directory: Path) -> None:
+    copy_of_shapes(directory / "mine")
+    write_latents(directory / "z.safetensors", torch.zeros(1, 4, 12, 12))
+    (directory / "prompts.txt").write_text("\ufeffa red circle\n\ntwo stars\n", encoding="utf-8")
+    (directory / "folder").mkdir()
+    os.mkfifo(directory / "fifo")
+    (directory / "link").symlink_to("z.safetensors")
+    (directory / "zero").symlink_to("/dev/zero")
+
+
+def ask(directory: Path) -> None:
+    """Run the command line in the directory. Its inputs stay what they are, and what it says is one line."""
+    words = json.loads((directory / ASKED).read_text())
+    before = inputs(directory)
+    code = f"from {main.__module__} import main; main()"
+    command = [sys.executable, "-c", code, *(word.encode("utf-8", "surrogatepass") for word in words)]
+    done = subprocess.run(command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True)
+    said = lines_said(done.stderr)
+    assert inputs(directory) == before, f"an input was changed: {words}"
+    assert done.returncode in (0, 2), f"status {done.returncode}: {words}: {said[-1:]}"
+    assert all(map(is_one_line, said)), f"more than a line: {words}: {said}"
+    assert done.returncode == 0 or len(said) == 1, f"{len(said)} lines: {words}: {said}"
+
+
+def inputs(directory: Path) -> dict[str, str]:
+    """Return a digest of every file that is there before the command runs, and of no folder's own files."""
+    paths = [*(directory / "mine").rglob("*.*"), directory / "z.safetensors", directory / "prompts.txt"]
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()} | {
+        name: str((directory / name).lstat().st_mode) for name in ("fifo", "link", "zero", "folder")
+    }
+
+
+@may_work(something_of_everything, ask)
+def options_against_each_other(directory: Path, random: Random) -> None:
+    command = random.choice(sorted(OPTIONS))
+    words = [command, *([random.choice(WORDS[command])] if command in WORDS and random.random() < 0.9 else [])]
+    words += SMALL.get(command, ())
+    options = OPTIONS[command]
+    for name in random.sample(sorted(options), min(len(options), random.choice((1, 2, 3)))):
+        value = random.choice(options[name])
+        words += [name] if value is None else [name, value]
+    (directory / ASKED).write_text(json.dumps(words))
