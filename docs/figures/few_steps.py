@@ -1,12 +1,19 @@
 """The figures of the chapter on few steps: python docs/figures/few_steps.py [NAME ...]
 
 What takes long is measured once and kept in data/: delete a file there to measure it again (one to three minutes each,
-one thread).
+one thread). The scores in data/few/ are evaluate's, for S = 1, 2, 3, 4:
+
+    janus-minimal evaluate --steps S --json docs/figures/data/few/teacher-S.json
+    janus-minimal evaluate --checkpoint shapes-few --steps S --cfg-weight 1 --json docs/figures/data/few/student-S.json
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from math import log2
+from statistics import median
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -14,14 +21,16 @@ import torch
 from canvas import BLUE, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from recipes import from_text, measured, run_page, sheet, to_text
+from recipes import from_text, measured, sheet, to_text
 from torch import Tensor, nn
 
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, euler_step, interpolate, time_grid
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import fresh_captions
-from janus_minimal.shapes.score import satisfies
+from janus_minimal.shapes.scene import Scene
+from janus_minimal.shapes.score import detect, satisfies
+from janus_minimal.solvers import one_row
 
 SEED = 11  # of captions and noise
 EACH = 8  # captions of each of the seven categories
@@ -31,10 +40,10 @@ FAMOUS = "a red circle left of a blue square"
 
 
 class Sample:
-    """The bundled model, a few captions of every category, and one noise for each."""
+    """A bundled model, a few captions of every category, and one noise for each."""
 
-    def __init__(self, each: int = EACH) -> None:
-        self.pipe = JanusFlowPipeline.from_pretrained("shapes")
+    def __init__(self, each: int = EACH, checkpoint: str = "shapes") -> None:
+        self.pipe = JanusFlowPipeline.from_pretrained(checkpoint)
         self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, SEED)]
         self.pair = PromptPair.from_text([str(caption) for caption in self.captions], self.pipe.tokenizer)
         self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(SEED))
@@ -55,9 +64,9 @@ def measure_steps() -> dict[str, Any]:
     return {"captions": len(sample.captions), "weight": 2.0, "right": right, "hits": hits}
 
 
-def measure_straightness(weight: float) -> dict[str, Any]:
+def measure_straightness(weight: float, checkpoint: str = "shapes") -> dict[str, Any]:
     """Compare the velocity along each path with the straight way from its beginning to its end."""
-    sample = Sample(each=4)
+    sample = Sample(4, checkpoint)
     steps = list(denoise(sample.pipe.model, sample.pair, sample.z, time_grid(FINE), weight))
     chord = (steps[-1].z_next - sample.z).flatten(1)
     length = chord.norm(dim=1)
@@ -165,22 +174,61 @@ def measure_moons() -> dict[str, Any]:
     return found
 
 
-def measure_reflow() -> dict[str, Any]:
-    """Run the page's reflow of the bundled model, and score it and the original with few steps."""
-    reflowed, sample = run_page("few-steps.md")["reflowed"].eval(), Sample()
-    found: dict[str, Any] = {"captions": len(sample.captions), "right": {}}
-    runs = {"original, w = 2": (sample.pipe.model, 2.0), "original, w = 1": (sample.pipe.model, 1.0)}
-    runs["reflowed, w = 1"] = (reflowed, 1.0)
-    for name, (model, weight) in runs.items():
-        found["right"][name] = {}
-        for steps in (1, 2, 4, 8):
-            *_, last = denoise(model, sample.pair, sample.z, time_grid(steps), weight)
-            found["right"][name][str(steps)] = sample.hits(last.z_next).count("1")
-    fine = list(denoise(reflowed, sample.pair, sample.z, time_grid(16), 1.0))
-    chord = (fine[-1].z_next - sample.z).flatten(1)
-    v = torch.stack([step.v.flatten(1) for step in fine])
-    found["straightness"] = ((chord - v).square().sum(2) / chord.square().sum(1)).mean().item()
-    return found
+OPEN = ("a star", "a circle", "a circle and a square", "two triangles")  # captions that leave much open
+NOISES = 40  # for each of them
+
+
+def measure_diversity() -> dict[str, Any]:
+    """Draw captions that leave much open from many noises, and compare how different the pictures are."""
+    teacher, student = (JanusFlowPipeline.from_pretrained(name) for name in ("shapes", "shapes-few"))
+    runs = {"teacher": drawn_latents(teacher, 30, 2.0)}
+    runs |= {f"student {s}": drawn_latents(student, s, 1.0) for s in (1, 2, 4)}
+    shown = {name: [detect(np.asarray(p)) for p in teacher.to_pictures(z)] for name, z in runs.items()}
+    found = {name: spread(runs[name], scenes) for name, scenes in shown.items()}
+    for name, scenes in shown.items():
+        same = [kinds(a) == kinds(b) for a, b in zip(scenes, shown["teacher"], strict=True)]
+        found[name]["as the teacher"] = float(np.mean(same))
+    return {"captions": list(OPEN), "noises": NOISES, "runs": found}
+
+
+def drawn_latents(pipe: JanusFlowPipeline, steps: int, weight: float) -> Tensor:
+    """Draw every open caption from the same noises."""
+    noises = [torch.Generator().manual_seed(i) for i in range(len(OPEN) * NOISES)]
+    options = {"num_images_per_prompt": NOISES, "generator": noises, "output_type": "latent", "progress": False}
+    return pipe(list(OPEN), steps, weight, **options).images
+
+
+def spread(z: Tensor, scenes: list[Scene]) -> dict[str, float]:
+    """Return the mean distance between two latents of one caption, the entropy of colours, and how far places vary."""
+    distances = [torch.pdist(same.flatten(1)).mean().item() for same in z.split(NOISES)]
+    things = [thing for scene in scenes for thing in scene]
+    shares = [count / len(things) for count in Counter(thing.colour for thing in things).values()]
+    places = np.array([(thing.x, thing.y) for thing in things])
+    return {
+        "distance": float(np.mean(distances)),
+        "bits of colour": -sum(share * log2(share) for share in shares),
+        "pixels of place": float(places.std(axis=0).mean()),
+    }
+
+
+def kinds(scene: Scene) -> list[tuple[str, str]]:
+    return sorted((thing.colour, thing.shape) for thing in scene)
+
+
+def measure_rows() -> dict[str, Any]:
+    """Time the loop at w = 1 with two rows an image, and its sibling with one: CPU seconds of one thread, no VAE."""
+    torch.set_num_threads(1)
+    sample, found = Sample(1), {}
+    for steps in (1, 4):
+        times: dict[str, list[float]] = {"denoise": [], "one_row": []}
+        for _ in range(7):  # in turn, so that both meet the same machine
+            for solver in (denoise, one_row):
+                start = process_time()
+                list(solver(sample.pipe.model, sample.pair, sample.z, time_grid(steps), 1.0))
+                times[solver.__name__].append(process_time() - start)
+        seconds = {name: median(some) for name, some in times.items()}
+        found[str(steps)] = seconds | {"ratio": seconds["denoise"] / seconds["one_row"]}
+    return {"images": len(sample.captions), "steps": found}
 
 
 SHOWN = (1, 2, 3, 4, 8, 30)
@@ -197,13 +245,32 @@ def drawn_steps() -> dict[str, Any]:
     return {"captions": captions, "rows": rows}
 
 
+FEWEST = (1, 2, 4)
+
+
+def drawn_student() -> dict[str, Any]:
+    """Draw captions with the student in few steps, and with the teacher in few and in many, from one noise each."""
+    teacher, student = (JanusFlowPipeline.from_pretrained(name) for name in ("shapes", "shapes-few"))
+    captions, rows = [FAMOUS, "four purple circles", "a star", "a green star"], []
+    runs = [(teacher, s, 2.0) for s in (*FEWEST, 30)] + [(student, s, 1.0) for s in FEWEST]
+    for seed, caption in enumerate(captions):
+        images = [
+            pipe(caption, s, w, generator=torch.manual_seed(seed), progress=False).images[0] for pipe, s, w in runs
+        ]
+        rows.append([to_text(image) for image in images])
+    return {"captions": captions, "rows": rows}
+
+
 TASKS = {
     "moons": measure_moons,
     "steps": measure_steps,
     "straight 1": lambda: measure_straightness(1.0),
     "straight 2": lambda: measure_straightness(2.0),
-    "reflow": measure_reflow,
+    "straight few": lambda: measure_straightness(1.0, "shapes-few"),
+    "diversity": measure_diversity,
+    "rows": measure_rows,
     "drawn": drawn_steps,
+    "drawn few": drawn_student,
 }
 
 
@@ -226,14 +293,30 @@ def few_pictures() -> Drawing:
     )
 
 
+@figure("few_student")
+def few_student() -> Drawing:
+    shown = data("drawn few")
+    rows = [
+        (name, [from_text(text) for text in row]) for name, row in zip(shown["captions"], shown["rows"], strict=True)
+    ]
+    columns = [f"shapes\n{s}" for s in (*FEWEST, 30)] + [f"few\n{s}" for s in FEWEST]
+    return Drawing(
+        sheet(columns, rows),
+        alt="Four rows of seven pictures: the teacher's with 1 and 2 steps are blurred, the student's show clean shapes.",
+        caption="Four captions, each from one noise: the bundled model shapes at w = 2 with 1, 2, 4 and 30 Euler steps, and "
+        "shapes-few at w = 1 with 1, 2 and 4.",
+    )
+
+
 @figure("few_straight")
 def few_straight() -> Drawing:
     """Draw how far the velocity is from the straight way, by time."""
     drawn = Figure(figsize=(7.0, 3.0), layout="constrained")
     ax = drawn.subplots()
-    found = {w: data(f"straight {w}") for w in ("1", "2")}
-    for (w, entry), colour, line in zip(found.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
-        ax.plot(entry["times"], entry["off"], color=colour, linestyle=line, label=f"w = {w}")
+    found = {w: data(f"straight {w}") for w in ("1", "2", "few")}
+    names = ("shapes, w = 1", "shapes, w = 2", "shapes-few, w = 1")
+    for entry, name, colour, line in zip(found.values(), names, (BLUE, ORANGE, PINK), ("-", "--", "-."), strict=True):
+        ax.plot(entry["times"], entry["off"], color=colour, linestyle=line, label=name)
     ax.set(xlabel="t", ylabel="distance from the straight way\n(squared, relative)", xlim=(0, 1), ylim=(0, None))
     ax.legend(frameon=False)
     two = found["2"]
@@ -244,9 +327,10 @@ def few_straight() -> Drawing:
     part = early * 0.2 / mean
     return Drawing(
         drawn,
-        alt="Two curves that fall steeply from about 0.4 at t = 0 to nearly zero at t = 0.2 and stay low.",
-        caption=f"How bent the paths of the bundled model are: |v - (z_1 - z_0)|^2 / |z_1 - z_0|^2 along {two['captions']} paths of "
-        f"{two['steps']} Euler steps. The mean over t, the straightness, is {mean:.3f} at w = 2, and {100 * part:.0f} % of it comes from t < 0.2.",
+        alt="Two curves fall steeply from about 0.4 at t = 0 to nearly zero at t = 0.2; the third, of the student, is lower.",
+        caption=f"How bent the paths of the two bundled models are: |v - (z_1 - z_0)|^2 / |z_1 - z_0|^2 along {two['captions']} paths of "
+        f"{two['steps']} Euler steps. The mean over t, the straightness, is {mean:.3f} at w = 2, and {100 * part:.0f} % of it comes from t < 0.2. "
+        f"shapes-few has {found['few']['straightness']:.3f} at w = 1.",
     )
 
 

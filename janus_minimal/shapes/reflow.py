@@ -38,12 +38,12 @@ from janus_minimal.training.run import (
 from janus_minimal.training.surroundings import check_surroundings
 
 REFLOW_RECIPE = ReflowRecipe(
-    steps=5000,
+    steps=8000,
     batch_size=32,
     learning_rate=1e-3,
     average=0.998,
     save_every=100,
-    pairs=10_000,
+    pairs=20_000,
     teacher_steps=8,
     shift=2.0,
     cfg_weight=2.0,

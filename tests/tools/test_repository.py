@@ -38,9 +38,10 @@ def test_the_readmes_scores_are_those_that_were_measured():
 
 
 def test_what_is_shipped_is_small():
-    """Model and VAE together have at most 12 MB."""
-    files = [path for path in (ROOT / "janus_minimal" / "checkpoints").rglob("*") if path.is_file()]
-    assert 0 < sum(path.stat().st_size for path in files) <= 12e6
+    """Model and VAE together have at most 12 MB, and the student adds at most 8 MB."""
+    for name, most in {"shapes": 12e6, "shapes-few": 8e6}.items():
+        files = [path for path in (ROOT / "janus_minimal" / "checkpoints" / name).rglob("*") if path.is_file()]
+        assert 0 < sum(path.stat().st_size for path in files) <= most
 
 
 def test_nothing_is_loaded_that_can_run_code():
