@@ -25,13 +25,13 @@ from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.shapes.evaluate import score_pipeline
 from janus_minimal.shapes.examples import draw_example, encode_examples, tokenize_examples
-from janus_minimal.shapes.flow import build_flow
 from janus_minimal.shapes.scene import COLOURS, SHAPES
 from janus_minimal.training.alignment import AlignedFlow
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.loop import fit
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.small import build_flow
 
 SEEDS, COEFFICIENTS = (0, 1, 2), (0.0, 1.0)  # 1 is the paper's sum L_RF + L_REPA
 EXAMPLES, HELD_OUT, FEATURES = 8000, 256, 64

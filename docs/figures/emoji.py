@@ -38,10 +38,14 @@ def measure(run: Path, folder: Path) -> dict[str, Any]:
         "words": len(pipe.tokenizer) - 4,
         "first losses": mean_loss(run, slice(0, 20)),
         "last losses": mean_loss(run, slice(-200, None)),
-        "decoded": float(np.median([distance(a, b) for a, b in zip(reconstructed(pipe, known), known.pixels, strict=True)])),
+        "decoded": float(
+            np.median([distance(a, b) for a, b in zip(reconstructed(pipe, known), known.pixels, strict=True)])
+        ),
         "apart": float(np.median([nearest(picture, known, i)[1] for i, picture in enumerate(known.pixels)])),
         "trained": [compare(c, p, known, known.pixels[captions.index(c)]) for c, p in draw(pipe, asked)],
-        "held out": [compare(c, p, known, fresh.pixels[fresh.captions.index(c)]) for c, p in draw(pipe, fresh.captions)],
+        "held out": [
+            compare(c, p, known, fresh.pixels[fresh.captions.index(c)]) for c, p in draw(pipe, fresh.captions)
+        ],
         "new": [compare(c, p, known, None) for c, p in draw(pipe, NEW)],
     }
 
