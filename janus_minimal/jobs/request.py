@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32
 from torch import Generator, Tensor
 
 from janus_minimal.editing import enter_late, only_inside
+from janus_minimal.errors import InputError
 from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
 from janus_minimal.runtime.checks import (
@@ -92,6 +93,11 @@ class Request:
         latents = repeat(latent, "1 c H W -> B c H W", B=self.num_images)
         z, times = enter_late(latents, noise, self.times(), strength)
         if len(times) == 1:  # t = 1: no step is left
+            if strength > 0:
+                raise InputError(
+                    f"a strength of {strength:g} is less than half of the last of {self.steps} steps: "
+                    "expected 0, a greater strength, or more steps"
+                )
             return z
         return pipe(
             self.prompt,

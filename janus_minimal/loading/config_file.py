@@ -5,7 +5,7 @@ that nobody here knows is warned of. Fields that are left out take the released 
 """
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def _theta(rope: Any, language: dict[str, Any]) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and is_dataclass(kind):
         known = {field.name for field in fields(kind)}
         warn_of_unknown(CONFIG, value.keys() - known - BOOKKEEPING)
         value = {key: value[key] for key in value if key in known}

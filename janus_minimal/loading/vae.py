@@ -143,8 +143,9 @@ def encode_mask(vae: AutoencoderKL, mask: Image.Image, image_size: int) -> Bool[
 
     Raises InputError if nothing in the mask is white.
     """
-    square = ImageOps.fit(to_rgb(mask), (image_size, image_size), Image.Resampling.BOX)
-    white = torch.from_numpy(np.asarray(square.convert("L")) > 127)  # size size
+    black_or_white = to_rgb(mask).convert("L").point(lambda value: 255 * (value > 127))
+    square = ImageOps.fit(black_or_white, (image_size, image_size), Image.Resampling.BOX)
+    white = torch.from_numpy(np.asarray(square) > 0)  # size size
     side = pixels_per_latent(vae)
     marked = reduce(white, "(H p) (W q) -> 1 1 H W", "max", p=side, q=side)
     if not marked.any():

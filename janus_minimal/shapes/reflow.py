@@ -4,7 +4,7 @@ What is already in the directory is not done again, as in `training.run`. The di
 
     settings.json                 what the run was begun with; other settings are refused
     run.lock                      locked while a process works on the run
-    pairs/                        the pairs, a file for each CHUNK of them
+    pairs/SETTINGS/FIRST-STOP.safetensors     the pairs, CHUNK in a file
     reflow.training.safetensors   the state of the student's training, to resume it
     config.json, model.safetensors, tokenizer*.json, vae/     the checkpoint, written anew at each save
     reflow-loss.png, reflow-samples.png     the loss curve and pictures, written anew at each save
@@ -16,11 +16,14 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_directory, atomic_write
+from janus_minimal.loading.fingerprint import fingerprint
+from janus_minimal.loading.weights import read_safetensors
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
 from janus_minimal.shapes.evaluate import generator_of
@@ -67,7 +70,8 @@ def train_few(out: Path, accelerator: Accelerator, recipe: ReflowRecipe = REFLOW
     check_surroundings(accelerator)
     check_share(recipe.batch_size, accelerator.num_processes)
     teacher = JanusFlowPipeline.from_pretrained("shapes", device=accelerator.device)
-    with run_folder(out, asdict(recipe), PARTS, accelerator):
+    settings = asdict(recipe) | {"teacher": fingerprint(teacher.model.state_dict())}
+    with run_folder(out, settings, PARTS, accelerator):
         pairs = _drawn_pairs(out, accelerator, teacher, recipe)
         _train(out, accelerator, teacher, pairs, recipe)
 
@@ -81,15 +85,25 @@ def _drawn_pairs(
         range(first, min(first + CHUNK, recipe.pairs)) for first in range(0, recipe.pairs, CHUNK)
     ]
     missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
+    accelerator.wait_for_everyone()  # nobody writes until all have listed the same missing files
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
         _draw_chunk(
             _path(out, chunk, recipe), teacher, ids[chunk.start : chunk.stop], chunk, recipe
         )
     accelerator.wait_for_everyone()
-    drawn = [load_file(_path(out, chunk, recipe)) for chunk in chunks]
+    drawn = [_read_chunk(_path(out, chunk, recipe), teacher, len(chunk)) for chunk in chunks]
     z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
     return Pairs(ids, z_0, z_1)
+
+
+def _read_chunk(path: Path, teacher: JanusFlowPipeline, number: int) -> dict[str, Tensor]:
+    """Read a file of pairs. Raises InputError if it is damaged: it can be drawn anew."""
+    shapes = dict.fromkeys(("z_0", "z_1"), torch.Size((number, *teacher.latent_shape)))
+    try:
+        return read_safetensors(path, shapes, torch.float32, "cpu")
+    except CheckpointError as error:
+        raise InputError(f"{error}; delete it, and its pairs are drawn anew") from None
 
 
 def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:

@@ -21,7 +21,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -43,6 +45,7 @@ EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "adams-bashforth": 1}  # of
 REFERENCE_STEPS = 40  # twice as many move the end by less than any sensible setting misses it
 
 Latents = Float32[np.ndarray, "images c H W"]
+About = tuple[str, int, int]  # the checkpoint, the captions of a category, the seed
 
 
 @dataclass(frozen=True)
@@ -144,10 +147,10 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
     missing = [setting.check() for setting in report.missing(settings)]
     about = (report.checkpoint, report.captions, report.seed)
     try:
-        with ProcessPoolExecutor(processes, get_context("spawn"), _start, about) as pool:
+        with _pool(processes) as pool:
             weights = dict.fromkeys(setting.cfg_weight for setting in missing)
-            ends = {w: pool.submit(_exact, w, report.reference_steps) for w in weights}
-            runs = [pool.submit(_measure, s, ends[s.cfg_weight].result()) for s in missing]
+            ends = {w: pool.submit(_exact, about, w, report.reference_steps) for w in weights}
+            runs = [pool.submit(_measure, about, s, ends[s.cfg_weight].result()) for s in missing]
             for future in as_completed(runs):
                 run = future.result()
                 report = replace(report, runs=report.runs | {str(run.setting): run})
@@ -157,6 +160,16 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
             "a process of the sweep was killed: expected memory for all of them; "
             "the same command with fewer --processes continues"
         ) from None
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes. Whoever leaves early waits for what runs, and not for what is queued."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Sample:
@@ -206,24 +219,25 @@ class Sample:
         return count_satisfied(self.pipe.to_pictures(z), captions) / len(captions)
 
 
-_sample: Sample  # of a process of the pool: loaded once, for all its settings
-
-
-def _start(checkpoint: str, captions: int, seed: int) -> None:
+def _start() -> None:
     """Prepare a process. Ctrl-C is left to the parent, or every process would print a traceback."""
-    global _sample
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    _sample = Sample(JanusFlowPipeline.from_pretrained(checkpoint), captions, seed)
 
 
-def _exact(cfg_weight: float, steps: int) -> Latents:
+@cache
+def _sample(checkpoint: str, captions: int, seed: int) -> Sample:
+    """Load once for all settings of a process. What is wrong with a checkpoint reaches the parent."""
+    return Sample(JanusFlowPipeline.from_pretrained(checkpoint), captions, seed)
+
+
+def _exact(about: About, cfg_weight: float, steps: int) -> Latents:
     """Return where the exact flow ends. NumPy's arrays travel between processes; tensors would share memory."""
-    return _stacked(_sample.draw(Setting(steps, "midpoint", cfg_weight, 1.0)))
+    return _stacked(_sample(*about).draw(Setting(steps, "midpoint", cfg_weight, 1.0)))
 
 
-def _measure(setting: Setting, exact: Latents) -> Run:
-    return _sample.measure(setting, exact)
+def _measure(about: About, setting: Setting, exact: Latents) -> Run:
+    return _sample(*about).measure(setting, exact)
 
 
 def _stacked(latents: dict[str, torch.Tensor]) -> Latents:

@@ -112,3 +112,13 @@ def test_the_released_sizes_are_the_defaults():
     count = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     assert count["vision_gen_enc_model"] == 21_614_336
     assert count["vision_gen_dec_model"] == 50_561_296
+
+
+@pytest.mark.parametrize("value", [{}, [], "wide"])
+def test_a_size_that_is_no_number_is_named(directory, value):
+    """image_size of a wrong type  =>  CheckpointError, which names it.
+
+    An object in place of a number is read like a section of the file unless somebody looks.
+    """
+    edit_config(directory, lambda c: c["vision_und_enc_config"]["params"].update({"image_size": value}))
+    refused(directory, "config.json", "image_size")

@@ -160,3 +160,27 @@ def test_what_is_no_picture_is_refused(tmp_path, picture):
     Image.new("L", (20, 10), 255).save(tmp_path / "small.png")
     with pytest.raises(InputError, match="20 x 10 pixels: expected the picture's 48 x 48"):
         read_mask(tmp_path / "small.png", picture)
+
+
+def test_a_mask_larger_than_the_model_marks_all_that_is_white(pipe):
+    """One white row of 480 in a mask  =>  its row of places, as in a mask of the model's own size.
+
+    A mask is drawn at the size of its picture. A thin line would vanish if it were averaged before it is read.
+    """
+    white = np.zeros((480, 480), dtype=np.uint8)
+    white[95] = 255
+    marked = encode_mask(pipe.vae, Image.fromarray(white), 48)[0, 0]
+    assert marked[2].all()
+    assert marked.sum() == 12
+
+
+def test_a_strength_that_draws_nothing_is_refused(pipe, picture):
+    """strength below half of the last step  =>  InputError; strength 0  =>  the latent itself.
+
+    Otherwise the picture would come back unchanged, as if the prompt had no effect.
+    """
+    latent, everywhere = encode_picture(pipe.vae, picture, 48), torch.ones(1, 1, 12, 12, dtype=torch.bool)
+    request = Request("a star", steps=4, shift=3.0)
+    with pytest.raises(InputError, match=r"strength of 0\.2 is less than half of the last of 4 steps"):
+        request.edit(pipe, latent, everywhere, 0.2)
+    assert request.edit(pipe, latent, everywhere, 0.0).equal(latent.expand(request.num_images, -1, -1, -1))

@@ -1,6 +1,8 @@
 """The student of the small model: one run in one directory, which can be killed and resumed."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, time_grid
 from janus_minimal.errors import InputError
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes import reflow
@@ -156,3 +159,32 @@ def test_the_shipped_student_draws_in_two_steps_what_the_teacher_does_not(pipe):
         score_pipeline(p, captions=5, steps=2, cfg_weight=w, seed=1) for p, w in ((student, 1.0), (pipe, 2.0))
     )
     assert ours.overall > teachers.overall + 0.2
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", None])
+def test_damaged_pairs_are_one_line_with_the_way_out(uninterrupted, tmp_path, content):
+    """a file of pairs that is damaged, or has another shape  =>  InputError, which says to delete it.
+
+    A run that was killed by a full disk leaves such files, and drawing 100 pairs anew costs seconds.
+    """
+    copy = shutil.copytree(uninterrupted, tmp_path / "copy")
+    path = min(copy.glob("pairs/*/*.safetensors"))
+    if content is None:
+        save_file({"z_0": torch.zeros(2, 4, 3, 3), "z_1": torch.zeros(2, 4, 3, 3)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="delete it, and its pairs are drawn anew"):
+        run(copy)
+
+
+def test_pairs_of_another_teacher_are_not_mixed_in(uninterrupted, tmp_path):
+    """settings(run) name the teacher by its weights; another one  =>  InputError.
+
+    An interrupted run may go on after the package, and with it the bundled model, was updated.
+    """
+    copy = shutil.copytree(uninterrupted, tmp_path / "copy")
+    settings = json.loads((copy / "settings.json").read_text())
+    assert settings["teacher"] == fingerprint(JanusFlow.from_pretrained("shapes").state_dict())
+    (copy / "settings.json").write_text(json.dumps(settings | {"teacher": "another"}))
+    with pytest.raises(InputError, match="teacher"):
+        run(copy)

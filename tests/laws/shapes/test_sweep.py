@@ -2,8 +2,12 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +159,33 @@ def test_a_setting_that_cannot_be_drawn_is_refused(sweep, wrong, tmp_path):
     assert (status, out) == (2, "")
     assert "expected" in err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_is_not_there_is_named(sweep):
+    """sweep --checkpoint nosuch  =>  one line that names it, and status 2.
+
+    It is loaded in other processes, and what they raise must arrive.
+    """
+    status, _, error = sweep("--checkpoint", "nosuch/anywhere/at-all", "--steps", 1, "--solver", "euler", "--shift", 1)
+    assert status == 2
+    assert "nosuch/anywhere/at-all" in error
+    assert "memory" not in error
+
+
+@pytest.mark.slow
+def test_whoever_leaves_a_sweep_does_not_wait_for_what_is_queued(tmp_path):
+    """Ctrl-C in a sweep of many settings  =>  it ends once the running ones have ended.
+
+    A default sweep computes for twenty minutes, and nobody waits so long for Ctrl-C.
+    """
+    words = ["sweep", "--processes", "1", "--captions", "1", "--json", "sweep.json", *["--cfg-weight", "1"]]
+    many = [word for steps in range(1, 60) for word in ("--steps", str(steps))]
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background job of a shell ignores it
+    command = [sys.executable, "-m", "janus_minimal", *words, *many]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heed)
+    while not (tmp_path / "sweep.json").exists() and run.poll() is None:
+        time.sleep(0.1)
+    before = len(json.loads((tmp_path / "sweep.json").read_text())["runs"])
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=120)
+    assert len(json.loads((tmp_path / "sweep.json").read_text())["runs"]) < before + 30
