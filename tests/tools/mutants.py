@@ -48,7 +48,7 @@ WATCHERS = {
     "loading": ("settings", "call", "config", "weights", "vae", "hub", "json_file", "pretrained", "atomic", "prompt"),
     "runtime": ("call", "device", "compile", "pipeline"),
     "shapes": tuple(f"shapes/{name}" for name in SHAPES),
-    "training": ("batch", "loop", "training"),
+    "training": ("batch", "loop", "training", "own_pictures", *(f"shapes/{name}" for name in SHAPES[4:7])),
 }
 PATIENCE = 300  # seconds; a mutant that makes a law run longer counts as noticed
 
