@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -223,6 +223,6 @@ def _find_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def changed(recipe: AnyRecipe, **fields: float | None) -> AnyRecipe:
+def changed(recipe: AnyRecipe, **fields: Any) -> AnyRecipe:
     """Return the recipe with those fields replaced that are not None."""
     return replace(recipe, **{name: value for name, value in fields.items() if value is not None})

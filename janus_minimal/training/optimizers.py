@@ -29,10 +29,14 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
         for p in network.parameters()
         if p.requires_grad and all(p is not matrix for matrix in matrices)
     ]
-    shared = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    rate, decay = recipe.learning_rate, recipe.weight_decay
     optimizers: list[torch.optim.Optimizer] = []
     if others:
-        optimizers.append(torch.optim.AdamW(others, betas=(0.9, 0.99), **shared))
+        adamw = torch.optim.AdamW(others, lr=rate, weight_decay=decay, betas=(0.9, 0.99))
+        optimizers.append(adamw)
     if matrices:
-        optimizers.append(torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **shared))
+        muon = torch.optim.Muon(
+            matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        )
+        optimizers.append(muon)
     return optimizers

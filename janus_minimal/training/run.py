@@ -18,6 +18,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -83,9 +84,10 @@ def train_checkpoint(
     for recipe in (vae, flow_recipe):
         if isinstance(recipe, Recipe):
             check_share(recipe.batch_size, accelerator.num_processes)
-    settings = {**_about_vae(vae), **source.about}
+    settings: dict[str, Any] = {**_about_vae(vae), **source.about}
     settings |= {f"flow {name}": value for name, value in asdict(flow_recipe).items()}
-    settings |= {} if start is None else start.about
+    if start is not None:
+        settings |= start.about
     with run_folder(out, settings, PARTS, accelerator):
         trained = _own_vae(out, source, accelerator, vae)
         latents = _encoded_examples(out, source, accelerator, trained, flow_recipe.seed)

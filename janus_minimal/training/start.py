@@ -23,8 +23,12 @@ class Start:
 
     @property
     def about(self) -> Mapping[str, str | int | bool | None]:
-        """Return what a run writes into its settings; its weights are compared by the training."""
-        return {name.replace("_", " "): value for name, value in asdict(self.tuning).items()}
+        """Return what a run writes into its settings.
+
+        The directory is among it: whatever is not trained is copied from there at every save.
+        """
+        choices = {name.replace("_", " "): value for name, value in asdict(self.tuning).items()}
+        return {"from": str(self.directory.resolve()), **choices}
 
     @property
     def dtype(self) -> torch.dtype:

@@ -20,11 +20,11 @@ class Tuning:
     """What is trained, and how memory is saved.
 
     Args:
-        train: "uvit", "lora" or "all", as above.
+        train: "uvit", "lora" or "all"; finetune.py says what each means.
         lora: R, the rank of the adapters on the language model; None for no adapters.
         dtype: of the weights that the network computes with.
         gradient_checkpointing: whether the activations inside a Llama block are computed again in
-            the backward pass, and not kept. The numbers are the same; a step takes a third longer.
+            the backward pass, and not kept. The gradients are the same.
         gradient_accumulation_steps: the parts in which a batch is computed.
 
     Raises:

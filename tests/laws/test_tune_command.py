@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.cli import main
+from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.training import pictures
 from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
 
@@ -62,6 +63,7 @@ def test_a_run_becomes_a_whole_checkpoint(train, folder, tmp_path):
     assert {path.name for path in out.glob("flow-*.png")} == {"flow-loss.png", "flow-samples.png"}
     settings = json.loads((out / "settings.json").read_text())
     assert (settings["train"], settings["lora"], settings["dtype"]) == ("lora", 2, "float32")
+    assert settings["from"] == str((BUNDLED / "shapes").resolve())  # what is not trained is copied from there
     again, line = train("--data", folder, "--from", out, "--train", "uvit", *SHORT, "--out", tmp_path / "second")
     assert again in (0, None), line
     assert json.loads((out / "settings.json").read_text()) == settings
