@@ -84,7 +84,7 @@ def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator
 def client(served: str) -> Any:
     from gradio_client import Client
 
-    return Client(served, verbose=False, analytics_enabled=False)
+    return Client(served, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 class Patient:
