@@ -232,7 +232,7 @@ def test_a_reader_draws_watches_and_is_told_what_is_wrong(tab: Any, elsewhere: E
     assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     # What is typed is text, whatever it looks like. The address is one that belongs to nobody.
     prompt = tab.get_by_role("textbox", name="Prompt")
-    prompt.fill("<img src=http://203.0.113.5/x>")
+    prompt.fill("<img/src=http://203.0.113.5/x>")  # one word, so the message quotes all of it
     prompt.press("Enter")
     expect(tab.get_by_text("not drawn: the tokenizer does not know")).to_be_visible(timeout=60_000)
     assert tab.locator("img[src*='203.0.113.5']").count() == 0
