@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from itertools import product
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -84,14 +84,14 @@ def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator
 def client(served: str) -> Any:
     from gradio_client import Client
 
-    return Client(served, verbose=False, analytics_enabled=False)
+    return Client(served, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 class Patient:
-    """A solver that takes each step only when it is told to, and counts: steps, and runs at one time."""
+    """A solver that takes its time for each step, and counts: steps, and runs at one time."""
 
     def __init__(self) -> None:
-        self.go, self.lock = Event(), Lock()
+        self.lock = Lock()
         self.steps = self.running = self.most = 0
 
     def __call__(self, *given: Any) -> Iterator[Any]:
@@ -100,7 +100,7 @@ class Patient:
             self.most = max(self.most, self.running)
         try:
             for step in denoise(*given):
-                self.go.wait(0.2)
+                time.sleep(0.2)
                 self.steps += 1
                 yield step
         finally:
@@ -232,7 +232,7 @@ def test_a_reader_draws_watches_and_is_told_what_is_wrong(tab: Any, elsewhere: E
     assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     # What is typed is text, whatever it looks like. The address is one that belongs to nobody.
     prompt = tab.get_by_role("textbox", name="Prompt")
-    prompt.fill("<img src=http://203.0.113.5/x>")
+    prompt.fill("<img/src=http://203.0.113.5/x>")  # one word, so the message quotes all of it
     prompt.press("Enter")
     expect(tab.get_by_text("not drawn: the tokenizer does not know")).to_be_visible(timeout=60_000)
     assert tab.locator("img[src*='203.0.113.5']").count() == 0
@@ -250,7 +250,7 @@ def test_stop_stops(tab: Any, patient: Patient):
     assert soon(lambda: patient.steps > 0)
     tab.get_by_role("button", name="Stop").click()
     assert patient.rests() < 100
-    patient.go.set()
+    set_steps(tab, 8)
     tab.get_by_role("button", name="Draw").click()
-    expect(tab.get_by_text("step 100 of 100, t = 1.00")).to_be_visible(timeout=60_000)
+    expect(tab.get_by_text("step 8 of 8, t = 1.00")).to_be_visible(timeout=60_000)
     assert not tab.wrongs

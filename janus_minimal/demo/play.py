@@ -20,7 +20,7 @@ class Frame:
         done: the number of steps that are taken.
         steps: the number of all steps.
         t: the time that is reached.
-        sheet: the denoised predictions on one sheet, a tile for each image; at the end the pictures.
+        sheet: the denoised predictions on one sheet, a tile for each image.
         strip: at the end, sheets of chosen steps and their times. Before, nothing.
     """
 
@@ -35,8 +35,8 @@ def play(pipe: JanusFlowPipeline, request: Request) -> Iterator[Frame]:
     """Draw the request, and yield what there is to see after each step.
 
     Why a generator: whoever shows the frames may stop asking for them, and no further step is
-    computed. During the run the sheet shows the denoised predictions z + (1 - t) v, since the
-    latent itself is mostly noise until late.
+    computed. The sheet shows the denoised predictions z + (1 - t) v, since the latent itself is
+    mostly noise until late. After the last step they are the pictures.
 
     Raises:
         InputError: before the first step, if the request cannot be drawn; later, if a latent
@@ -45,11 +45,9 @@ def play(pipe: JanusFlowPipeline, request: Request) -> Iterator[Frame]:
     film = Film()
     for step in request.walk(pipe):
         film(pipe, step.index, step.t.item(), {"denoised": step.denoised})
-        done, t_next = step.index + 1, step.t_next.item()
-        if done < request.steps:
-            yield Frame(done, request.steps, t_next, sheet_of(pipe.to_pictures(step.denoised)))
-    pictures = pipe.to_pictures(step.z_next)
-    yield Frame(done, request.steps, t_next, sheet_of(pictures), strip_of(pipe, film))
+        done, sheet = step.index + 1, sheet_of(pipe.to_pictures(step.denoised))
+        strip = strip_of(pipe, film) if done == request.steps else []
+        yield Frame(done, request.steps, step.t_next.item(), sheet, strip)
 
 
 def sheet_of(pictures: list[Image.Image]) -> Image.Image:

@@ -91,7 +91,8 @@ def alignment_loss(
     >>> round(alignment_loss(features, torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)).item(), 3)
     -0.6
     """
-    pooled = F.adaptive_avg_pool2d(target.detach(), projected.shape[-2:])  # b K h w
+    _, _, h, w = projected.shape
+    pooled = F.adaptive_avg_pool2d(target.detach(), (h, w))  # b K h w
     return -F.cosine_similarity(pooled, projected, dim=1).mean()
 
 
