@@ -59,8 +59,15 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
             parts.append(_markdown(cell.source))
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        parts += [_output(output, f"{path.stem}-{index:02}.png", sentence, figures) for output in cell.outputs]
+        shown = (output for output in cell.outputs if not _is_bar(output))
+        parts += [_output(output, f"{path.stem}-{index:02}.png", sentence, figures) for output in shown]
     return "\n\n".join(parts) + "\n", figures
+
+
+def _is_bar(output: Any) -> bool:
+    """Whether an output is a progress bar, which a page cannot move."""
+    data = output.get("data", {})
+    return WIDGET in data and "%|" in data.get("text/plain", "")
 
 
 def _output(output: Any, name: str, sentence: str, figures: dict[str, bytes]) -> str:
