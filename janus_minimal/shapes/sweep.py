@@ -165,11 +165,11 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
 @contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes. Whoever leaves early waits for what runs, and not for what is queued."""
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _start)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # the pool's own `with` would not cancel
 
 
 class Sample:
