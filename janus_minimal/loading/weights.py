@@ -94,7 +94,10 @@ def _read_all(
 
 
 def weight_files(directory: Path) -> dict[str, Path]:
-    """Return which file holds each key: the one file, or the shards that the index names."""
+    """Return which file holds each key: the one file, or the shards that the index names.
+
+    Raises CheckpointError if there is neither, or if there are only pickles.
+    """
     if (directory / INDEX).is_file():
         return _shards(directory)
     path = directory / WEIGHTS
