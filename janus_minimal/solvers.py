@@ -12,12 +12,12 @@ everything else is cheap:
     heun              2 per step    order 2    averages both ends of the step
     adams_bashforth   1 per step    order 2    remembers the last step's velocity
 
-A model that needs no guidance also needs no unconditional row: `one_row` takes the steps of
-`denoise` at w = 1 for half the work.
-
 Each is a generator of the same Steps as `denoise`, with the same arguments, over `model.velocity`.
 So guidance of your own, inpainting and films work with all of them:
 `JanusFlowPipeline(solver=...)`.
+
+A model that needs no guidance also needs no unconditional row: `one_row` takes the steps of
+`denoise` at w = 1 for half the work, and refuses any other weight. It is of first order.
 
     B  images      c H W  latent      h  length of a step      v_k  guided velocity at (z_k, t_k)
 

@@ -11,6 +11,8 @@ from janus_minimal.cli.options import (
     STEPS,
     CheckpointOption,
     DeviceOption,
+    NumImagesOption,
+    SeedOption,
     ShiftOption,
     SolverOption,
     StepsOption,
@@ -53,10 +55,8 @@ def edit(
     cfg_weight: WeightOption = CFG_WEIGHT,
     solver: SolverOption = "euler",
     shift: ShiftOption = 1.0,
-    num_images: Annotated[int, typer.Option(help="The number of pictures on the sheet.")] = 4,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")
-    ] = 0,
+    num_images: NumImagesOption = 4,
+    seed: SeedOption = 0,
     device: DeviceOption = None,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = PICTURE,
 ) -> None:

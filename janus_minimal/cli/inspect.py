@@ -8,7 +8,9 @@ import typer
 def inspect(
     checkpoint: Annotated[
         str,
-        typer.Argument(help='"shapes", a directory in the official layout, or a hub repository.'),
+        typer.Argument(
+            help='"shapes" or "shapes-few", a directory in the official layout, or a hub repository.'
+        ),
     ] = "shapes",
 ) -> None:
     """Print the module tree: official key names, shapes, numbers of parameters."""

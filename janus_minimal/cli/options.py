@@ -15,7 +15,8 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 CheckpointOption = Annotated[
     str,
     typer.Option(
-        help='"shapes" (comes with the package), a directory in the official layout, or a hub repository.'
+        help='"shapes", or "shapes-few" with weight 1 (both come with the package), a directory in the '
+        "official layout, or a hub repository."
     ),
 ]
 VaeOption = Annotated[
@@ -30,8 +31,16 @@ DeviceOption = Annotated[
         help="cpu, cuda, mps, ...; left out: the accelerator of this machine where there is one."
     ),
 ]
+TrainDeviceOption = Annotated[  # accelerate picks among several accelerators
+    str | None,
+    typer.Option(help="cpu: do not use the accelerator of this machine, if there is one."),
+]
 DtypeOption = Annotated[
     Dtype, typer.Option(help="The weights' dtype. Times and latents are always float32.")
+]
+NumImagesOption = Annotated[int, typer.Option(help="The number of pictures on the sheet.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**62, help="Image i starts from the noise of seed + i.")
 ]
 StepsOption = Annotated[int, typer.Option(help="Steps of the solver from noise to picture.")]
 WeightOption = Annotated[

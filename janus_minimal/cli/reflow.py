@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from janus_minimal.cli.options import DeviceOption
+from janus_minimal.cli.options import TrainDeviceOption
 from janus_minimal.cli.train import MOST, changed
 from janus_minimal.runtime.device import pick_device
 
@@ -27,7 +27,7 @@ def reflow(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**40, help="The seed of the whole run.")
     ] = None,
-    device: DeviceOption = None,
+    device: TrainDeviceOption = None,
 ) -> None:
     """Train a student of the bundled model that draws in few steps and without guidance.
 

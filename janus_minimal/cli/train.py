@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from janus_minimal.cli.options import TrainDeviceOption
 from janus_minimal.errors import InputError
 from janus_minimal.runtime.device import pick_device
 from janus_minimal.training.recipe import Recipe
@@ -106,10 +107,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**40, help="The seed of the whole run.")
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu: do not use the accelerator of this machine, if there is one."),
-    ] = None,
+    device: TrainDeviceOption = None,
 ) -> None:
     """Train the small model, VAE and flow, from random weights, on drawn scenes or your pictures.
 
