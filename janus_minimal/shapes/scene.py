@@ -7,6 +7,7 @@ of gravity. The scorer rests on both facts: it can measure area and centre witho
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 
@@ -78,26 +79,25 @@ def _scatter(kinds: list[tuple[str, str]], rng: np.random.Generator) -> Scene | 
     """Place one thing after the other. Return None if there is no room left for one of them."""
     scene: Scene = ()
     for kind in kinds:
-        tries = (_draw_thing(kind, SIZES[len(kinds)], rng) for _ in range(20))
-        thing = next(
-            (thing for thing in tries if all(_apart(thing, other) for other in scene)), None
-        )
+        thing = _thing_beside(scene, kind, SIZES[len(kinds)], rng)
         if thing is None:
             return None
         scene += (thing,)
     return scene
 
 
-def _draw_thing(
-    kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator
-) -> Thing:
-    """Draw a size and a place inside the border for one thing."""
-    size = rng.uniform(*sizes)
-    margin = GAP + REACH[kind[1]] * size
-    x, y = rng.uniform(margin, SIDE - margin, size=2)
-    return Thing(*kind, float(x), float(y), float(size))
+def _thing_beside(
+    scene: Scene, kind: tuple[str, str], sizes: tuple[float, float], rng: np.random.Generator
+) -> Thing | None:
+    """Draw a size and a place inside the border, up to 20 times, until the thing is far enough from all others.
 
-
-def _apart(a: Thing, b: Thing) -> bool:
-    """Return whether two things keep the distance that the widest shapes of their sizes would need."""
-    return float(np.hypot(a.x - b.x, a.y - b.y)) >= GAP + WIDEST * (a.size + b.size)
+    A scene of four things takes hundreds of tries, so only numbers are compared in this loop.
+    """
+    others = [(other.x, other.y, GAP + WIDEST * other.size) for other in scene]
+    for _ in range(20):
+        size = rng.uniform(*sizes)
+        margin = GAP + REACH[kind[1]] * size
+        x, y = rng.uniform(margin, SIDE - margin, size=2).tolist()
+        if all(hypot(x - a, y - b) >= apart + WIDEST * size for a, b, apart in others):
+            return Thing(*kind, x, y, size)
+    return None
