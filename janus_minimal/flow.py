@@ -125,8 +125,8 @@ def guide(
     v_cond - v_uncond is what the prompt changes. Guidance takes this difference w times, so the
     picture shows more of what distinguishes this prompt from no prompt.
 
-    w = 0 ignores the prompt. w = 1 is the conditional model without guidance. JanusFlow draws with
-    w = 2. A very large w leaves the region where the network was trained, and pictures break.
+    w = 0 is the unconditional model, w = 1 the conditional one, without guidance. JanusFlow draws
+    with w = 2. A very large w leaves the region where the network was trained; pictures break.
 
     Conventions differ. Ho and Salimans write s = w - 1, so their "no guidance" is s = 0. diffusers'
     guidance_scale is w. JanusFlow's equation 5, w v_cond + (1 - w) v_uncond, is this function.

@@ -497,7 +497,8 @@ def ddim_clock() -> Drawing:
         """Four rows of ten dots on an axis from 0 to 1. The first row is evenly spaced. In the rows of DDIM the
         dots are spaced unevenly, each schedule in its own way.""",
         f"""Where ten steps ask the network, in our clock t = alpha / (alpha + sigma). DDIM takes even steps in
-        its own index, with diffusers' schedules and trailing spacing. Steps in the first third of the way:
+        its own index, with diffusers' schedules and trailing spacing: of its 1000 times it takes 999, 899, ..., 99,
+        counted back from the noisiest. Steps in the first third of the way:
         {told}. With the same times, DDIM's step and our Euler step are the same step.""",
     )
 

@@ -334,7 +334,7 @@ def guidance_pictures() -> Drawing:
         "A table of pictures, a row for each of three captions and a column for each weight from 0 to 25. At "
         "0 the things are others than asked for. From 1 to 4 they fit. At 12 there are five circles in place of four. At 25 "
         "the cross and the circles are distorted and have wrong colours, while the three red stars are still right.",
-        "One noise for each row, growing weight for each column (30 Euler steps). At w = 0 the captions are ignored.",
+        "One noise for each row, growing weight for each column (30 Euler steps). At w = 0 no word of a caption is read.",
     )
 
 

@@ -9,6 +9,7 @@ from transformers import DynamicCache
 
 from janus_minimal import denoise, time_grid
 from janus_minimal.cache import PromptCache
+from janus_minimal.prompt import PromptRows
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -110,6 +111,43 @@ def test_the_prompt_is_computed_once_for_all_its_images(model, prompts, images):
     for single, several in zip(one, many, strict=True):
         assert torch.equal(several.keys, single.keys.repeat_interleave(images, dim=0))
         assert torch.equal(several.values, single.values.repeat_interleave(images, dim=0))
+
+
+# The mask for both directions begins here
+def both_ways(rows: PromptRows, new: int) -> torch.Tensor:
+    """Let prompt tokens attend backwards, and new tokens to every token: r 1 L+n L+n, queries by keys."""
+    length = rows.ids.shape[1]
+    allowed = torch.ones(length + new, length + new, dtype=torch.bool).tril()
+    allowed[length:] = True  # new tokens attend to later ones too
+    itself = torch.eye(length + new, dtype=torch.bool)  # padding attends to itself, for a softmax needs one key
+    return rows.mask(new)[:, None, None, :] & allowed | itself
+
+
+def step_both_ways(llama, new, rows, cache):
+    """Compute the hidden states of the new tokens; the cache was filled causally, as ever."""
+    n = new.shape[1]
+    mask, positions = both_ways(rows, n)[:, :, -n:], rows.new_positions(n)  # only the queries of new tokens
+    return llama(inputs_embeds=new, attention_mask=mask, position_ids=positions, past_key_values=cache)
+    # The mask for both directions ends here
+
+
+@given(prompts=PROMPTS, n=st.integers(2, 6), seed=SEEDS)
+def test_new_tokens_may_attend_both_ways_and_the_prompt_be_cached(model, prompts, n, seed):
+    """hidden(new | cache) = hidden([prompt ; new])[-n:], if new tokens attend to all and prompt tokens backwards only.
+
+    The cache asks for one thing: that no prompt token attends to a new one. How new tokens attend to each other does
+    not matter to it.
+    """
+    prompt = pair(prompts)
+    rows, new = prompt.batch(), normal(seed, 2 * prompt.num_images, n, 64)
+    whole = torch.cat([model.llama.embed_tokens(rows.ids), new], dim=1)
+    positions = torch.cat([rows.positions, rows.new_positions(n)], dim=1)
+    with torch.no_grad():
+        cached = step_both_ways(model.llama, new, rows, model.prefill(prompt)).last_hidden_state
+        again = model.llama(inputs_embeds=whole, attention_mask=both_ways(rows, n), position_ids=positions)
+        causal = model.llama(inputs_embeds=whole, attention_mask=rows.mask(n), position_ids=positions)
+    torch.testing.assert_close(cached, again.last_hidden_state[:, -n:], **CLOSE)
+    assert not torch.allclose(cached[:, 0], causal.last_hidden_state[:, -n], **CLOSE)  # the first sees later ones
 
 
 def test_a_tuple_is_no_cache(model):

@@ -64,7 +64,9 @@ Here are {number} bugs. They were made in public or are easy to make. `pytest --
 package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*:
 the package as it is on the left, with the bug on the right. Below them stands how far the final latents are apart,
 relative to the right ones, and how far the pixels are apart on average, of 255. `python tests/tools/gallery.py` draws
-the pictures.
+the pictures. How far apart they are depends on the noise as much as on the bug. So other pages, which draw from other
+noises, show the same bug with other distances: [the page of the cache](cache.md#three-published-loops-and-some-ports)
+shows its three with worse ones, and says how much they vary.
 """
 
 
