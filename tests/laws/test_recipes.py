@@ -253,6 +253,7 @@ def test_steering_lowers_the_loss_and_zero_strength_is_guidance(extending, pipe)
         assert (loss(end(1.0)) < 0.7 * loss(end(0.0))).all()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
 def test_a_scheduler_of_diffusers_is_a_solver(extending, pipe):
     """diffusers' Euler = denoise on the scheduler's grid, 1 - sigma; every scheduler approaches the exact path.
 
