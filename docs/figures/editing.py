@@ -5,6 +5,7 @@ one thread).
 """
 
 import sys
+from math import hypot
 from pathlib import Path
 from subprocess import DEVNULL, run
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from janus_minimal.shapes.caption import Caption
 from janus_minimal.shapes.scene import COLOURS, SHAPES, UNSEEN
 from janus_minimal.shapes.score import detect, satisfies
 from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.solvers import midpoint
 
 SEED, NUMBER, STEPS = 11, 40, 15
 STRENGTHS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -59,6 +61,14 @@ class Edits:
         """Return the share of pictures of which the caption is true."""
         pictures = self.pipe.to_pictures(z)
         return float(np.mean([satisfies(np.asarray(p), c) for p, c in zip(pictures, captions, strict=True)]))
+
+    def kept(self, z: Tensor) -> dict[str, float]:
+        """Return the share that obeys the new caption, and how many pixels the first thing has moved (median)."""
+        ways = []
+        for picture, scene in zip(self.pipe.to_pictures(z), self.scenes, strict=True):
+            first = [t for t in detect(np.asarray(picture)) if (t.colour, t.shape) == (scene[0].colour, scene[0].shape)]
+            ways += [min(hypot(t.x - scene[0].x, t.y - scene[0].y) for t in first)] if first else []
+        return {"new caption": self.share(z, self.after), "moved": float(np.median(ways)), "change": self.moved(z)}
 
     def moved(self, z: Tensor) -> float:
         """Return the mean change of the pictures, in levels of 0..255."""
@@ -167,22 +177,43 @@ def measure_blend() -> dict[str, Any]:
 
 
 def measure_round_trip() -> dict[str, Any]:
-    """Encode and decode scenes, and find the noise of latents."""
-    edits, page = Edits(12), run_page(PAGE)
-    said = PromptPair.from_text([str(c) for c in edits.before], edits.pipe.tokenizer)
+    """Encode and decode scenes."""
+    edits = Edits(12)
     a, b = edits.pipe.to_pictures(edits.latent, "pt"), torch.stack([_pixels(s) for s in edits.scenes])
-    noise = page["noise_of"](edits.pipe.model, said, edits.latent, 40)
-    *_, last = denoise(edits.pipe.model, said, noise, time_grid(40), 1.0)
-    apart = (last.z_next - edits.latent).flatten(1).norm(dim=1) / edits.latent.flatten(1).norm(dim=1)
-    return {
-        "pictures": 12,
-        "steps": 40,
-        "decoded, mean change": 255 * (a - b).abs().mean().item(),
-        "decoded, most": 255 * (a - b).abs().max().item(),
-        "noise, mean": noise.mean().item(),
-        "noise, spread": noise.std().item(),
-        "latent again, apart": apart.mean().item(),
-    }
+    off = 255 * (a - b).abs()
+    return {"pictures": 12, "decoded, mean change": off.mean().item(), "decoded, most": off.max().item()}
+
+
+TRIPS = {"Euler": denoise, "midpoint": midpoint}
+THERE = (10, 20, 40)  # steps
+
+
+def measure_inversion() -> dict[str, Any]:
+    """Go back to the noise of scenes, and forth again: by weight, solver and number of steps."""
+    edits, noise_of = Edits(12), run_page(PAGE)["noise_of"]
+    model, said = edits.pipe.model, PromptPair.from_text([str(c) for c in edits.before], edits.pipe.tokenizer)
+    found: dict[str, Any] = {"pictures": 12, "trips": {}}
+    euler = [(weight, "Euler", steps) for weight in (1.0, 2.0) for steps in THERE]
+    for weight, name, steps in (*euler, (1.0, "midpoint", 20), (2.0, "midpoint", 20)):
+        noise = noise_of(model, said, edits.latent, steps, weight, TRIPS[name])
+        *_, last = TRIPS[name](model, said, noise, time_grid(steps), weight)
+        apart = (last.z_next - edits.latent).flatten(1).norm(dim=1) / edits.latent.flatten(1).norm(dim=1)
+        entry = {"apart": apart.mean().item(), "spread": noise.std().item()}
+        found["trips"][f"w = {weight:g}, {name}, {steps}"] = entry
+    return found
+
+
+def measure_origin() -> dict[str, Any]:
+    """Draw the new caption from a scene's own noise, from fresh noise, and by image-to-image: what stays in place?"""
+    edits, page = Edits(), run_page(PAGE)
+    model, said = edits.pipe.model, PromptPair.from_text([str(c) for c in edits.before], edits.pipe.tokenizer)
+    starts = {"fresh noise": edits.noise, "its own noise": page["noise_of"](model, said, edits.latent, 40)}
+    ends = {}
+    for name, z in starts.items():
+        *_, last = denoise(model, edits.prompt, z, time_grid(STEPS))
+        ends[name] = last.z_next
+    ends["strength 0.8"] = page["repaint"](model, edits.prompt, edits.latent, edits.noise, 0.8, STEPS)
+    return {"pictures": NUMBER, "steps": STEPS} | {name: edits.kept(z) for name, z in ends.items()}
 
 
 def _pixels(scene: Any) -> Tensor:
@@ -347,11 +378,12 @@ def editing_seeds() -> Drawing:
     shown = data("drawn seeds")
     rows = [(name, [from_text(text) for text in shown[name]["pictures"]]) for name in ("line", "arc")]
     line, arc = (min(shown[name]["norm"]) for name in ("line", "arc"))
+    first, *_, last = shown["arc"]["norm"]
     return Drawing(
         sheet([f"{s:g}" for s in SHARES], rows, 0.95),
         alt="Two rows of seven pictures of a red circle left of a blue square, whose places change from left to right.",
-        caption=f"From the noise of one seed (share 0) to that of another (share 1), for one caption. On the line the norm of "
-        f"the noise falls to {line:.1f} in the middle; on the arc it stays above {arc:.1f}. Both rows obey the caption "
+        caption=f"From the noise of one seed (share 0) to that of another (share 1), for one caption. These two noises have the "
+        f"norms {first:.1f} and {last:.1f}. On the line between them the norm falls to {line:.1f}; on the arc the least is {arc:.1f}. Both rows obey the caption "
         f"everywhere; what changes is where the things stand, and how large they are.",
     )
 
@@ -397,6 +429,8 @@ TASKS = {
     "drawn seeds": drawn_seeds,
     "drawn blend": drawn_blend,
     "round trip": measure_round_trip,
+    "inversion": measure_inversion,
+    "origin": measure_origin,
     "strength": measure_strength,
     "fill": measure_fill,
     "middle": measure_middle,

@@ -19,7 +19,7 @@ from torch import Tensor
 from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.shapes.score import detect
 from janus_minimal.shapes.vae import encode_scenes
-from janus_minimal.solvers import midpoint
+from janus_minimal.solvers import adams_bashforth, midpoint
 
 EACH, SEED, STEPS = 10, 11, 20  # captions of each of the seven categories
 
@@ -108,6 +108,32 @@ def measure_adaptive() -> dict[str, Any]:
     return found
 
 
+def measure_diffusers() -> dict[str, Any]:
+    """Compare schedulers of diffusers with our solvers of one evaluation a step, as `measure_grids` does."""
+    sample, page = Solved(each=3), run_page("extending.md")
+    reference = sample.solve(2.0, midpoint, time_grid(50))
+    solvers = {"ours, uniform": denoise, "adams-bashforth": adams_bashforth}
+    solvers |= {name: page["scheduled"](scheduler) for name, scheduler in page["schedulers"].items()}
+    return {
+        name: {str(steps): apart(sample.solve(2.0, solver, time_grid(steps)), reference) for steps in (8, 16)}
+        for name, solver in solvers.items()
+    }
+
+
+def measure_steered() -> dict[str, Any]:
+    """Ask for a red circle whose right half is bright: where does it go, and is it still a red circle?"""
+    page, pipe, number = run_page("extending.md"), JanusFlowPipeline.from_pretrained("shapes"), 32
+    found: dict[str, Any] = {"pictures": number, "steps": STEPS}
+    for strength in (0.0, 0.5, 1.0, 1.5):
+        noises = [torch.Generator().manual_seed(seed) for seed in range(number)]
+        solver = page["with_guidance"](page["steered"](page["right_half_is_bright"], strength))
+        images = pipe("a red circle", STEPS, 2.0, None, number, noises, solver=solver, progress=False).images
+        scenes = [detect(np.asarray(image)) for image in images]
+        right = [s[0].x for s in scenes if [(t.colour, t.shape) for t in s] == [("red", "circle")]]
+        found[f"{strength:g}"] = {"right": len(right), "place": float(np.mean(right))}
+    return found
+
+
 def measure_negative() -> dict[str, Any]:
     """Ask for a star, and guide away from a red one."""
     page, pipe, number = run_page("extending.md"), JanusFlowPipeline.from_pretrained("shapes"), 32
@@ -150,6 +176,8 @@ TASKS = {
     "solvers": {
         "grids": measure_grids,
         "adaptive": measure_adaptive,
+        "diffusers": measure_diffusers,
+        "steered": measure_steered,
         "negative": measure_negative,
         "stirred": measure_stirred,
         "again": measure_again,

@@ -24,6 +24,8 @@ from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.render import coverage
 from janus_minimal.shapes.scene import COLOURS, SEEN, SHAPES
 from janus_minimal.shapes.score import detect, satisfies
+from janus_minimal.shapes.vae import encode_scenes
+from janus_minimal.solvers import conditional_velocity
 
 SEED = 11  # of captions and noise
 PAIRS = 16  # captions of each of the two categories that name two coloured things
@@ -211,18 +213,64 @@ def cuts(model: Any) -> dict[str, Callable]:
 
 
 CUT_EACH = 8
+SIDES = {"encoder": "vision_gen_enc_model", "decoder": "vision_gen_dec_model"}
+WAYS = {"whole": "without_block", "branch": "without_branch", "time": "without_clock"}
+TIMES = (0.1, 0.5, 0.9)
+
+
+def uvit_cuts(model: Any) -> dict[str, Callable]:
+    """Return a cut for each way, side and block of the U-ViT."""
+    page = run_page(PAGE)
+    return {
+        f"{way}, {side} {i + 1}": lambda cut=page[cut], name=name, i=i: cut(model, name, i)
+        for way, cut in WAYS.items()
+        for side, name in SIDES.items()
+        for i in range(len(getattr(model, name).mid_block.res_blocks))
+    }
+
+
+def measure_uvit() -> dict[str, Any]:
+    """Cut each ConvNeXt block in each way: how far does the velocity go, and how many pictures stay right?"""
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    found: dict[str, Any] = {"captions": CUT_EACH * len(CATEGORIES), "steps": STEPS, "times": TIMES}
+    intact = at_real_points(pipe)
+    for name, cut in uvit_cuts(pipe.model).items():
+        with cut():
+            apart = [((a - b).norm() / b.norm()).item() for a, b in zip(at_real_points(pipe), intact, strict=True)]
+            found[name] = {"right": right_pictures(pipe).count("1"), "apart": apart}
+    return found
+
+
+@torch.no_grad()
+def at_real_points(pipe: JanusFlowPipeline) -> list[Tensor]:
+    """Return the conditional velocities at z_t of real scenes, at each of TIMES."""
+    captions, rng = sampled(), np.random.default_rng(SEED)
+    z_1 = encode_scenes(pipe.vae, [caption.draw(rng) for caption in captions])
+    z_0 = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    velocity = conditional_velocity(pipe.model, PromptPair.from_text([str(c) for c in captions], pipe.tokenizer))
+    return [velocity((1 - t) * z_0 + t * z_1, torch.tensor(t)) for t in TIMES]
+
+
+def sampled() -> list[Caption]:
+    """Return the captions that are drawn with parts cut out."""
+    return [caption for category in CATEGORIES for caption in fresh_captions(category, CUT_EACH, SEED)]
+
+
+def right_pictures(pipe: JanusFlowPipeline) -> str:
+    """Draw these captions; return 1 for each picture that is right, and 0 for the others."""
+    captions = sampled()
+    pair = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer)
+    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
+    return "".join(str(int(satisfies(np.asarray(picture), caption))) for picture, caption in pictures)
 
 
 def measure_cut(name: str) -> dict[str, Any]:
     """Draw captions of every category with one part cut out."""
     pipe = JanusFlowPipeline.from_pretrained("shapes")
-    captions = [c for category in CATEGORIES for c in fresh_captions(category, CUT_EACH, SEED)]
-    pair = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer)
-    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
     with cuts(pipe.model)[name]():
-        *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
-    pictures = zip(pipe.to_pictures(last.z_next), captions, strict=True)
-    hits = "".join(str(int(satisfies(np.asarray(picture), caption))) for picture, caption in pictures)
+        hits = right_pictures(pipe)
     return {"captions": len(hits), "right": hits.count("1"), "steps": STEPS, "hits": hits}
 
 
@@ -288,6 +336,7 @@ def data(name: str) -> dict[str, Any]:
         "maps": drawn_maps,
         "lens": drawn_lens,
         "cuts": drawn_cuts,
+        "uvit": measure_uvit,
     }
     return measured("inside", name, tasks.get(name, lambda: measure_cut(name)))
 
@@ -507,7 +556,7 @@ def inside_cuts() -> Drawing:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:] or ("words", "reading", "changed", *CUTS, "maps", "lens", "cuts"):
+        for name in sys.argv[2:] or ("words", "reading", "changed", *CUTS, "maps", "lens", "cuts", "uvit"):
             data(name)
     else:
         main()

@@ -50,6 +50,18 @@ def benches() -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(DATA.parent.parent.glob("bench/*.json"))]
 
 
+def later_over_earlier() -> dict[str, float]:
+    """Return by how many per cent the run with 200 prompt tokens differs from the one with 20.
+
+    The decoder never sees the prompt, so its difference is the machine's.
+    """
+    first, second = (read(f"bench/released-{tokens}.json") for tokens in (20, 200))
+    step = 1 - second["loops"]["ours"]["median"] / first["loops"]["ours"]["median"]
+    decode = 1 - second["stages"]["decode"]["median"] / first["stages"]["decode"]["median"]
+    work = sum(second["operations"].values()) / sum(first["operations"].values()) - 1
+    return {"operations, %": 100 * work, "step, %": 100 * step, "decode, %": 100 * decode}
+
+
 def derived() -> dict[str, Any]:
     """Return the numbers of the page, and write them."""
     parameters = read("sizes.json")["released"]["parameters"]
@@ -61,6 +73,7 @@ def derived() -> dict[str, Any]:
         "weights part, TFLOP": 2 * 2 * 577 * parameters["transformer blocks"] / 1e12,
         "attention part, TFLOP": config.language.num_hidden_layers * 4 * 2 * 577 * 2048 * 597 / 1e12,
         "farthest from ideal, %": max(abs(100 * (b["ratio"] / b["ideal"] - 1)) for b in benches()),
+        "200 over 20": later_over_earlier(),
         "VAE GB": 4 * (parameters["VAE encoder"] + parameters["VAE decoder"]) / 1e9,
     }
     (DATA / "speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

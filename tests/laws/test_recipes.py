@@ -14,6 +14,7 @@ from janus_minimal.errors import InputError
 from janus_minimal.figures.attention import look_inside
 from janus_minimal.shapes.caption import Caption
 from janus_minimal.shapes.score import satisfies
+from janus_minimal.solvers import midpoint
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.recipe import Recipe
@@ -170,6 +171,7 @@ def test_every_recipe_solver_lets_the_caller_edit(extending, pipe):
         extending["runge_kutta_4"],
         extending["stirred"](1.0, torch.Generator().manual_seed(0)),
         extending["noisy"](1.0, torch.Generator().manual_seed(0)),
+        extending["scheduled"](extending["schedulers"]["UniPCMultistepScheduler"]),
     ]
     for solver in solvers:
         steps = solver(pipe.model, prompt, z, time_grid(3), 2.0)
@@ -232,6 +234,51 @@ def test_noise_and_score_together_keep_every_distribution(extending, monkeypatch
             t = step.t_next.item()
             assert step.z_next.mean().item() == pytest.approx(3 * t, abs=0.03)
             assert step.z_next.std().item() == pytest.approx((t**2 / 4 + (1 - t) ** 2) ** 0.5, rel=0.04)
+
+
+def test_steering_lowers_the_loss_and_zero_strength_is_guidance(extending, pipe):
+    """strength = 0  =>  v' = v; strength > 0  =>  loss(z_S) is smaller for every noise.
+
+    The gradient is taken for each image by itself, at the predicted picture.
+    """
+    prompt, z, times = PromptPair.from_text("a red circle", pipe.tokenizer, 3), normal(0, 3, *SHAPE), time_grid(8)
+    loss = extending["right_half_is_bright"]
+
+    def end(strength):
+        solver = extending["with_guidance"](extending["steered"](loss, strength))
+        return last_of(solver(pipe.model, prompt, z, times, 2.0))
+
+    torch.testing.assert_close(end(0.0), last_of(denoise(pipe.model, prompt, z, times)), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        assert (loss(end(1.0)) < 0.7 * loss(end(0.0))).all()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' own
+def test_a_scheduler_of_diffusers_is_a_solver(extending, pipe):
+    """diffusers' Euler = denoise on the scheduler's grid, 1 - sigma; every scheduler approaches the exact path.
+
+    Sign and clock are turned round there. With a wrong sign the latent would leave the data.
+    """
+    prompt, z = PromptPair.from_text("a red star", pipe.tokenizer), normal(0, 1, *SHAPE)
+    schedulers, scheduled = extending["schedulers"], extending["scheduled"]
+    euler = schedulers["FlowMatchEulerDiscreteScheduler"]
+    found = last_of(scheduled(euler)(pipe.model, prompt, z, time_grid(6)))
+    torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, 1 - euler.sigmas)), rtol=1e-3, atol=1e-3)
+    exact = last_of(midpoint(pipe.model, prompt, z, time_grid(32)))
+    for scheduler in schedulers.values():
+        end = last_of(scheduled(scheduler)(pipe.model, prompt, z, time_grid(32)))
+        assert (end - exact).norm() < 0.15 * exact.norm()
+
+
+def test_what_changes_the_place_goes_outside(extending):
+    """Inpainting around a rule of guidance: the known half ends at the source's latent, exactly.
+
+    A rule around the inpainting would take its Euler step last, and the known half would be lost.
+    """
+    page = extending
+    kept = ~page["mask"].expand_as(page["start"])
+    assert torch.equal(page["inpainted"][kept], page["source"].images[kept])
+    assert not torch.isclose(page["inpainted"][~kept], page["source"].images[~kept]).any()
 
 
 def test_strength_zero_gives_the_latent_back(editing, pipe, two):
@@ -321,6 +368,14 @@ def test_fine_tuning_on_a_folder_lowers_the_loss(own, pipe):
     assert after < 0.95 * before
 
 
+def test_rings_alone_raise_the_loss_on_other_scenes(own):
+    """loss(old scenes | trained on rings only) > loss(old scenes | bundled model).
+
+    The same weights serve both, so what is not in the batches is forgotten. The loss shows it without a picture.
+    """
+    assert own["kept"]["rings only"] > own["kept"]["before"]
+
+
 def test_one_picture_can_be_learned_by_heart(own):
     """One datum  =>  the loss falls below a half within twenty steps; its floor is 0.
 
@@ -408,6 +463,18 @@ def test_the_students_picture_shows_what_it_was_asked():
     assert satisfies(np.asarray(picture), Caption.parse("a red circle left of a blue square"))
 
 
+def test_the_profile_shows_every_stage_and_the_matrix_products():
+    """The profile of one step names the five stages, and counts a matrix product for every linear layer of a block.
+
+    The page's lines are what readers copy. Pictures that are decoded one by one are as many as were asked for.
+    """
+    page = run_page("speed.md")
+    counts = {event.key: event.count for event in page["record"].key_averages()}
+    assert all(counts[name] == 1 for name in ("encode", "align_in", "backbone", "align_out", "decode"))
+    assert counts["aten::mm"] >= 7 * len(page["pipe"].model.llama.layers)
+    assert len(page["pictures"]) == 3
+
+
 def test_looking_inside_changes_nothing(model, prompt, golden):
     """look_inside's velocities = velocity's; attention, hooks and velocities are then as before, after an error too.
 
@@ -459,10 +526,31 @@ def test_a_cut_is_undone_when_its_block_ends(inside, pipe, two):
     A cut is a hook, and `with` removes it.
     """
     before = velocities(pipe.model, two)
-    cuts = (lambda m: inside["without_layer"](m, 2), inside["without_skip"], inside["without_time_token"])
+    cuts = [lambda m: inside["without_layer"](m, 2), inside["without_skip"], inside["without_time_token"]]
+    sides = ("vision_gen_enc_model", "vision_gen_dec_model")
+    ways = ("without_block", "without_branch", "without_clock")
+    cuts += [lambda m, way=way, side=side: inside[way](m, side, 1) for way in ways for side in sides]
     with_cache = {"cache": pipe.model.prefill(two)}
     for cut in cuts:
         with cut(pipe.model), torch.no_grad():
             during = torch.stack(pipe.model.velocity(normal(0, 2, *SHAPE), 0.4, two, **with_cache))
         assert not torch.allclose(during, before, atol=1e-3)
         assert torch.equal(velocities(pipe.model, two), before)
+
+
+def test_each_way_to_cut_a_block_leaves_out_what_it_says(inside, pipe):
+    """No block: x. No branch: x (1 + scale) + shift. A clock that stands still at t: the block itself, at t.
+
+    Each is computed from the block's own parts, without hooks.
+    """
+    model, side = pipe.model, "vision_gen_dec_model"
+    block = model.vision_gen_dec_model.mid_block.res_blocks[0]
+    x, embed = normal(0, 2, 192, 6, 6), model.vision_gen_enc_model.time_embed
+    with torch.no_grad():
+        early, late = embed(torch.tensor([100.0, 100.0])), embed(torch.tensor([500.0, 500.0]))
+        scale, shift = block.cond_embeds_mapper(torch.nn.functional.silu(early)).chunk(2, dim=-1)
+        film = x * (1 + scale[..., None, None]) + shift[..., None, None]
+        expected = {"without_block": x, "without_branch": film, "without_clock": block(x, late)}
+        for way, value in expected.items():
+            with inside[way](model, side, 0):
+                torch.testing.assert_close(block(x, early), value)

@@ -1,0 +1,53 @@
+"""Exchanged parts: the page on them runs as it stands, and each exchange does what it says."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+RECIPES = Path(__file__).parent.parent.parent / "docs" / "figures" / "recipes.py"
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return runpy.run_path(str(RECIPES))["run_page"]("parts.md")
+
+
+def test_ids_of_ones_own_are_the_texts_ids(parts):
+    """from_ids(encode(template with the text)) = from_text(text): the same ids, masks and positions.
+
+    The template is written out on the page, so this also fixes its line breaks and its last tag.
+    """
+    by_hand, by_text = parts["by_hand"].batch(), parts["by_text"].batch()
+    for name in ("ids", "attention_mask", "positions"):
+        assert torch.equal(getattr(by_hand, name), getattr(by_text, name))
+
+
+def test_only_the_first_and_the_last_layer_know_the_channels(parts):
+    """c = 16 in place of 4  =>  the first convolution and the last one have another shape, and nothing else.
+
+    The picture's side is in no weight at all: the weights of 48 pixels fit a model of 96.
+    """
+    first, last = ("vision_gen_enc_model.in_conv.weight", "vision_gen_dec_model.out_convs.0.unpatch_conv")
+    assert parts["changed"] == {first, f"{last}.weight", f"{last}.bias"}
+    assert parts["large"].config.image_size == 96
+
+
+def test_another_language_model_keeps_the_law_of_the_cache(parts):
+    """denoise with another decoder: with cache = without cache.
+
+    Mask, positions and cache are what an exchange gets wrong, and this needs all three.
+    """
+    found, expected = parts["cached"].z_next, parts["plain"].z_next
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    assert type(parts["other"].llama).__name__ == "Qwen2Model"
+    assert not torch.isclose(found, parts["noise"]).all()
+
+
+def test_a_field_of_ones_own_is_followed(parts):
+    """v = (goal - z) / (1 - t)  =>  z_S = goal, for every noise.
+
+    A solver asks for `prefill` and `velocity` and for nothing else.
+    """
+    torch.testing.assert_close(parts["last"].z_next, parts["goal"], rtol=1e-4, atol=1e-4)
