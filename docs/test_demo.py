@@ -5,6 +5,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from html import unescape
 from ipaddress import ip_address
 from itertools import product
 from threading import Lock
@@ -161,6 +162,30 @@ def test_a_bad_prompt_is_one_line(client: Any, prompt: str, reason: str, capfd: 
     assert reason in job.outputs()[0][0]
     assert "Traceback" not in "".join(capfd.readouterr())
     assert client.predict("a star", 2, 2.0, 1, 0, "euler", api_name="/draw")[1]
+
+
+def test_what_is_typed_is_shown_as_text(client: Any):
+    """A prompt that looks like HTML is quoted letter by letter, on the page and to a program that called."""
+    from gradio_client.exceptions import AppError
+
+    job = client.submit("<img/src=x>", 2, 2.0, 1, 0, "euler", api_name="/draw")
+    with pytest.raises(AppError, match="&lt;img/src=x&gt;"):
+        job.result(timeout=120)
+    assert '"<img/src=x>"' in unescape(job.outputs()[0][0])
+    assert "<img" not in job.outputs()[0][0]
+
+
+def test_the_page_lets_one_run_at_a_time_and_stops_it(pipe: JanusFlowPipeline):
+    """Of the page's events the one that draws has one place, and the one that stops ends that one and asks nothing."""
+    from janus_minimal.demo.page import build_page
+
+    page = build_page(pipe, "shapes")
+    events = page.config["dependencies"]
+    (draw,) = (event for event in events if event["api_name"] == "draw")
+    (stop,) = (event for event in events if event["cancels"])
+    assert page.fns[draw["id"]].concurrency_limit == 1
+    assert stop["cancels"] == [draw["id"]]
+    assert not stop["inputs"]
 
 
 def test_a_run_that_is_cancelled_leaves_nothing_running(client: Any, patient: Patient):

@@ -24,10 +24,10 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from janus_minimal.errors import InputError
 from janus_minimal.flow import interpolate
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
+from janus_minimal.runtime.checks import finite_number
 from janus_minimal.sampling import Step, denoise
 
 Latent = Float32[Tensor, "B c H W"]
@@ -50,10 +50,7 @@ def enter_late(
     Raises:
         InputError: unless 0 <= strength <= 1.
     """
-    if not 0 <= strength <= 1:
-        raise InputError(
-            f"the strength is {strength}: expected 0, which keeps the picture, to 1, a new one"
-        )
+    strength = finite_number("the strength", strength, 0, 1)
     rest = times[(times - (1 - strength)).abs().argmin() :]
     z, _ = interpolate(noise, latent, rest[0].expand(len(latent)))
     return z, rest

@@ -23,6 +23,8 @@ Sources: Liu, Gong and Liu 2022, "Flow Straight and Fast" (arXiv 2209.03003); Ja
 (arXiv 2411.07975), section 3.1, equations 2 to 5; Ho and Salimans 2022 (arXiv 2207.12598).
 """
 
+from numbers import Integral, Real
+
 import torch
 from einops import einsum
 from jaxtyping import Float
@@ -78,15 +80,16 @@ def time_grid(steps: int, shift: float = 1.0) -> Float[Tensor, "{steps}+1"]:
     The times are float32. In bfloat16, 1/30 becomes 0.033447, and thirty such steps end at 1.0034.
 
     Raises:
-        ValueError: if steps < 1, or if shift is not a positive number.
+        ValueError: unless steps is a whole number >= 1 and shift a positive number.
 
     >>> time_grid(4)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     >>> time_grid(4, shift=3.0)
     tensor([0.0000, 0.1000, 0.2500, 0.5000, 1.0000])
     """
-    if steps < 1 or not 0 < shift < float("inf"):
-        raise ValueError(f"steps {steps}, shift {shift}: expected steps >= 1 and shift > 0")
+    numbers = isinstance(steps, Integral) and isinstance(shift, Real)
+    if not numbers or steps < 1 or not 0 < shift < float("inf"):
+        raise ValueError(f"steps {steps!r}, shift {shift!r}: expected whole steps >= 1, shift > 0")
     u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps
     return u / (u + shift * (1 - u))
 

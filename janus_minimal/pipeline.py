@@ -36,6 +36,7 @@ from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 from janus_minimal.runtime import checks
 from janus_minimal.runtime.compile import compile_stages
+from janus_minimal.runtime.device import pick_device
 from janus_minimal.sampling import Step, denoise
 
 Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
@@ -86,8 +87,10 @@ class JanusFlowPipeline:
                 steps are faster.
 
         Raises:
+            InputError: if there is no such device.
             CheckpointError: for anything that does not fit; the message names it.
         """
+        device = pick_device(str(device))
         directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
         own_vae = find_part(directory, "vae")
@@ -149,6 +152,7 @@ class JanusFlowPipeline:
         grid = self._times(num_inference_steps, times)
         pair = self.prompt_pair(prompt, num_images_per_prompt)
         z = self._start(latents, pair.num_images, generator)
+        solver = checks.function_of("solver", solver)
         steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
         for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
             z = self._end_of(step, callback_on_step_end)
@@ -213,6 +217,7 @@ class JanusFlowPipeline:
         """Let the callback see and change where the step ends. Refuse NaN and infinity."""
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
+            checks.function_of("callback_on_step_end", callback)
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
             step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
         checks.finite_latents(step.index, step.z_next)

@@ -185,12 +185,14 @@ def conditional_velocity(
     return conditional
 
 
-SOLVERS = {
-    "euler": denoise,
-    "midpoint": midpoint,
-    "heun": heun,
-    "adams-bashforth": adams_bashforth,
+_TABLE = {  # the name of each solver, and how often it evaluates the network in a step
+    "euler": (denoise, 1),
+    "midpoint": (midpoint, 2),
+    "heun": (heun, 2),
+    "adams-bashforth": (adams_bashforth, 1),
 }
+SOLVERS = {name: solver for name, (solver, _) in _TABLE.items()}
+EVALUATIONS = {name: evaluations for name, (_, evaluations) in _TABLE.items()}
 
 
 @torch.no_grad()

@@ -1,12 +1,13 @@
 """What the laws are tested on: the golden checkpoint, and what the official modules compute with it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # One thread for each process: the tensors are small, and the processes share the cores. torch reads this at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import Phase, settings
@@ -51,6 +52,19 @@ def directory() -> Iterator[Path]:
     """A copy of the golden checkpoint that a test may damage."""
     with spoiled() as copy:
         yield copy
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package as users run it, without the shape checks of the tests."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def precision() -> Iterator[Callable[[str], None]]:
+    """Set torch's precision of matrix products; afterwards it is as before."""
+    yield torch.set_float32_matmul_precision
+    torch.set_float32_matmul_precision("highest")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from canvas import DATA, Drawing, figure, main
 from diffusers import AutoencoderKL
+from matplotlib.figure import Figure
 from PIL import Image
 from recipes import from_text, measured, sheet, to_text
 from safetensors import safe_open
@@ -107,8 +108,7 @@ def mean_loss(run: Path, part: slice) -> float:
 
 def data() -> dict[str, Any]:
     """Return the numbers, with those that the page says."""
-    found = json.loads((DATA / "emoji.json").read_text(encoding="utf-8"))["run"]
-    return found
+    return json.loads((DATA / "emoji.json").read_text(encoding="utf-8"))["run"]
 
 
 def said(found: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +127,11 @@ def said(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def rows(entries: list[dict[str, Any]], names: dict[str, str]) -> list[tuple[str, list[Image.Image | None]]]:
-    return [(name, [from_text(one[key]) if one.get(key) else None for one in entries]) for key, name in names.items()]
+def compared(entries: list[dict[str, Any]], own: str) -> Figure:
+    """Draw the pictures of some captions: the caption's own, named as told, the drawn one, and the nearest."""
+    names = {"own": own, "drawn": "drawn", "nearest picture": "nearest\ntraining picture"}
+    rows = [(name, [from_text(one[key]) if one.get(key) else None for one in entries]) for key, name in names.items()]
+    return sheet([wrapped(one["caption"]) for one in entries], rows)
 
 
 @figure("emoji_vae")
@@ -159,10 +162,7 @@ def emoji_trained() -> Drawing:
     shown = [one for one in found["trained"] if "drawn" in one]
     numbers = said(found)
     return Drawing(
-        sheet(
-            [wrapped(one["caption"]) for one in shown],
-            rows(shown, {"own": "trained on", "drawn": "drawn", "nearest picture": "nearest\ntraining picture"}),
-        ),
+        compared(shown, "trained on"),
         alt="Three rows of eight emoji: training pictures, pictures drawn from their captions, and the training pictures nearest to these.",
         caption=f"Top: eight of {found['pictures']} training pictures. Middle: what the trained model draws from their captions. "
         f"Bottom: of all training pictures, the one that is nearest to the drawn one. Of {numbers['asked']} training captions, "
@@ -176,10 +176,7 @@ def emoji_held_out() -> Drawing:
     found = data()
     shown, numbers = [*found["held out"], *found["new"]], said(found)
     return Drawing(
-        sheet(
-            [wrapped(one["caption"]) for one in shown],
-            rows(shown, {"own": "held out", "drawn": "drawn", "nearest picture": "nearest\ntraining picture"}),
-        ),
+        compared(shown, "held out"),
         alt="Three rows of twelve emoji: held-out pictures, pictures drawn from captions that were never trained, and the training pictures nearest to these.",
         caption=f"Captions that no training picture has, though each of their words occurs. Top: the eight held-out pictures; the last four "
         f"captions have none. Middle: drawn. Bottom: the nearest training picture. {numbers['held out, nearer to the truth']} of "

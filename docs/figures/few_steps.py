@@ -22,14 +22,12 @@ from canvas import BLUE, INK, ORANGE, PINK, Drawing, figure, main
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from recipes import from_text, measured, sheet, to_text
+from sample import Sample
 from torch import Tensor, nn
 
-from janus_minimal import JanusFlowPipeline, PromptPair, denoise, euler_step, interpolate, time_grid
-from janus_minimal.pipeline import image_noise
-from janus_minimal.shapes.caption import CATEGORIES
-from janus_minimal.shapes.evaluate import fresh_captions
+from janus_minimal import JanusFlowPipeline, denoise, euler_step, interpolate, time_grid
 from janus_minimal.shapes.scene import Scene
-from janus_minimal.shapes.score import detect, satisfies
+from janus_minimal.shapes.score import detect
 from janus_minimal.solvers import one_row
 
 SEED = 11  # of captions and noise
@@ -39,24 +37,9 @@ FINE = 40  # Euler steps by which straightness is measured
 FAMOUS = "a red circle left of a blue square"
 
 
-class Sample:
-    """A bundled model, a few captions of every category, and one noise for each."""
-
-    def __init__(self, each: int = EACH, checkpoint: str = "shapes") -> None:
-        self.pipe = JanusFlowPipeline.from_pretrained(checkpoint)
-        self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, SEED)]
-        self.pair = PromptPair.from_text([str(caption) for caption in self.captions], self.pipe.tokenizer)
-        self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(SEED))
-
-    def hits(self, z: Tensor) -> str:
-        """Return 1 for each picture of which the caption is true, and 0 for the others."""
-        pictures = zip(self.pipe.to_pictures(z), self.captions, strict=True)
-        return "".join(str(int(satisfies(np.asarray(picture), caption))) for picture, caption in pictures)
-
-
 def measure_steps() -> dict[str, Any]:
     """Score Euler with few and with many steps, from the same captions and noise."""
-    sample, hits = Sample(), {}
+    sample, hits = Sample(EACH, SEED), {}
     for steps in STEPS:
         *_, last = denoise(sample.pipe.model, sample.pair, sample.z, time_grid(steps))
         hits[str(steps)] = sample.hits(last.z_next)
@@ -66,7 +49,7 @@ def measure_steps() -> dict[str, Any]:
 
 def measure_straightness(weight: float, checkpoint: str = "shapes") -> dict[str, Any]:
     """Compare the velocity along each path with the straight way from its beginning to its end."""
-    sample = Sample(4, checkpoint)
+    sample = Sample(4, SEED, checkpoint)
     steps = list(denoise(sample.pipe.model, sample.pair, sample.z, time_grid(FINE), weight))
     chord = (steps[-1].z_next - sample.z).flatten(1)
     length = chord.norm(dim=1)
@@ -218,7 +201,7 @@ def kinds(scene: Scene) -> list[tuple[str, str]]:
 def measure_rows() -> dict[str, Any]:
     """Time the loop at w = 1 with two rows an image, and its sibling with one: CPU seconds of one thread, no VAE."""
     torch.set_num_threads(1)
-    sample, found = Sample(1), {}
+    sample, found = Sample(1, SEED), {}
     for steps in (1, 4):
         times: dict[str, list[float]] = {"denoise": [], "one_row": []}
         for _ in range(7):  # in turn, so that both meet the same machine

@@ -155,10 +155,6 @@ def lines_at_a_point() -> Drawing:
 # ---- Two points on a line ----
 
 
-def two_point_velocity(z: float, t: float) -> float:
-    return (2 * np.tanh(2 * z * t / (1 - t) ** 2) - z) / (1 - t)
-
-
 def share_below(z: float, t: float) -> float:
     """P(z_t < z), where the data are -2 and 2."""
     return float(norm.cdf([(z - 2 * t) / (1 - t), (z + 2 * t) / (1 - t)]).mean())

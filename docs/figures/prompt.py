@@ -31,7 +31,7 @@ LENGTHS = (5, 6, 8, 10, 11, 20)  # of prompts whose unconditional rows are drawn
 IMAGES, SHOWN = 24, 6  # pictures of each length, and how many of them are shown
 STEPS = 30
 REFERENCE = 6  # the length with which others are compared
-FIGURE_SPACE, LOW_LINE, BAR = 0x2009, 0x2581, 0xFF5C
+LOW_LINE, BAR = 0x2581, 0xFF5C
 
 
 def plain(token: str) -> str:

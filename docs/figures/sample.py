@@ -12,10 +12,10 @@ from janus_minimal.shapes.score import satisfies
 
 
 class Sample:
-    """The bundled model, `each` captions of every category, and one noise for each."""
+    """A bundled model, `each` captions of every category, and one noise for each."""
 
-    def __init__(self, each: int, seed: int) -> None:
-        self.pipe = JanusFlowPipeline.from_pretrained("shapes")
+    def __init__(self, each: int, seed: int, checkpoint: str = "shapes") -> None:
+        self.pipe = JanusFlowPipeline.from_pretrained(checkpoint)
         self.captions = [caption for category in CATEGORIES for caption in fresh_captions(category, each, seed)]
         self.pair = PromptPair.from_text([str(caption) for caption in self.captions], self.pipe.tokenizer)
         self.z = image_noise(self.pipe.latent_shape, len(self.captions), torch.Generator().manual_seed(seed))

@@ -9,7 +9,7 @@ import numpy as np
 from canvas import INK
 from PIL import Image
 
-DARK, FAINT = 0.7, 0.35  # opacity of what is said beside, and of lines that only guide the eye
+DARK = 0.7  # opacity of what is said beside
 
 
 def svg(width: float, height: float, *parts: str) -> str:

@@ -136,14 +136,15 @@ def _generate_sheet(
     from janus_minimal.figures.film import Film
     from janus_minimal.jobs.request import Request
 
-    pipe, film, name = load(), Film(), one_line(request["prompt"])
+    pipe, name = load(), one_line(request["prompt"])
+    film = Film() if frames else None  # it keeps the prediction of every step in memory
     latents = Request(**request).draw(pipe, film)
     if latent:
         _write_latents(latent, latents, name)
     if picture:
         write_sheet(picture, pipe.to_pictures(latents))
         typer.echo(f'{len(latents)} pictures of "{name}": {picture}')
-    if picture and frames:
+    if picture and frames and film:
         with after_writing(picture):
             _write_strip(frames, pipe, film, name)
 

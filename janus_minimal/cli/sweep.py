@@ -53,14 +53,13 @@ def sweep(
     check_outputs([json_file], [checkpoint])
     from tqdm.auto import tqdm
 
-    from janus_minimal.shapes.sweep import Setting, read_sweep, run_sweep
+    from janus_minimal.shapes.sweep import Setting, begin_sweep, read_sweep, run_sweep
 
-    report = read_sweep(json_file, checkpoint, captions, seed)
+    report = begun = read_sweep(json_file, begin_sweep(checkpoint, captions, seed))
     settings = [Setting(*values) for values in product(steps, solver, cfg_weight, shift)]
-    with tqdm(total=len(report.missing(settings)), unit="setting") as bar:
-        for grown in run_sweep(report, settings, processes or os.cpu_count() or 1):
-            write_json(json_file, asdict(grown))
+    with tqdm(total=len(begun.missing(settings)), unit="setting") as bar:
+        for report in run_sweep(begun, settings, processes or os.cpu_count() or 1):
+            write_json(json_file, asdict(report))
             bar.update()
-    report = read_sweep(json_file, checkpoint, captions, seed)
     typer.echo(report.to_table())
     typer.echo(f"{len(report.runs)} settings: {json_file}", err=True)

@@ -13,9 +13,9 @@ weights, because that is faster. So for this one evaluation transformers is aske
 attention ("eager"), which forms the matrix and returns it. The two compute the same, up to
 rounding.
 
-    B  images        2B  rows: B conditional, then B unconditional        L  prompt tokens n = 1 + N
-    new tokens: the time token, then the image tokens in raster order        D  width of the
-    language model
+    B  images        2B  rows: B conditional, then B unconditional        L  prompt tokens
+    n = 1 + N  new tokens: the time token, then the image tokens in raster order
+    D  width of the language model
 """
 
 from dataclasses import dataclass
@@ -34,11 +34,13 @@ from janus_minimal.prompt import PromptPair
 class Inside:
     """One evaluation of the velocity, with what the language model did for it.
 
-    Attributes: v_cond, v_uncond: the velocities, as `JanusFlow.velocity` returns them. attention:
-    how much each new token attends to each token of the sequence. The last axis is the L tokens of
-    the prompt, then the n new ones; it sums to 1. What is masked, and what comes later, has weight
-    0. hidden: the new tokens' vectors. hidden[0] enters the first layer, hidden[l] leaves layer l.
-    The last one has not yet passed the language model's final norm.
+    Attributes:
+        v_cond, v_uncond: the velocities, as `JanusFlow.velocity` returns them.
+        attention: how much each new token attends to each token of the sequence. The last axis is
+            the L tokens of the prompt, then the n new ones; it sums to 1. What is masked, and what
+            comes later, has weight 0.
+        hidden: the new tokens' vectors. hidden[0] enters the first layer, hidden[l] leaves layer l.
+            The last one has not yet passed the language model's final norm.
     """
 
     v_cond: Float32[Tensor, "B c H W"]
@@ -62,8 +64,8 @@ def look_inside(
     stages do not call hooks.
 
     For the bundled model, 6 layers and 6 heads, "a red circle" (L = 6) and one image, `attention`
-    has the shape [6, 2, 6, 37, 43]. For the released model it would be [24, 2, 16, 577, 597] with L
-    = 20: 1 GB in float32.
+    has the shape [6, 2, 6, 37, 43]. For the released model it would be [24, 2, 16, 577, 597] with
+    L = 20: 1 GB in float32.
 
     Args:
         model: what is looked into.

@@ -65,12 +65,17 @@ def latent_grid(
     """Show latents in named rows under named columns: the four channels of each, two by two, on one scale."""
     figure = Figure(figsize=(1.15 * len(columns) + 1, 1.15 * len(rows) + 0.6), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
-    squares = [rearrange(_array(z), "(a b) h w -> (a h) (b w)", a=2) for z in chain(*rows)]
+    squares = [channel_square(z) for z in chain(*rows)]
     limit = max(abs(square).max() for square in squares)
     for ax, square in zip(axes.flat, squares, strict=True):
         shown = ax.imshow(square, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
     figure.colorbar(shown, ax=axes, shrink=0.8)
     return _labelled(figure, axes, columns, names, title)
+
+
+def channel_square(z: Shaped[Array, "4 H W"]) -> Shaped[np.ndarray, "2*H 2*W"]:
+    """Return the four channels of a latent two by two, as one image: 0 and 1 above, 2 and 3 below."""
+    return rearrange(_array(z), "(a b) h w -> (a h) (b w)", a=2)
 
 
 def _labelled(

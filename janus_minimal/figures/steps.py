@@ -19,7 +19,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from janus_minimal.figures.plots import BLUE, GREEN, ORANGE, SKY
+from janus_minimal.figures.plots import BLUE, GREEN, ORANGE, SKY, channel_square
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.sampling import Step
 
@@ -50,8 +50,7 @@ class StepFigures:
         halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.5))
         above, below = halves
         for ax, name, z in zip(above.subplots(1, 6), PANELS, _panels(step), strict=True):
-            square = rearrange(z.cpu().numpy(), "(a b) h w -> (a h) (b w)", a=2)
-            ax.imshow(square, cmap="PuOr", vmin=-self.limit, vmax=self.limit)
+            ax.imshow(channel_square(z), cmap="PuOr", vmin=-self.limit, vmax=self.limit)
             ax.set(xticks=[], yticks=[])
             ax.set_title(name, fontsize=9)
         axes = below.subplots(1, 3, width_ratios=(1, 1, 2))

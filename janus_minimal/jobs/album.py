@@ -11,14 +11,14 @@ from pathlib import Path
 
 from accelerate import PartialState
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 from tqdm.auto import tqdm
 
 from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
+from janus_minimal.jobs.identity import identity
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.atomic import atomic_write, make_directory
-from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.pipeline import JanusFlowPipeline
 
 REQUEST_KEY, MODEL_KEY = "asked for", "drawn by"  # the names of the PNG text chunks
@@ -63,23 +63,11 @@ def make_album(
     for request in requests:
         request.check(pipe)
     make_directory(directory)
-    paths, model = [directory / f"{i:05}.png" for i in range(len(prompts))], _identity(pipe)
+    paths, model = [directory / f"{i:05}.png" for i in range(len(prompts))], identity(pipe)
     sheets = zip(paths, requests, strict=True)
     missing = [(path, asked) for path, asked in sheets if not already_made(path, asked, model)]
     _draw(pipe, missing, model)
     return paths
-
-
-def _identity(pipe: JanusFlowPipeline) -> str:
-    """Return a fingerprint of everything in the pipeline that decides a picture."""
-    parts = {"model": pipe.model, "vae": pipe.vae}.items()
-    tensors = {f"{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
-    words = (
-        pipe.model.config,
-        pipe.vae.config.scaling_factor,
-        pipe.tokenizer.backend_tokenizer.to_str(),
-    )
-    return fingerprint(tensors, *map(str, words))
 
 
 def _draw(pipe: JanusFlowPipeline, missing: Sequence[tuple[Path, Request]], model: str) -> None:
@@ -101,18 +89,31 @@ def already_made(path: Path, request: Request, model: str) -> bool:
     """
     if not path.exists():
         return False
-    try:
-        with Image.open(path) as picture:
-            asked, drawn_by = (picture.info.get(key) for key in (REQUEST_KEY, MODEL_KEY))
-    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them for a damaged file
-        asked = drawn_by = None
+    asked, drawn_by = _stored(path)
+    if asked is None:
+        raise InputError(f"{path} is no sheet of an album: expected another --out")
     if asked != str(request):
         raise InputError(f"{path} was made for another request ({asked}): expected another --out")
     if drawn_by != model:
         raise InputError(
-            f"{path} was drawn with another checkpoint, VAE or dtype: expected another --out"
+            f"{path} was drawn with another checkpoint, VAE, dtype or matrix precision: "
+            "expected another --out"
         )
     return True
+
+
+def _stored(path: Path) -> tuple[str | None, str | None]:
+    """Return the request and the fingerprint that a PNG stores, None of what it does not.
+
+    Only the head of the file is read, so a sheet may be larger than what Pillow takes for a bomb.
+    """
+    if not path.is_file():  # opening a FIFO would wait for somebody to write into it
+        return None, None
+    try:
+        with PngImageFile(path) as picture:  # Image.open would try every format that it knows
+            return picture.info.get(REQUEST_KEY), picture.info.get(MODEL_KEY)
+    except (OSError, SyntaxError, ValueError):  # Pillow raises each of them for a damaged file
+        return None, None
 
 
 def write_picture(path: Path, request: Request, picture: Image.Image, model: str) -> None:

@@ -10,15 +10,8 @@ from torch import Generator, Tensor
 
 from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.errors import InputError
-from janus_minimal.flow import time_grid
 from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
-from janus_minimal.runtime.checks import (
-    MOST_STEPS,
-    finite_latents,
-    finite_number,
-    one_of,
-    whole_number,
-)
+from janus_minimal.runtime import checks
 from janus_minimal.sampling import Step
 from janus_minimal.solvers import SOLVERS
 
@@ -41,9 +34,10 @@ class Request:
 
     def check(self, pipe: JanusFlowPipeline) -> None:
         """Raise InputError if the pipeline cannot draw this request."""
-        whole_number("steps", self.steps, MOST_STEPS)
-        finite_number("the guidance weight", self.cfg_weight)
-        one_of("solver", self.solver, list(SOLVERS))
+        checks.one_of("solver", self.solver, list(SOLVERS))
+        checks.finite_number("the guidance weight", self.cfg_weight)
+        checks.whole_number("the seed", self.seed, checks.MOST_SEED, least=0)
+        self.times()
         pipe.prompt_pair(self.prompt, self.num_images)
 
     def draw(
@@ -73,7 +67,7 @@ class Request:
         pair = pipe.prompt_pair(self.prompt, self.num_images)
         z, times, weight = noise.to(pipe.model.device), self.times(), float(self.cfg_weight)
         for step in SOLVERS[self.solver](pipe.model, pair, z, times, weight):
-            finite_latents(step.index, step.z_next)
+            checks.finite_latents(step.index, step.z_next)
             yield step
 
     def edit(
@@ -111,7 +105,7 @@ class Request:
 
     def times(self) -> Float32[Tensor, "times"]:
         """Return the time grid. Raises InputError."""
-        return time_grid(whole_number("steps", self.steps, MOST_STEPS), self.shift)
+        return checks.shifted_grid(self.steps, self.shift)
 
     def generators(self) -> list[Generator]:
         """Return a generator of noise for each image."""

@@ -89,7 +89,8 @@ def _language(given: dict[str, Any]) -> dict[str, Any]:
     if rope is not None:
         language["rope_theta"] = _theta(rope, language)
     if head_dim is not None:
-        known = _read(LanguageConfig, language)
+        widths = ("hidden_size", "num_attention_heads")  # all else is read, and warned of, later
+        known = _read(LanguageConfig, {key: language[key] for key in widths if key in language})
         expected = known.hidden_size // known.num_attention_heads
         fits(head_dim == expected, f"head_dim is {head_dim!r}: only {expected} is known here")
     return language

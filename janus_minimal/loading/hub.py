@@ -28,6 +28,8 @@ def find_checkpoint(
     `files` are then fetched. `revision` is a branch, tag or commit of that repository. Raises
     CheckpointError.
     """
+    if not isinstance(name, str | Path):
+        raise CheckpointError(f"the checkpoint is {name!r}: expected a name or a path")
     bundled = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir())
     directory = BUNDLED / name if str(name) in bundled else Path(name)
     if directory.is_dir():

@@ -34,6 +34,7 @@ from janus_minimal.errors import CheckpointError, InputError, one_line
 from janus_minimal.loading.json_file import read_json, warn_of_unknown
 from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
+from janus_minimal.runtime.checks import one_of
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 SHIFTS = ("shift_factor", "latents_mean", "latents_std")
@@ -102,8 +103,14 @@ def to_pictures(
     an array [B, height, width, 3] or a tensor [B, 3, height, width] with values in 0..1. The VAE
     computes in its own dtype, whatever the loop's is. Official source: demo/app_janusflow.py.
 
-    Raises InputError if a pixel is NaN or infinite, which would be shown as a plain colour.
+    Raises InputError for what are no latents of this VAE, for another output type, and if a pixel is
+    NaN or infinite, which would be shown as a plain colour.
     """
+    one_of("output_type", output_type, ("pil", "np", "pt"))
+    channels = vae.config.latent_channels
+    if not isinstance(latents, Tensor) or latents.ndim != 4 or latents.shape[1] != channels:
+        kind = list(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
+        raise InputError(f"the latents are {kind}: expected a tensor [images, {channels}, H, W]")
     pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
     if not pixels.isfinite().all():
         raise InputError(

@@ -6,6 +6,8 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import CheckpointError, PromptError, one_line
 
+JOINERS = "\u200c\u200d"  # Persian, the scripts of India, and composed emoji are written with them
+
 
 def encode(
     tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool = True
@@ -24,15 +26,17 @@ def encode(
         raise CheckpointError(f'the tokenizer fails on "{one_line(text, 50)}": {reason}') from None
 
 
-def check_characters(prompt: str) -> None:
-    """Raise PromptError for a character that nobody can see, other than spaces and line breaks.
+def check_characters(prompt: str, invisible: str = "\t\n\r" + JOINERS) -> None:
+    """Raise PromptError for a character that nobody can see, other than those that may be `invisible`.
 
-    A word with a control character in it is another word, or an unknown one, and looks the same.
+    A word with a zero-width space, a soft hyphen or a control character in it is another word, or an
+    unknown one, and looks the same.
     """
     for character in prompt:
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in invisible:
+            name = unicodedata.name(character, "control character").lower()
             raise PromptError(
-                f"the prompt holds the control character U+{ord(character):04X}: "
+                f"the prompt holds the {name} U+{ord(character):04X}: "
                 "expected only characters that can be seen"
             )
 
@@ -47,11 +51,10 @@ def check_words(prompt: str, tokenizer: PreTrainedTokenizerBase) -> None:
     if unknown is None or unknown not in encode(tokenizer, prompt, False):
         return
     words = prompt.split()
-    strange = (word for word in words if unknown in encode(tokenizer, word, False))
+    strange = next((word for word in words if unknown in encode(tokenizer, word, False)), prompt)
+    check_characters(strange, "\t\n\r")  # no joiner can be seen in the message
     known = [word for word in sorted(tokenizer.get_vocab()) if word.isalpha()]
-    raise PromptError(
-        f'the tokenizer does not know "{next(strange, prompt)}"; it knows: {", ".join(known)}'
-    )
+    raise PromptError(f'the tokenizer does not know "{strange}"; it knows: {", ".join(known)}')
 
 
 def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:

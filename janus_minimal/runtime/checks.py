@@ -1,8 +1,8 @@
 """What may be asked of the pipeline: each wrong value is one line, before any work is done."""
 
 from collections.abc import Sequence
-from math import isfinite
 from numbers import Integral, Real
+from sys import float_info
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -10,28 +10,43 @@ from torch import Generator, Tensor
 
 from janus_minimal.config import JanusConfig
 from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.flow import time_grid
 
 MOST_STEPS, MOST_IMAGES = 10**6, 10**5  # no machine draws more in one call
+MOST_SEED = 2**62
+LEAST_SHIFT, MOST_SHIFT = 0.01, 100.0  # beyond, float32 cannot tell the times of a grid apart
 
 
-def whole_number(name: str, value: Any, most: int) -> int:
-    """Return the value if it is a whole number from 1 to `most`. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
-        raise InputError(f"{name} is {value!r}: expected a whole number from 1 to {most:,}")
+def whole_number(name: str, value: Any, most: int, least: int = 1) -> int:
+    """Return the value if it is a whole number from `least` to `most`. Raises InputError."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= int(value) <= most:
+        raise InputError(f"{name} is {value!r}: expected a whole number from {least} to {most:,}")
     return int(value)
 
 
-def finite_number(name: str, value: Any) -> float:
-    """Return the value if it is a finite number. Raises InputError."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise InputError(f"{name} is {value!r}: expected a finite number such as 2.0")
+def finite_number(
+    name: str, value: Any, least: float = -float_info.max, most: float = float_info.max
+) -> float:
+    """Return the value if it is a finite number from `least` to `most`. Raises InputError."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not least <= value <= most:  # NaN is in no range
+        limited = f"from {least:g} to {most:g}" if most < float_info.max else "such as 2.0"
+        raise InputError(f"{name} is {value!r}: expected a finite number {limited}")
     return float(value)
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return the value if it is one of the choices. Raises InputError."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
+    return value
+
+
+def function_of(name: str, value: Any) -> Any:
+    """Return the value if it can be called. Raises InputError."""
+    if not callable(value):
+        raise InputError(f"{name} is {value!r}: expected a function")
     return value
 
 
@@ -55,6 +70,12 @@ def time_grid_of(times: Any) -> Tensor:
             "times should be a tensor of at least two finite times, as time_grid(30) is"
         )
     return times.float()
+
+
+def shifted_grid(steps: Any, shift: Any = 1.0) -> Tensor:
+    """Return `time_grid(steps, shift)`. Raises InputError."""
+    number = whole_number("steps", steps, MOST_STEPS)
+    return time_grid(number, finite_number("the shift", shift, LEAST_SHIFT, MOST_SHIFT))
 
 
 def generators_of(generator: Any, num_images: int) -> list[Generator]:

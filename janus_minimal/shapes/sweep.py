@@ -31,17 +31,17 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from janus_minimal.errors import InputError, one_line
-from janus_minimal.flow import time_grid
+from janus_minimal.jobs.identity import identity
 from janus_minimal.loading.json_file import read_json
 from janus_minimal.pipeline import JanusFlowPipeline
-from janus_minimal.runtime.checks import MOST_STEPS, finite_number, one_of, whole_number
+from janus_minimal.runtime import checks
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import count_satisfied, fresh_captions, generator_of
-from janus_minimal.solvers import SOLVERS
+from janus_minimal.solvers import EVALUATIONS, SOLVERS
 
-EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2, "adams-bashforth": 1}  # of each step
 REFERENCE_STEPS = 40  # twice as many move the end by less than any sensible setting misses it
 
 Latents = Float32[np.ndarray, "images c H W"]
@@ -68,10 +68,14 @@ class Setting:
 
     def check(self) -> "Setting":
         """Return the setting itself. Raises InputError if it cannot be drawn."""
-        whole_number("steps", self.steps, MOST_STEPS)
-        one_of("the solver", self.solver, list(SOLVERS))
-        finite_number("the guidance weight", self.cfg_weight)
+        checks.one_of("the solver", self.solver, list(SOLVERS))
+        checks.finite_number("the guidance weight", self.cfg_weight)
+        self.times()
         return self
+
+    def times(self) -> Float32[Tensor, "times"]:
+        """Return the time grid. Raises InputError."""
+        return checks.shifted_grid(self.steps, self.shift)
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,13 @@ class Run:
 class Sweep:
     """The report: what all runs have in common, and the runs by the name of their setting.
 
+    `model` is the fingerprint of what the checkpoint held, as another model may take its place.
     `captions` is their number in each category, `reference_steps` that of the midpoint steps which
     stand for the exact flow.
     """
 
     checkpoint: str
+    model: str
     captions: int
     seed: int
     reference_steps: int = REFERENCE_STEPS
@@ -117,13 +123,18 @@ class Sweep:
         return "\n".join([head, "| --: | --- | --: | --: | --: | --: | --: | --: |", *rows])
 
 
-def read_sweep(path: Path, checkpoint: str, captions: int, seed: int) -> Sweep:
-    """Return the report in a file, or an empty one where there is no file.
+def begin_sweep(checkpoint: str, captions: int, seed: int) -> Sweep:
+    """Return an empty report of a checkpoint. Raises InputError if it cannot be loaded."""
+    model = identity(JanusFlowPipeline.from_pretrained(checkpoint))
+    return Sweep(checkpoint, model, captions, seed)
+
+
+def read_sweep(path: Path, new: Sweep) -> Sweep:
+    """Return the report in a file that goes on with the new one, or the new one without a file.
 
     Raises InputError if the file holds anything else, or a sweep of another checkpoint, or of other
     captions: scores that were measured on different pictures cannot stand in one table.
     """
-    new = Sweep(checkpoint, captions, seed)
     if not path.exists():
         return new
     try:
@@ -131,11 +142,13 @@ def read_sweep(path: Path, checkpoint: str, captions: int, seed: int) -> Sweep:
     except (InputError, ValidationError) as error:
         reason = one_line(error, 100)
         raise InputError(f"{path} holds no sweep: {reason}; expected another --json") from None
-    if replace(old, runs={}) != new:
-        raise InputError(
-            f"{path} holds a sweep of {old.checkpoint!r}, {old.captions} captions, seed {old.seed}: "
-            "expected the same here, or another --json"
-        )
+    for name in ("checkpoint", "model", "captions", "seed", "reference_steps"):
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            raise InputError(
+                f"{path} holds a sweep with the {name.replace('_', ' ')} {was!r}, not {now!r}: "
+                "expected the same here, or another --json"
+            )
     return old
 
 
@@ -188,7 +201,7 @@ class Sample:
                 [str(caption) for caption in captions],
                 cfg_weight=setting.cfg_weight,
                 generator=[generator_of(self.seed, index, i) for i in range(len(captions))],
-                times=time_grid(setting.steps, setting.shift),
+                times=setting.times(),
                 solver=SOLVERS[setting.solver],
                 output_type="latent",
                 progress=False,

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from janus_minimal.errors import InputError
 from janus_minimal.training.recipe import Recipe
 
 
@@ -21,6 +22,9 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
     Returns:
         AdamW and Muon, or the one of them that has something to learn. Every parameter that requires a
         gradient is in exactly one of them, and a frozen one is in none.
+
+    Raises:
+        InputError: if every parameter is frozen.
     """
     linear = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
     matrices = [weight for weight in linear if weight.requires_grad]
@@ -39,4 +43,6 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
             matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
         )
         optimizers.append(muon)
+    if not optimizers:
+        raise InputError("every weight of the network is frozen: expected one that learns")
     return optimizers

@@ -29,6 +29,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from janus_minimal.config import JanusConfig
 from janus_minimal.errors import InputError
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.fingerprint import fingerprint
@@ -168,17 +169,32 @@ def tune_folder(
     fits_vae(config, vae.config.latent_channels, pixels_per_latent(vae))
     words = find_part(start.directory, "tokenizer.json").parent
     tokenizer = load_tokenizer(words, config.language.vocab_size)
-    source = load_folder(data, config.image_size, recipe.seed, tokenizer)
+    latent_side = config.image_size // pixels_per_latent(vae)
+    source = load_folder(data, config.image_size, recipe.seed, tokenizer, config, latent_side)
     train_checkpoint(out, source, accelerator, vae, recipe, start)
 
 
 def load_folder(
-    directory: Path, side: int, seed: int = 0, tokenizer: PreTrainedTokenizerBase | None = None
+    directory: Path,
+    side: int,
+    seed: int = 0,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    config: JanusConfig | None = None,
+    latent_side: int = LATENT_SIDE,
 ) -> PictureFolder:
     """Read a folder, each picture cut to a square of this side.
 
     Which square of a long picture is taken is drawn from (seed, number of the picture). All captions
     are checked before the first picture is opened.
+
+    Args:
+        directory: the folder with metadata.jsonl.
+        side: S, to which each picture is cut.
+        seed: of the crops.
+        tokenizer: None means one that is learned from the captions.
+        config: of the model to train, in whose positions each caption must fit with the image. None
+            means the small model.
+        latent_side: values along a side of this model's latents.
 
     Raises:
         InputError: for a line, a caption or a picture that cannot be learned from, naming it.
@@ -186,7 +202,8 @@ def load_folder(
     pairs = read_metadata(directory)
     captions = [pair.caption for pair in pairs]
     tokenizer = learn_tokenizer(captions) if tokenizer is None else tokenizer
-    _check_captions(pairs, tokenizer)
+    config = small_config(len(tokenizer)) if config is None else config
+    _check_captions(pairs, tokenizer, config, latent_side)
     pixels = np.empty((len(pairs), side, side, 3), np.uint8)
     for i, pair in enumerate(tqdm(pairs, desc="pictures")):
         with _told(pair.place):
@@ -289,10 +306,14 @@ def _check_different(pairs: Sequence[Pair]) -> None:
             raise InputError(f"{pair.place} has the picture and the caption of {earlier}")
 
 
-def _check_captions(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase) -> None:
+def _check_captions(
+    pairs: Sequence[Pair],
+    tokenizer: PreTrainedTokenizerBase,
+    config: JanusConfig,
+    latent_side: int,
+) -> None:
     """Raise InputError for a caption with words that the tokenizer does not know, or too many."""
-    config = small_config(len(tokenizer))
-    tokens = (LATENT_SIDE // config.encoder.stride) ** 2
+    tokens = (latent_side // config.encoder.stride) ** 2
     for pair in pairs:
         with _told(pair.place):
             check_words(pair.caption, tokenizer)

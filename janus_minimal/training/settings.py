@@ -41,7 +41,8 @@ def begin_or_go_on(directory: Path, settings: Mapping[str, Any], parts: Sequence
     """
     path = directory / SETTINGS
     if path.exists():
-        return check_same(directory, read_json(path), settings)
+        check_same(directory, read_json(path), settings)
+        return
     strays = sorted(found.name for part in parts for found in directory.glob(part))
     if strays:
         raise InputError(
@@ -50,4 +51,3 @@ def begin_or_go_on(directory: Path, settings: Mapping[str, Any], parts: Sequence
         )
     with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return None

@@ -70,16 +70,62 @@ def test_pictures_of_another_request_are_not_mixed_in(pipe, tmp_path):
 
     A PNG stores its request. A file without one was made by somebody else and must not be overwritten.
     """
-    first, second = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
+    first, _ = make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
     first.unlink()
     before = files(tmp_path)
     for prompts, like in ((["a red circle", "a red cross"], LIKE), (PROMPTS[:2], replace(LIKE, seed=1))):
         with pytest.raises(InputError, match=r"00001\.png was made for another request.*another --out"):
             make_album(pipe, prompts, like, tmp_path)
-    second.write_bytes(b"no picture")
-    with pytest.raises(InputError, match="made for another request"):
-        make_album(pipe, PROMPTS[:2], LIKE, tmp_path)
-    assert files(tmp_path).keys() == before.keys()
+    assert files(tmp_path) == before
+
+
+def damaged(path, kind):
+    """Put something else in the place of a sheet."""
+    path.unlink()
+    {
+        "no picture": lambda: path.write_bytes(b"no picture"),
+        "JPEG": lambda: Image.new("RGB", (8, 8)).save(path, format="jpeg"),
+        "PostScript": lambda: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"),
+        "half a PNG": lambda: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"),
+        "PNG of somebody else": lambda: Image.new("RGB", (8, 8)).save(path, format="png"),
+        "FIFO": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+    }[kind]()
+
+
+KINDS = ("no picture", "JPEG", "PostScript", "half a PNG", "PNG of somebody else", "FIFO", "device", "folder")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_sheet_is_one_line(pipe, tmp_path, kind, monkeypatch):
+    """anything else at a sheet's place  =>  InputError at once, and it stays. Only the decoder of PNG looks at it.
+
+    A FIFO waits for somebody who writes into it. Of the other decoders some start programs.
+    """
+    sheet = make_album(pipe, PROMPTS[:1], LIKE, tmp_path)[0]
+    damaged(sheet, kind)
+    tried = []
+    for name in ("JPEG", "EPS"):
+        Image.init()
+        make, accept = Image.OPEN[name]
+        monkeypatch.setitem(Image.OPEN, name, (lambda *given, make=make: tried.append(1) or make(*given), accept))
+    with pytest.raises(InputError, match=r"00000\.png is no sheet of an album: expected another --out"):
+        make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
+    assert os.path.lexists(sheet)
+    assert not tried
+
+
+def test_an_album_of_huge_sheets_goes_on(pipe, tmp_path, monkeypatch):
+    """a sheet of more pixels than Pillow opens without a word  =>  it is ours all the same, and no warning.
+
+    Pillow takes a large picture for a bomb that fills the memory. Here only its head is read.
+    """
+    make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
+    before = files(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # a sheet has 400 x 200
+    make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
+    assert files(tmp_path) == before
 
 
 def test_a_prompt_that_cannot_be_drawn_is_found_before_the_work(pipe, tmp_path):
@@ -104,8 +150,8 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
         read_prompts(tmp_path / "prompts.txt")
 
 
-@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta"])
-def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed):
+@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta", "precision"])
+def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, precision):
     """model(file) != model  =>  InputError, and nothing is written.
 
     Half of an album by one model and half by another looks like an album.
@@ -120,8 +166,9 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed):
         "VAE": lambda: torch.nn.init.zeros_(other.vae.decoder.conv_out.bias),
         "scaling factor": lambda: other.vae.register_to_config(scaling_factor=1.0),
         "theta": lambda: setattr(other.model, "config", _with_theta(other.model.config)),
+        "precision": lambda: precision("high"),
     }[changed]()
-    with pytest.raises(InputError, match=r"00001\.png was drawn with another checkpoint, VAE or dtype"):
+    with pytest.raises(InputError, match=r"00001\.png was drawn with another checkpoint, VAE, dtype or"):
         make_album(other, PROMPTS[:2], LIKE, tmp_path)
     assert files(tmp_path) == before
 
@@ -131,14 +178,22 @@ def _with_theta(config):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"num_images": 0}, {"cfg_weight": float("nan")}, {"solver": "rk45"}, {"num_images": 10**9}]
+    "wrong",
+    [
+        *({"steps": steps} for steps in (0, 2.5, True, "3", None)),
+        *({"num_images": number} for number in (0, 10**9, "4", None)),
+        *({"cfg_weight": weight} for weight in (float("nan"), 10**400, "2", None)),
+        *({"solver": solver} for solver in ("rk45", None, ["euler"])),
+        *({"seed": seed} for seed in (-1, 2**63, 1.5, "0", None)),
+        *({"shift": shift} for shift in (0, -1.0, float("inf"), 1e30, "3", None)),
+    ],
 )
-def test_a_folder_is_not_made_for_a_request_that_cannot_be_drawn(pipe, tmp_path, wrong):
-    """settings refused  =>  no folder.
+def test_a_folder_is_not_made_for_a_request_that_cannot_be_drawn(unchecked, pipe, tmp_path, wrong):
+    """settings refused, by value or by kind  =>  InputError, no folder.
 
     An empty folder looks like an album that was begun.
     """
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="expected"):
         make_album(pipe, PROMPTS, replace(LIKE, **wrong), tmp_path / "album")
     assert not (tmp_path / "album").exists()
 

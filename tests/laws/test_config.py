@@ -1,10 +1,13 @@
 """The official config.json: which settings are read, which are refused, and which sizes fit together."""
 
+import json
+
 import pytest
 import torch
 from tools.checkpoints import edit_config, refused
 
 from janus_minimal import JanusFlow
+from janus_minimal.loading.config_file import config_from_dict
 
 
 @pytest.mark.parametrize(
@@ -122,3 +125,16 @@ def test_a_size_that_is_no_number_is_named(directory, value):
     """
     edit_config(directory, lambda c: c["vision_und_enc_config"]["params"].update({"image_size": value}))
     refused(directory, "config.json", "image_size")
+
+
+def test_an_unknown_setting_is_warned_of_once(directory):
+    """an unknown key beside head_dim  =>  one warning, which names the key.
+
+    head_dim is compared with two other settings. Who reads all of them for that warns twice.
+    """
+    config = json.loads((directory / "config.json").read_text())
+    language = config["language_config"]
+    language |= {"head_dim": language["hidden_size"] // language["num_attention_heads"], "colour": "red"}
+    with pytest.warns(UserWarning, match="colour") as warned:
+        config_from_dict(config)
+    assert len(warned) == 1

@@ -46,13 +46,13 @@ def test_strength_says_at_which_time_the_path_is_entered():
     assert rest.tolist() == [0.25, 0.5, 0.75, 1]
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
-def test_a_strength_beyond_zero_and_one_is_refused(strength):
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), "half", None, True])
+def test_a_strength_beyond_zero_and_one_is_refused(unchecked, strength):
     """Not 0 <= strength <= 1  =>  InputError.
 
     No time of the path belongs to such a strength.
     """
-    with pytest.raises(InputError, match="expected 0"):
+    with pytest.raises(InputError, match="expected a finite number from 0 to 1"):
         enter_late(normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), time_grid(4), strength)
 
 

@@ -56,15 +56,19 @@ def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
 
 
 @pytest.mark.parametrize(
-    ("steps", "shift"), [(0, 1.0), (-3, 1.0), (5, 0.0), (5, -1.0), (5, float("nan")), (5, float("inf"))]
+    ("steps", "shift"),
+    [
+        *((steps, 1.0) for steps in (0, -3, 2.5, "3", None)),
+        *((5, shift) for shift in (0.0, -1.0, float("nan"), float("inf"), "3", None)),
+    ],
 )
-def test_a_grid_that_cannot_be_is_one_line(steps, shift):
-    """S >= 1 and 0 < shift < inf, else ValueError.
+def test_a_grid_that_cannot_be_is_one_line(unchecked, steps, shift):
+    """S >= 1 and 0 < shift < inf, both numbers, S whole; else ValueError.
 
-    Otherwise the grid could hold NaN, and the user would only notice it at the end, from a picture of NaN. The message
-    says in one line which values are right.
+    Otherwise the grid could hold NaN, and the user would only notice it at the end, from a picture of NaN. With S = 2.5
+    it would end beyond t = 1. The message says in one line which values are right.
     """
-    with pytest.raises(ValueError, match="expected steps >= 1 and shift > 0"):
+    with pytest.raises(ValueError, match="expected whole steps >= 1, shift > 0"):
         time_grid(steps, shift)
 
 

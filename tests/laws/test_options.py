@@ -1,6 +1,8 @@
 """The command line: each option of each command reaches its place, and each default is the documented one."""
 
 import json
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +17,14 @@ from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
 from janus_minimal.cli import app
+from janus_minimal.figures.film import Film
 from janus_minimal.jobs.album import make_album, read_prompts
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import encode_mask, encode_picture
 from janus_minimal.shapes.evaluate import Evaluation
+from janus_minimal.shapes.reflow import REFLOW_RECIPE
+from janus_minimal.shapes.sweep import Setting, Sweep
 from janus_minimal.solvers import SOLVERS
 from janus_minimal.training.recipe import Recipe
 
@@ -87,9 +93,11 @@ def drawn(monkeypatch) -> list[Request]:
 def test_generate_without_options_is_the_official_call(loaded, drawn, monkeypatch):
     """generate PROMPT: 30 steps, w = 2, 4 pictures, seed 0, Euler, no shift, float32, "shapes", picture.png.
 
-    The help says so, and the docs show pictures that were made so.
+    The help says so, and the docs show pictures that were made so. No step is kept: of a hundred steps of many pictures
+    that would be gigabytes.
     """
     monkeypatch.setattr("janus_minimal.cli.generate.pick_device", lambda name: CPU if name is None else name)
+    monkeypatch.setattr(Film, "__call__", lambda *given: pytest.fail("a film that nobody asked for"))
     run("generate", "a star")
     assert drawn == [Request("a star", 30, 2.0, 4, 0, "euler", 1.0)]
     assert loaded == [(("shapes", None, torch.float32, CPU), {})]
@@ -152,6 +160,122 @@ def test_each_option_reaches_every_sheet_of_an_album(loaded, drawn):
     assert drawn == []
     run("generate", "--prompts", "prompts.txt", "--device", "cpu")
     assert Path("pictures/00002.png").exists()
+
+
+@pytest.fixture
+def edited(monkeypatch, pipe) -> list[tuple]:
+    """What was edited: request, latent, mask, strength. The pipeline stands for itself."""
+    calls = []
+
+    def edit(self, pipe, *given):
+        calls.append((self, *given))
+        return normal(self.seed, self.num_images, 4, 12, 12)
+
+    monkeypatch.setattr(Request, "edit", edit)
+    return calls
+
+
+def test_each_option_of_edit_decides_what_is_drawn(loaded, edited, pipe, monkeypatch):
+    """edit --image --mask --strength and the settings of generate: request, latent, mask and strength of the edit.
+
+    Without options: the whole picture anew, with the settings of generate.
+    """
+    monkeypatch.setattr("janus_minimal.cli.edit.pick_device", lambda name: CPU if name is None else f"the {name}")
+    picture, marks = Image.new("RGB", (48, 48), "red"), Image.new("L", (48, 48))
+    marks.paste(255, (0, 0, 24, 48))
+    picture.save("i.png")
+    marks.save("m.png")
+    words = ("--steps", 2, "--cfg-weight", 3.5, "--num-images", 2, "--seed", 11, "--solver", "heun", "--shift", 2.5)
+    where = ("--checkpoint", "mine", "--vae", "his", "--device", "cpu", "--out", "there.png")
+    said = run("edit", "a star", "--image", "i.png", "--mask", "m.png", "--strength", 0.5, *words, *where)
+    run("edit", "a star", "--image", "i.png")
+    (request, latent, mask, strength), (plain, same, everywhere, whole) = edited
+    assert request == Request("a star", 2, 3.5, 2, 11, "heun", 2.5)
+    assert latent.equal(encode_picture(pipe.vae, picture, 48))
+    assert mask.equal(encode_mask(pipe.vae, marks, 48))
+    assert strength == 0.5
+    assert plain == Request("a star", 30, 2.0, 4, 0, "euler", 1.0)
+    assert same.equal(latent)
+    assert everywhere.all()
+    assert everywhere.shape == (1, 1, 12, 12)
+    assert whole == 1.0
+    assert loaded == [(("mine", "his"), {"device": "the cpu"}), (("shapes", None), {"device": CPU})]
+    assert '2 pictures of "a star", from i.png: there.png' in said
+    assert {path.name for path in Path.cwd().iterdir()} == {"i.png", "m.png", "there.png", "picture.png"}
+
+
+def test_each_option_of_sweep_reaches_the_measurement(monkeypatch):
+    """sweep --steps --solver --cfg-weight --shift --captions --seed --checkpoint --processes --json.
+
+    Without options: 5 numbers of steps, 3 solvers, 4 weights and 2 shifts, 8 captions, seed 0, as many processes as
+    cores, into sweep.json.
+    """
+    begun, calls = [], []
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    monkeypatch.setattr(
+        "janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun.append(given) or Sweep(given[0], "f", *given[1:])
+    )
+    monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", lambda *given: calls.append(given) or [given[0]])
+    lists = ("--steps", 3, "--steps", 5, "--solver", "heun", "--cfg-weight", 1.5, "--shift", 2, "--shift", 4)
+    words = ("--captions", 2, "--seed", 9, "--checkpoint", "mine", "--processes", 3, "--json", "there.json")
+    assert "0 settings: there.json" in run("sweep", *lists, *words)
+    run("sweep")
+    assert begun == [("mine", 2, 9), ("shapes", 8, 0)]
+    (report, settings, processes), (plain, all_of_them, cores) = calls
+    assert report == Sweep("mine", "f", 2, 9)
+    assert settings == [Setting(steps, "heun", 1.5, shift) for steps in (3, 5) for shift in (2.0, 4.0)]
+    assert (processes, cores) == (3, 7)
+    assert plain == Sweep("shapes", "f", 8, 0)
+    assert {s.steps for s in all_of_them} == {2, 4, 8, 16, 30}
+    assert {s.solver for s in all_of_them} == {"euler", "midpoint", "adams-bashforth"}
+    assert {s.cfg_weight for s in all_of_them} == {1.0, 2.0, 4.0, 8.0}
+    assert {s.shift for s in all_of_them} == {1.0, 3.0}
+    assert len(set(all_of_them)) == 5 * 3 * 4 * 2
+    assert json.loads(Path("there.json").read_text())["seed"] == 9
+    assert Path("sweep.json").exists()
+
+
+def test_each_option_of_reflow_reaches_its_recipe(monkeypatch):
+    """reflow --pairs --steps --batch-size --save-every --seed --device --out; without options the recipe of the docs.
+
+    A student of another recipe is another student.
+    """
+    calls = []
+    monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: calls.append(given))
+    monkeypatch.setattr("janus_minimal.cli.reflow.pick_device", lambda name: CPU if name in (None, "cpu") else name)
+    words = ("--pairs", 6, "--steps", 5, "--batch-size", 4, "--save-every", 2, "--seed", 9)
+    run("reflow", "--out", "there", *words, "--device", "cpu")
+    run("reflow", "--out", "again")
+    (out, accelerator, recipe), (again, _, plain) = calls
+    assert (out, again, accelerator.device.type) == (Path("there"), Path("again"), "cpu")
+    assert recipe == replace(REFLOW_RECIPE, pairs=6, steps=5, batch_size=4, save_every=2, seed=9)
+    assert plain == REFLOW_RECIPE
+
+
+def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
+    """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
+
+    A page that listens at another address lets in whoever can reach this machine.
+    """
+    served = []
+
+    @contextmanager
+    def serving(*given):
+        served.append(given)
+        yield "http://here"
+
+    monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=serving))
+    monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
+    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: SimpleNamespace(wait=lambda: None))
+    monkeypatch.setattr("janus_minimal.cli.generate.pick_device", lambda name: CPU if name is None else f"the {name}")
+    where = ("--checkpoint", "mine", "--vae", "his", "--device", "cpu", "--dtype", "bfloat16")
+    assert "open http://here in a browser" in run("demo", *where, "--host", "0.0.0.0", "--port", 99)
+    run("demo")
+    assert served == [(pipe, "mine", "0.0.0.0", 99), (pipe, "shapes", "127.0.0.1", 7860)]
+    assert loaded == [
+        (("mine", "his", torch.bfloat16, "the cpu"), {}),
+        (("shapes", None, torch.float32, CPU), {}),
+    ]
 
 
 def test_decode_takes_its_vae_its_device_and_its_place(pipe, monkeypatch):
@@ -270,18 +394,21 @@ def test_inspect_shows_the_checkpoint_that_is_named(monkeypatch):
     assert names == ["shapes"]
 
 
-def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn):
-    """--device NAME is what pick_device is asked for, in generate, decode, evaluate, bench and train.
+def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn, edited):
+    """--device NAME is what pick_device is asked for, in every command that has the option.
 
     An option that is read and not passed on would use the GPU in spite of "--device cpu".
     """
     import importlib
 
     asked = []
-    for name in ("generate", "decode", "evaluate", "bench", "train"):
+    names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow")
+    for name in names:
         command = importlib.import_module(f"janus_minimal.cli.{name}")
         monkeypatch.setattr(command, "pick_device", lambda given, name=name: asked.append((name, given)) or CPU)
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
+    monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: None)
+    Image.new("RGB", (48, 48)).save("i.png")
     monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: Evaluation({"a": 1.0}, 1, 1, 1, 1.0))
     monkeypatch.setattr(
         "janus_minimal.bench.measure.measure", lambda *given: SimpleNamespace(to_table=lambda: given[5].type)
@@ -292,4 +419,6 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     run("evaluate", "--device", "here")
     assert "cpu" in run("bench", "--device", "here")
     run("train", "--out", "t", "--device", "here")
-    assert asked == [(name, "here") for name in ("generate", "decode", "evaluate", "bench", "train")]
+    run("edit", "a star", "--image", "i.png", "--device", "here")
+    run("reflow", "--out", "r", "--device", "here")
+    assert asked == [(name, "here") for name in names]

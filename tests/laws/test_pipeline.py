@@ -3,7 +3,6 @@
 import re
 from itertools import pairwise
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -16,12 +15,6 @@ from janus_minimal.solvers import SOLVERS
 
 def seeds(*numbers):
     return [torch.Generator().manual_seed(number) for number in numbers]
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """The package as users run it, without the shape checks of the tests."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def latents(pipe, *arguments, **options):
@@ -122,6 +115,9 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"num_inference_steps": 10**10},
         {"cfg_weight": float("nan")},
         {"cfg_weight": "2"},
+        {"cfg_weight": True},
+        {"cfg_weight": 10**400},
+        {"solver": "heun"},
         {"guidance_scale": float("inf")},
         {"num_images_per_prompt": 0},
         {"num_images_per_prompt": "2"},
@@ -137,6 +133,8 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"times": torch.tensor([0.0, float("nan")])},
         {"times": [0.0, 1.0]},
         {"output_type": "pill"},
+        {"output_type": ["pil"]},
+        {"callback_on_step_end": 3},
         {"callback_on_step_end": lambda *_: None},
         {"callback_on_step_end": lambda *_: "latents"},
         {"callback_on_step_end": lambda *_: {"latents": None}},
@@ -153,6 +151,35 @@ def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe
     message = str(error.value)
     assert re.search("expected|should be", message)
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"device": device} for device in ("warp", "meta", "", None, True, 2.5)),
+        *({part: name} for part in ("checkpoint", "vae") for name in (True, 2.5, b"shapes", ["shapes"])),
+        {"checkpoint": None},
+    ],
+)
+def test_a_pipeline_is_loaded_from_a_name_to_a_device(unchecked, wrong):
+    """from_pretrained of something else, or to a device that is not here  =>  InputError.
+
+    A mistyped device would be found after the weights were read, in a page about how torch was built.
+    """
+    with pytest.raises(InputError, match="expected"):
+        JanusFlowPipeline.from_pretrained(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 3.5, [1.0], torch.zeros(4, 12, 12), torch.zeros(1, 3, 12, 12), torch.zeros(2)])
+def test_only_latents_are_decoded(unchecked, pipe, wrong):
+    """to_pictures: [B, c, H, W], as "pil", "np" or "pt"; else InputError.
+
+    A row of a batch, z[0], is the mistake that is made most often.
+    """
+    with pytest.raises(InputError, match=r"the latents are .*: expected a tensor \[images, 4, H, W\]"):
+        pipe.to_pictures(wrong)
+    with pytest.raises(InputError, match="output_type"):
+        pipe.to_pictures(torch.zeros(1, 4, 12, 12), "pill")
 
 
 @pytest.mark.parametrize("prompt", [None, 3, ["a star", None], [], b"a star"])

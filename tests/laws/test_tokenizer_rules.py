@@ -201,3 +201,40 @@ def test_a_control_character_is_refused(directory, official, character):
     with pytest.raises(PromptError, match=rf"control character U\+{ord(character):04X}"):
         PromptPair.from_text(f"a re{character}d circle", tokenizer)
     PromptPair.from_text("a red\n\tcircle", tokenizer)
+
+
+INVISIBLE = {
+    "\u00ad": "soft hyphen",
+    "\u200b": "zero width space",
+    "\u200f": "right-to-left mark",
+    "\u202e": "right-to-left override",
+    "\u2060": "word joiner",
+    "\ufeff": "zero width no-break space",
+}
+
+
+@pytest.mark.parametrize("character", INVISIBLE)
+@pytest.mark.parametrize("official", [True, False])
+def test_a_format_character_is_refused_by_name(directory, official, character):
+    """a soft hyphen, a zero-width space, a mark of direction in a prompt  =>  PromptError, which names it.
+
+    They are copied along from web pages. "red" with one in it looks the same, and is another word or an unknown one.
+    """
+    if official:
+        write_tokenizer(directory)
+    tokenizer = load_tokenizer(directory, 330)
+    named = rf"holds the {INVISIBLE[character]} U\+{ord(character):04X}: expected"
+    with pytest.raises(PromptError, match=named):
+        PromptPair.from_text(f"a re{character}d circle", tokenizer)
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
+def test_a_joiner_is_taken_where_the_tokenizer_knows_it(directory, pipe, joiner):
+    """a joiner in a prompt: taken by the official tokenizer; named where it makes a word unknown.
+
+    Persian, the scripts of India and composed emoji are written with joiners. The message cannot show one.
+    """
+    with pytest.raises(PromptError, match=rf"joiner U\+{ord(joiner):04X}"):
+        PromptPair.from_text(f"a red{joiner} circle", pipe.tokenizer)
+    write_tokenizer(directory)
+    PromptPair.from_text(f"a red{joiner} circle", load_tokenizer(directory, 330))

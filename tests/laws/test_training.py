@@ -224,7 +224,36 @@ def test_every_parameter_has_one_optimizer(model):
     linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
     assert sorted(held) == sorted(map(id, model.parameters()))
     assert {id(p) for p in optimizers[1].param_groups[0]["params"]} == linear
-    assert len(build_optimizers(nn.Conv2d(1, 1, 1), RECIPE)) == 1
+
+
+@pytest.mark.parametrize("network", [nn.Linear(3, 2, bias=False), nn.LayerNorm(3)])
+def test_a_network_may_have_matrices_alone_or_none(tmp_path, network):
+    """one optimiser has nothing to learn  =>  the other learns all, and its run goes on from its state.
+
+    An adapter of low rank is matrices alone. torch's optimisers refuse an empty list.
+    """
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    (only,) = build_optimizers(network, RECIPE)
+    assert sum(len(group["params"]) for group in only.param_groups) == len(before)
+    for _ in range(2):  # the second run finds the state of the first
+        average = fit(network, squares, RECIPE, tmp_path / "state", Accelerator(cpu=True), lambda *_: None)
+    assert not any(new.equal(old) for new, old in zip(average.parameters(), before, strict=True))
+
+
+def squares(network: nn.Module, step: int) -> torch.Tensor:
+    """The mean square of what a network makes of three numbers, less one."""
+    return (network(torch.tensor([[1.0, -2.0, 3.0]])) - 1).square().mean()
+
+
+def test_a_network_that_is_frozen_whole_is_refused(tmp_path):
+    """no parameter requires a gradient  =>  InputError, no state.
+
+    Such a run would end in an error of another library, or in the weights that it began with.
+    """
+    network, here = nn.Linear(3, 2).requires_grad_(False), tmp_path / "state"
+    with pytest.raises(InputError, match="every weight of the network is frozen"):
+        fit(network, squares, RECIPE, here, Accelerator(cpu=True), lambda *_: None)
+    assert not here.exists()
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 5])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -296,18 +296,52 @@ def accelerate_anew():
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("ACCELERATE_MIXED_PRECISION", "bf16"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2")]
+    ("variable", "value"),
+    [
+        ("ACCELERATE_MIXED_PRECISION", "bf16"),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR"),
+    ],
 )
 def test_an_environment_variable_does_not_change_a_run_in_silence(
     tmp_path, monkeypatch, accelerate_anew, variable, value
 ):
-    """accelerate's precision or accumulation from the environment  =>  InputError, no state.
+    """accelerate's precision, accumulation or compiler from the environment  =>  InputError, no state.
 
     Half precision makes other weights, and nothing in the recipe or in the result would show it.
     """
     monkeypatch.setenv(variable, value)
     refused(lambda: train(tmp_path / "state.safetensors"), value, "changes what is learned")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_not_divided_among_processes(accelerate_anew):
+    """FSDP from the environment  =>  InputError.
+
+    The state of a run holds whole weights, and each process would save its part.
+    """
+    accelerator = Accelerator(cpu=True)
+    accelerator.state.distributed_type = DistributedType.FSDP
+    refused(lambda: check_surroundings(accelerator), "division of the weights", "FSDP")
+
+
+def test_torchs_precision_does_not_change_a_run_in_silence(tmp_path, precision):
+    """matrix products in TF32 or bfloat16, or autocast  =>  InputError, no state.
+
+    Each changes every weight that is learned.
+    """
+    state = tmp_path / "state.safetensors"
+    for name, lower in (("high", "tf32"), ("medium", "bf16 and tf32")):
+        precision(name)
+        refused(lambda: train(state), "precision of matrix products", lower)
+    precision("highest")
+    torch.backends.cuda.matmul.allow_tf32 = True
+    refused(lambda: train(state), "precision of matrix products", "tf32")
+    precision("highest")
+    with torch.autocast("cpu"):
+        refused(lambda: train(state), "autocast", "True")
+    assert list(tmp_path.iterdir()) == []
+    train(state)
 
 
 def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path):

@@ -1,6 +1,7 @@
 """janus-minimal train --from: fine-tuning a checkpoint on a folder of pictures, from the command line."""
 
 import json
+import shutil
 from unittest.mock import Mock
 
 import pytest
@@ -141,6 +142,49 @@ def test_bad_combinations_are_refused_before_any_work(train, folder, tmp_path, w
     assert status == 2
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A copy of the bundled checkpoint, with other positions or pictures of another size."""
+
+    def made(positions, side=48):
+        directory = shutil.copytree(BUNDLED / "shapes", tmp_path / "source")
+        config = json.loads((directory / "config.json").read_text())
+        config["language_config"]["max_position_embeddings"] = positions
+        config["vision_und_enc_config"]["params"]["image_size"] = side
+        (directory / "config.json").write_text(json.dumps(config))
+        return directory
+
+    return made
+
+
+@pytest.mark.parametrize(("positions", "side", "length", "most"), [(40, 48, 43, 3), (150, 96, 151, 5)])
+def test_a_caption_must_fit_the_model_that_is_tuned(train, folder, tmp_path, source, positions, side, length, most):
+    """L + 1 + N > max_position_embeddings of --from  =>  one line that names the picture, and nothing is written.
+
+    Another model has other positions, or pictures of another size: 48 pixels are 36 image tokens here, 96 are 144.
+    """
+    status, line = train("--data", folder, "--from", source(positions, side), *SHORT, "--out", tmp_path / "run")
+    assert status == 2
+    assert f"line 1 (red.png): the prompt has 6 tokens, with the image {length}: expected at most {most}" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_long_caption_is_taken_by_a_model_with_room(train, tmp_path, source, monkeypatch):
+    """600 words, a model of 1,000 positions  =>  trained on; the small model has 512.
+
+    The captions of photographs are long, and the released model has room for them.
+    """
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.new("RGB", (64, 48)).save(data / "a.png")
+    (data / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "text": "red " * 600}))
+    run = Mock(return_value=None)
+    monkeypatch.setattr(pictures, "train_checkpoint", run)
+    status, line = train("--data", data, "--from", source(1000), *SHORT, "--out", tmp_path / "run")
+    assert status in (0, None), line
+    assert run.called
 
 
 def test_the_source_is_no_place_to_train_in(train, folder, directory):

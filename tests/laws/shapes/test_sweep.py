@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
 from janus_minimal.errors import InputError
+from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import score_pipeline
-from janus_minimal.shapes.sweep import REFERENCE_STEPS, Run, Sample, Setting, Sweep, read_sweep, run_sweep
+from janus_minimal.shapes.sweep import REFERENCE_STEPS, Run, Sample, Setting, Sweep, begin_sweep, read_sweep, run_sweep
 from janus_minimal.solvers import SOLVERS
 
 EULER = Setting(2, "euler", 2.0, 1.0)
@@ -104,7 +107,8 @@ def test_a_sweep_continues_and_grows(sweep):
     Hours of work must not be lost, and what has been measured stays as it was.
     """
     known, new = Setting(1, "euler", 1.0, 1.0), Setting(2, "euler", 1.0, 1.0)
-    before = Sweep("shapes", 1, 0, reference_steps=2, runs={str(known): run_of(known, seconds=123.0)})
+    begun = begin_sweep("shapes", 1, 0)
+    before = replace(begun, reference_steps=2, runs={str(known): run_of(known, seconds=123.0)})
     (after,) = run_sweep(before, [known, new, known], processes=1)
     assert list(after.runs) == ["1 euler, w = 1, shift 1", "2 euler, w = 1, shift 1"]
     assert after.runs[str(known)] == before.runs[str(known)]
@@ -121,18 +125,45 @@ def test_a_sweep_continues_and_grows(sweep):
     assert Path("sweep.json").read_text() == text
 
 
-def test_other_captions_are_refused(tmp_path):
-    """read_sweep(file, other checkpoint, captions or seed)  =>  InputError, and the file stays; the same: the report.
+KEPT = Sweep("shapes", "0123456789abcdef", 8, 0, runs={str(EULER): run_of(EULER)})
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"checkpoint": "mine"}, "checkpoint 'shapes', not 'mine'"),
+        ({"model": "f" * 16}, "model '0123456789abcdef', not 'ffffffffffffffff'"),
+        ({"captions": 9}, "captions 8, not 9"),
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"reference_steps": 80}, "reference steps 40, not 80"),
+    ],
+)
+def test_a_sweep_of_something_else_is_refused_by_name(tmp_path, other, named):
+    """read_sweep(file of another checkpoint, model, captions, seed, reference)  =>  InputError, which names it.
 
     Scores of different captions in one table would compare captions, not settings.
     """
-    kept = Sweep("shapes", 8, 0, runs={str(EULER): run_of(EULER)})
     path = tmp_path / "sweep.json"
-    path.write_text(json.dumps(asdict(kept)))
-    assert read_sweep(path, "shapes", 8, 0) == kept
-    for other in (("mine", 8, 0), ("shapes", 9, 0), ("shapes", 8, 1)):
-        with pytest.raises(InputError, match="8 captions, seed 0: expected the same"):
-            read_sweep(path, *other)
+    path.write_text(json.dumps(asdict(KEPT)))
+    new = replace(KEPT, runs={})
+    assert read_sweep(path, new) == KEPT
+    with pytest.raises(InputError, match=f"holds a sweep with the {named}: expected the same"):
+        read_sweep(path, replace(new, **other))
+
+
+def test_a_sweep_knows_its_model_by_its_weights(tmp_path):
+    """begin_sweep(path) after its weights changed  !=  before; its model is the album's.
+
+    A directory keeps its name while a model is trained in it.
+    """
+    shutil.copytree(BUNDLED / "shapes", tmp_path / "mine")
+    before, again = begin_sweep(str(tmp_path / "mine"), 8, 0), begin_sweep(str(tmp_path / "mine"), 8, 0)
+    weights = load_file(tmp_path / "mine" / "model.safetensors")
+    first = min(weights)
+    weights[first] = weights[first] + 1
+    save_file(weights, tmp_path / "mine" / "model.safetensors")
+    assert before == again
+    assert begin_sweep(str(tmp_path / "mine"), 8, 0).model != before.model
 
 
 def test_what_is_no_sweep_is_refused(tmp_path):
@@ -140,16 +171,18 @@ def test_what_is_no_sweep_is_refused(tmp_path):
 
     The file would be replaced by the report, and its content lost.
     """
-    whole = json.dumps(asdict(Sweep("shapes", 8, 0, runs={str(EULER): run_of(EULER)})))
+    whole = json.dumps(asdict(KEPT))
     os.mkfifo(tmp_path / "fifo.json")
     for name, text in {"half": whole[:60], "other": '{"overall": 1.0}', "runs": whole.replace("2.0", '"two"')}.items():
         (tmp_path / f"{name}.json").write_text(text)
     for path in tmp_path.iterdir():
         with pytest.raises(InputError, match=r"holds no sweep.*expected another --json"):
-            read_sweep(path, "shapes", 8, 0)
+            read_sweep(path, replace(KEPT, runs={}))
 
 
-@pytest.mark.parametrize("wrong", [("--steps", 0), ("--solver", "rk45"), ("--cfg-weight", "nan")])
+@pytest.mark.parametrize(
+    "wrong", [("--steps", 0), ("--solver", "rk45"), ("--cfg-weight", "nan"), ("--cfg-weight", "inf")]
+)
 def test_a_setting_that_cannot_be_drawn_is_refused(sweep, wrong, tmp_path):
     """steps < 1, an unknown solver, a weight that is not finite: status 2, one line, no report.
 
@@ -164,7 +197,7 @@ def test_a_setting_that_cannot_be_drawn_is_refused(sweep, wrong, tmp_path):
 def test_a_checkpoint_that_is_not_there_is_named(sweep):
     """sweep --checkpoint nosuch  =>  one line that names it, and status 2.
 
-    It is loaded in other processes, and what they raise must arrive.
+    It is loaded before the first process begins, since the report says which model it is of.
     """
     status, _, error = sweep("--checkpoint", "nosuch/anywhere/at-all", "--steps", 1, "--solver", "euler", "--shift", 1)
     assert status == 2

@@ -1,0 +1,19 @@
+"""How exactly torch multiplies matrices of float32, which a caller or the environment may have changed.
+
+TF32 keeps 10 bits of each number's mantissa and bfloat16 keeps 7, of 23. Both are faster where the
+hardware has them, both change what is computed, and nothing in a result shows it. Convolutions on
+CUDA use TF32 unless somebody forbids it; that is torch's own default, and it stays.
+"""
+
+import torch
+
+
+def matrix_precision() -> str:
+    """Return "float32", or the lower precisions that are allowed, such as "tf32".
+
+    `torch.set_float32_matmul_precision`, the flags `allow_tf32` and TORCH_ALLOW_TF32_CUBLAS_OVERRIDE
+    all lead to what is read here. The older function that reads it fails if newer flags were set.
+    """
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    allowed = {backend.fp32_precision for backend in backends}
+    return " and ".join(sorted(allowed - {"none", "ieee"})) or "float32"
