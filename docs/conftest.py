@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
+sys.path += [str(ROOT / "tests"), str(ROOT / "docs" / "lab")]  # the museum, whose bugs the lab plants; measure.py
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 

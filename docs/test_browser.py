@@ -181,6 +181,10 @@ def test_a_wrong_link_to_the_flow_lab_is_named(tab: Page, address: str):
     comes_to_say(tab, "straightness", "^0[.]00")
     comes_to_say(tab, "said", "^the link says steps=many: expected a whole number from 1 to 64$")
     assert tab.locator("select[name=data]").input_value() == "ring"
+    tab.locator("input[name=steps]").press("ArrowRight")
+    comes_to_say(tab, "said", "^$")
+    tab.locator("input[name=rounds][value='2']").check()
+    comes_to_say(tab, "said", "^$")
     assert not tab.wrongs
 
 

@@ -68,6 +68,8 @@ class FlowLab {
     const { state } = this;
     const said = Object.fromEntries(new FormData(this.form));
     const { data } = state;
+    this.wrongs = ""; // what the link says is no longer what the reader says
+    this.tell("");
     Object.assign(state, { view: said.view, solver: said.solver, steps: Number(said.steps) });
     if (said.t !== String(state.t)) {
       this.player.stop();

@@ -29,6 +29,18 @@ export function completions(caption, words) {
 export const complete = (caption, word) => `${caption.replace(/\S*$/, "")}${word} `;
 
 /**
+ * Whether all that is wrong with a caption is that its last word is still being written.
+ *
+ * @param {string} caption
+ * @param {Facts} facts
+ */
+export function unfinished(caption, facts) {
+  const strange = unknownWords(caption, facts);
+  const last = wordsOf(caption).at(-1);
+  return strange.length === 1 && strange[0] === last && completions(caption, facts.words).length > 0;
+}
+
+/**
  * What is wrong with a caption, in one line, or nothing.
  *
  * @param {string} caption
@@ -36,7 +48,7 @@ export const complete = (caption, word) => `${caption.replace(/\S*$/, "")}${word
  */
 export function fault(caption, facts) {
   if (!caption.trim()) return 'The caption is empty. Say what to draw, for example "a red circle".';
-  const strange = unknownWords(caption, facts);
+  const strange = [...new Set(unknownWords(caption, facts))];
   if (strange.length === 0) return "";
   const named = strange.map((word) => `"${word}"`).join(", ");
   return `The model does not know ${named}. It knows: ${facts.words.join(", ")}.`;
@@ -73,8 +85,9 @@ export class CaptionBox {
 
   /** Show which words are unknown. */
   mark() {
-    const strange = unknownWords(this.input.value, this.facts);
-    this.input.setAttribute("aria-invalid", String(fault(this.input.value, this.facts) !== ""));
+    const writing = unfinished(this.input.value, this.facts);
+    const strange = writing ? [] : unknownWords(this.input.value, this.facts);
+    this.input.setAttribute("aria-invalid", String(!writing && fault(this.input.value, this.facts) !== ""));
     const words = this.input.value.split(/\s+/).filter(Boolean);
     const shown = strange.length ? words : [];
     this.marked.replaceChildren(

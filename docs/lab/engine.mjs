@@ -10,7 +10,7 @@ import * as ort from "../vendor/onnxruntime/ort.wasm.min.mjs";
 /** @typedef {import("./prompt.mjs").Rows} Rows */
 /** @typedef {import("./facts.mjs").Facts} Facts */
 /** @typedef {Record<string, ort.Tensor>} Cache The prompt's keys and values. */
-/** @typedef {{ vCond: Latent, vUncond: Latent, attention: Float32Array }} Velocity */
+/** @typedef {{ vCond: Latent, vUncond: Latent, attention: Float32Array | undefined }} Velocity */
 
 /** @type {(data: ArrayLike<number>, dims: number[]) => ort.Tensor} */
 const floats = (data, dims) => new ort.Tensor("float32", Float32Array.from(data), dims);
@@ -64,12 +64,14 @@ export class Engine {
    * @param {number} t
    * @param {Rows} rows
    * @param {Cache} cache
+   * @param {boolean} looks Whether the attention is asked for.
    * @returns {Promise<Velocity>}
    */
-  async velocity(z, t, rows, cache) {
+  async velocity(z, t, rows, cache, looks) {
     this.evaluations++;
-    const out = await this.graphs.step.run({ z: floats(z, this.dims), t: floats([t], [1]), ...prompt(rows), ...cache });
-    return { vCond: out.v_cond.data, vUncond: out.v_uncond.data, attention: out.attention.data };
+    const told = { z: floats(z, this.dims), t: floats([t], [1]), ...prompt(rows), ...cache };
+    const out = await this.graphs.step.run(told, ["v_cond", "v_uncond", ...(looks ? ["attention"] : [])]);
+    return { vCond: out.v_cond.data, vUncond: out.v_uncond.data, attention: out.attention?.data };
   }
 
   /**

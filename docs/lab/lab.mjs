@@ -8,7 +8,7 @@ import { Attention } from "./attention.mjs";
 import { BUGS } from "./bugs.mjs";
 import { Client } from "./client.mjs";
 import { GRADIENT, LIMIT } from "./colours.mjs";
-import { CaptionBox, fault } from "./completion.mjs";
+import { CaptionBox, fault, unfinished } from "./completion.mjs";
 import { drawCurves } from "./curves.mjs";
 import { find, make } from "./dom.mjs";
 import { loadFacts } from "./facts.mjs";
@@ -17,6 +17,7 @@ import { Lens } from "./lens.mjs";
 import { FIRST, fromLink, RANGES, toLink } from "./link.mjs";
 import { Looking } from "./looking.mjs";
 import { cosine, difference, norm } from "./measures.mjs";
+import { rememberLoaded, wasLoaded } from "./memory.mjs";
 import { Player } from "./player.mjs";
 import { tokensOf } from "./prompt.mjs";
 import { light, showSource, walk } from "./source.mjs";
@@ -37,7 +38,9 @@ const TILES = /** @type {const} */ ([
   "denoisedPicture",
 ]);
 const NAMES = ["seed", "weight", "steps", "shift"];
-const VISITED = "lab-loaded"; // remembered by the browser: who has loaded the lab once need not press the button again
+
+/** @type {(link: string) => boolean} An anchor of the page is none. */
+const holdsState = (link) => link.includes("=");
 
 class Lab {
   /**
@@ -47,7 +50,10 @@ class Lab {
   constructor(root, facts) {
     this.root = root;
     this.facts = facts;
-    this.state = fromLink((location.hash || location.search).slice(1));
+    this.state = { ...FIRST };
+    this.wrongs = ""; // what the link says that cannot be
+    this.take(holdsState(location.hash) ? location.hash : location.search);
+    this.drawn = this.state.caption; // the caption that the frames belong to
     this.total = this.state.steps;
     this.pending = 0;
     this.link = "";
@@ -99,6 +105,7 @@ class Lab {
     const layers = find(this.root, "[name=layer]", HTMLSelectElement);
     for (let i = 0; i < this.facts.layers; i++)
       layers.append(make("option", { value: `${i}`, textContent: `${i + 1}` }));
+    layers.append(make("option", { value: "-1", textContent: "none" }));
     find(this.root, ".lab-scale i", HTMLElement).style.background = GRADIENT;
     find(this.root, ".lab-scale", HTMLElement).dataset.limit = String(LIMIT);
     for (const name of TILES) {
@@ -110,11 +117,13 @@ class Lab {
   listen() {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
+      this.start();
       this.order();
     });
     this.form.addEventListener("input", (event) => this.changed(/** @type {HTMLInputElement} */ (event.target).name));
     find(this.root, "[data-do=dice]", HTMLButtonElement).addEventListener("click", () => {
       this.state = { ...this.state, seed: Math.floor(Math.random() * 1000), frame: -1 };
+      this.wrongs = "";
       this.write();
       this.order();
     });
@@ -122,21 +131,51 @@ class Lab {
     find(this.root, "[data-do=link]", HTMLButtonElement).addEventListener("click", () => this.copyLink());
     find(this.root, "[name=layer]", HTMLSelectElement).addEventListener("change", (event) => {
       this.state.layer = Number(/** @type {HTMLSelectElement} */ (event.target).value);
+      this.outputs();
+      if (this.state.layer >= 0 && !this.frames[0][0]?.attention) this.order();
+      this.show(this.player.shown);
+    });
+    find(this.root, "[name=side]", HTMLSelectElement).addEventListener("change", (event) => {
+      this.state.side = Number(/** @type {HTMLSelectElement} */ (event.target).value);
       this.show(this.player.shown);
     });
     const start = find(this.root, "[data-do=start]", HTMLButtonElement);
     start.addEventListener("click", () => this.start());
     start.disabled = false;
     addEventListener("hashchange", () => {
-      if (location.hash.slice(1) === this.link) return;
-      this.state = fromLink(location.hash.slice(1));
+      if (!holdsState(location.hash) || location.hash.slice(1) === this.link) return;
+      this.take(location.hash);
       this.write();
       this.order();
     });
-    for (const part of this.root.querySelectorAll("[data-stage]"))
-      if (part instanceof HTMLElement)
-        part.addEventListener("pointerenter", () => light(this.root, Number(part.dataset.stage)));
-    if (localStorage.getItem(VISITED)) this.start();
+    // The page's own links into the lab: without a reload, the model stays loaded, and Back leads to what was before.
+    document.addEventListener("click", (event) => {
+      const link = event.target instanceof Element && event.target.closest("a");
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into another tab or window
+      if (!link || link.pathname !== location.pathname || !holdsState(link.search)) return;
+      event.preventDefault();
+      location.hash = link.search.slice(1);
+      this.root.scrollIntoView();
+    });
+    for (const [on, off] of [
+      ["pointerover", "pointerout"],
+      ["focusin", "focusout"],
+    ]) {
+      this.root.addEventListener(on, ({ target }) => light(this.root, stageOf(target)));
+      this.root.addEventListener(off, () => light(this.root, 0));
+    }
+    if (wasLoaded()) this.start();
+  }
+
+  /**
+   * Take the state that a link holds.
+   *
+   * @param {string} link With its # or ?.
+   */
+  take(link) {
+    const { state, wrongs } = fromLink(link.slice(1));
+    this.state = state;
+    this.wrongs = wrongs.join(" ");
   }
 
   /** Load the model. What follows is told by the worker. */
@@ -153,7 +192,7 @@ class Lab {
         if (bar.value >= 1) button.textContent = "Starting the model …";
       },
       ready: () => {
-        localStorage.setItem(VISITED, "yes");
+        rememberLoaded();
         find(this.root, ".lab-start", HTMLElement).hidden = true;
         this.root.classList.add("ready");
         this.order();
@@ -174,12 +213,14 @@ class Lab {
     if (name === "example") {
       const chosen = find(this.root, "[name=example]", HTMLSelectElement);
       if (chosen.value) find(this.root, "[name=caption]", HTMLInputElement).value = chosen.value;
-      chosen.value = "";
+      this.box.mark();
     }
     this.read();
     this.state.frame = -1;
+    this.wrongs = "";
     this.outputs();
     clearTimeout(this.pending);
+    if (name === "caption" && unfinished(this.state.caption, this.facts)) return this.tell("");
     if (name === "caption" && fault(this.state.caption, this.facts)) return this.order();
     this.pending = window.setTimeout(() => this.order(), 350);
   }
@@ -204,22 +245,26 @@ class Lab {
       if (control instanceof HTMLInputElement || control instanceof HTMLSelectElement)
         control.value = String(this.state[/** @type {keyof State} */ (name)]);
     }
-    find(this.root, "[name=layer]", HTMLSelectElement).value = String(this.state.layer);
+    for (const name of /** @type {const} */ (["layer", "side"]))
+      find(this.root, `[name=${name}]`, HTMLSelectElement).value = String(this.state[name]);
     this.box.mark();
     this.outputs();
   }
 
   /** The numbers beside the sliders, the bug's links, and the same run in Python. */
   outputs() {
-    const { caption, seed, weight, steps, solver, shift, bug } = this.state;
+    const { caption, seed, weight, steps, solver, shift, bug, layer } = this.state;
+    const { seeds, examples } = this.facts;
+    find(this.root, "[name=example]", HTMLSelectElement).value = examples.includes(caption) ? caption : "";
+    find(this.root, ".lab-attention", HTMLElement).classList.toggle("off", layer < 0);
     for (const name of ["weight", "steps", "shift"])
-      find(this.root, `output[data-of=${name}]`, HTMLElement).textContent = String(
+      find(this.root, `[data-of=${name}]`, HTMLElement).textContent = String(
         this.state[/** @type {keyof State} */ (name)],
       );
     const python = [`janus-minimal generate "${caption}" --seed ${seed} --steps ${steps} --cfg-weight ${weight}`];
     if (solver !== FIRST.solver) python.push(`--solver ${solver}`);
     if (shift !== FIRST.shift) python.push(`--shift ${shift}`);
-    const known = seed < this.facts.seeds;
+    const known = seed < seeds;
     find(this.root, ".lab-python code", HTMLElement).textContent = known ? python.join(" ") : "";
     find(this.root, ".lab-python", HTMLElement).hidden = !known;
     find(this.root, ".lab-own", HTMLElement).hidden = known;
@@ -239,12 +284,14 @@ class Lab {
     this.read();
     this.keepLink();
     const wrong = fault(this.state.caption, this.facts);
-    this.tell(wrong, wrong !== "");
+    this.tell(wrong || this.wrongs, (wrong || this.wrongs) !== "");
+    this.root.classList.toggle("stale", wrong !== "");
     if (wrong || !this.root.classList.contains("ready")) return this.client?.cancel();
     this.frames = [[], []];
+    this.drawn = this.state.caption;
     this.total = this.state.steps;
     this.player.begin(this.total);
-    this.looking.begin(tokensOf(this.state.caption, this.facts));
+    this.looking.begin(tokensOf(this.drawn, this.facts));
     showSource(find(this.root, ".lab-source code", HTMLElement), this.state.solver);
     for (const verdictOf of this.root.querySelectorAll(".lab-verdict")) verdictOf.textContent = "";
     this.root.classList.add("running");
@@ -252,8 +299,8 @@ class Lab {
   }
 
   settings() {
-    const { caption, seed, weight, steps, solver, shift } = this.state;
-    return { caption, seed, weight, steps, solver, shift };
+    const { caption, seed, weight, steps, solver, shift, layer } = this.state;
+    return { caption, seed, weight, steps, solver, shift, layer };
   }
 
   /**
@@ -269,6 +316,7 @@ class Lab {
   /** @param {boolean} whole */
   ended(whole) {
     this.root.classList.remove("running");
+    if (!whole && this.root.classList.contains("stale")) return; // why is already said
     if (!whole) return this.tell("Stopped. Press Draw to begin again.");
     for (const side of [0, 1]) this.judge(side);
     light(this.root, 0);
@@ -280,7 +328,7 @@ class Lab {
   judge(side) {
     const last = this.frames[side].at(-1);
     if (!last) return;
-    const said = verdict(this.state.caption, last.denoisedPicture, this.facts);
+    const said = verdict(this.drawn, last.denoisedPicture, this.facts);
     const place = find(this.root, `[data-side="${side}"] .lab-verdict`, HTMLElement);
     place.textContent = said.text;
     place.dataset.obeys = String(said.obeys);
@@ -310,12 +358,23 @@ class Lab {
    * @returns {import("./lens.mjs").Shown | undefined}
    */
   shownIn(name) {
-    const frame = this.frames[0][this.player.shown];
+    const frame = this.frameOf(this.state.bug ? this.state.side : 0, this.player.shown);
     if (!frame) return undefined;
     const label = find(this.root, `[data-tile=${name}] b`, HTMLElement).textContent ?? "";
     if (name === "difference") return { name: label, latent: difference(frame.vCond, frame.vUncond) };
     const numbers = frame[name];
     return numbers instanceof Float32Array ? { name: label, latent: numbers } : { name: label, pixels: numbers };
+  }
+
+  /**
+   * A frame of one run, or its last one: the run with a bug may have fewer.
+   *
+   * @param {number} side
+   * @param {number} index
+   * @returns {Frame | undefined}
+   */
+  frameOf(side, index) {
+    return this.frames[side][Math.min(index, this.frames[side].length - 1)];
   }
 
   /** @param {number} index */
@@ -329,23 +388,25 @@ class Lab {
       if (shown?.pixels) drawPicture(canvas, shown.pixels);
     }
     for (const side of [0, 1]) {
-      const shown = this.frames[side][Math.min(index, this.frames[side].length - 1)];
+      const shown = this.frameOf(side, index);
       if (shown) drawPicture(find(this.root, `[data-side="${side}"] canvas`, HTMLCanvasElement), shown.denoisedPicture);
     }
-    const now = `step ${index + 1} of ${this.total}, t = ${frame.t.toFixed(3)} to ${frame.tNext.toFixed(3)}`;
-    find(this.root, ".lab-now", HTMLElement).textContent = now;
+    const [now, wrong] = [frame, this.frameOf(1, index) ?? frame].map(span);
+    find(this.root, ".lab-now", HTMLElement).textContent =
+      `step ${index + 1} of ${this.total}, ${now}${wrong === now ? "" : `; with the bug ${wrong}`}`;
     drawPicture(find(this.root, ".lab-under", HTMLCanvasElement), frame.denoisedPicture);
-    this.looking.update(this.attentionOf(frame), this.state.layer);
+    if (frame.attention && this.state.layer >= 0)
+      this.looking.update(this.attentionOf(frame.attention), this.state.layer);
     this.curves(frame.t);
-    this.lens.draw();
+    this.lens.update();
     if (!this.root.classList.contains("running")) this.remember(index === this.frames[0].length - 1 ? -1 : index);
   }
 
-  /** @param {Frame} frame */
-  attentionOf(frame) {
+  /** @param {Float32Array} numbers */
+  attentionOf(numbers) {
     const { layers, latent, patch } = this.facts;
-    const words = tokensOf(this.state.caption, this.facts).length;
-    return new Attention(frame.attention, { layers, words, patches: (latent[1] / patch) ** 2 });
+    const words = tokensOf(this.drawn, this.facts).length;
+    return new Attention(numbers, { layers, words, patches: (latent[1] / patch) ** 2 });
   }
 
   /** @param {number} now */
@@ -400,6 +461,13 @@ class Lab {
     );
   }
 }
+
+/** @type {(frame: Frame) => string} */
+const span = ({ t, tNext }) => `t = ${t.toFixed(3)} to ${tNext.toFixed(3)}`;
+
+/** @type {(part: EventTarget | null) => number} */
+const stageOf = (part) =>
+  Number((part instanceof Element && part.closest("[data-stage]")?.getAttribute("data-stage")) || 0);
 
 const root = find(document, "#lab", HTMLElement);
 if (!root.hidden) Object.assign(window, { lab: new Lab(root, await loadFacts()) }); // for the curious: lab.frames in the console

@@ -32,16 +32,19 @@ export class Lens {
    */
   attach(tile, what) {
     tile.tabIndex = 0;
-    tile.addEventListener("pointermove", (event) => {
-      const box = tile.getBoundingClientRect();
-      this.look(
-        tile,
-        what,
-        Math.floor(((event.clientX - box.left) / box.width) * tile.width),
-        Math.floor(((event.clientY - box.top) / box.height) * tile.height),
-      );
+    for (const event of /** @type {const} */ (["pointermove", "pointerdown"])) // a finger only touches
+      tile.addEventListener(event, ({ clientX, clientY }) => {
+        const box = tile.getBoundingClientRect();
+        this.look(
+          tile,
+          what,
+          Math.floor(((clientX - box.left) / box.width) * tile.width),
+          Math.floor(((clientY - box.top) / box.height) * tile.height),
+        );
+      });
+    tile.addEventListener("focus", () => {
+      if (this.at?.tile !== tile) this.look(tile, what, tile.width >> 1, tile.height >> 1); // a pointer brought it elsewhere
     });
-    tile.addEventListener("focus", () => this.look(tile, what, tile.width >> 1, tile.height >> 1));
     tile.addEventListener("keydown", (event) => this.key(event, tile, what));
   }
 
@@ -65,10 +68,16 @@ export class Lens {
    */
   look(tile, what, x, y) {
     this.at = { tile, what, x: Math.min(Math.max(x, 0), tile.width - 1), y: Math.min(Math.max(y, 0), tile.height - 1) };
+    this.said.ariaLive = "polite";
     this.draw();
   }
 
-  /** Draw again: another step may be shown. */
+  /** Another step is shown. It is not read aloud: a film would never stop talking. */
+  update() {
+    this.said.ariaLive = "off";
+    this.draw();
+  }
+
   draw() {
     const shown = this.at?.what();
     if (!this.at || !shown) return;

@@ -47,6 +47,7 @@ export class Looking {
     for (const event of ["pointerenter", "focus", "click"])
       button.addEventListener(event, () => {
         this.at = at;
+        this.said.ariaLive = "polite";
         this.draw();
       });
     return button;
@@ -83,12 +84,15 @@ export class Looking {
   }
 
   /**
+   * Another step is shown. It is not read aloud: a film would never stop talking.
+   *
    * @param {Attention} attention
    * @param {number} layer
    */
   update(attention, layer) {
     this.attention = attention;
     this.layer = layer;
+    this.said.ariaLive = "off";
     this.draw();
   }
 

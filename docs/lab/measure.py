@@ -1,10 +1,10 @@
 """Measure the live lab in a Chromium of this machine: python docs/lab/measure.py SITE writes docs/lab/measured.json.
 
-SITE is the folder of the built site. Run it on an idle machine. The page shows what it finds:
+SITE is the folder of the built site. Run it on an idle machine. lab.md shows what it finds, each beside its budget:
 
     files       bytes of all that the lab loads, as they are and gzipped
     opening     seconds from opening the page, nothing in the browser's cache, to the first frame of a run
-    thirty      seconds for 30 steps: every tensor, two decoded pictures and the attention of each
+    thirty      seconds for 30 steps, every tensor and two decoded pictures of each: with attention and without
     blocked     milliseconds of the longest task on the page's own thread, from opening to the end
 """
 
@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import statistics
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from facts import write
 from playwright.sync_api import Page, sync_playwright
 
@@ -29,14 +29,16 @@ RUNS = 5
 WATCH = """window.tasks = [];
 new PerformanceObserver(list => tasks.push(...list.getEntries().map(task => task.duration)))
   .observe({ type: "longtask" });"""
-RUN = """() => new Promise(resolve => {
+LAYERS = {"attention": 5, "without": -1}  # the layer whose attention is shown; -1 asks the network for none
+RUN = """layer => new Promise(resolve => {
   const begin = performance.now();
   lab.root.addEventListener("ended", () => resolve((performance.now() - begin) / 1000), { once: true });
+  lab.state.layer = layer;
   lab.order();
 })"""
 
 
-def main(site: Path) -> None:
+def main(site: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """Serve the site, open the lab, and write what was measured."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -55,12 +57,17 @@ def timed(page: Page) -> dict[str, Any]:
     page.wait_for_function("lab.frames[0].length > 0")
     opening = page.evaluate("performance.now() / 1000")
     page.wait_for_function("!lab.root.classList.contains('running')")
-    seconds = [page.evaluate(RUN) for _ in range(RUNS)]
     return {
         "opening": opening,
-        "thirty": {"median": statistics.median(seconds), "least": min(seconds), "most": max(seconds)},
+        "thirty": {name: thirty(page, layer) for name, layer in LAYERS.items()},
         "blocked": max(page.evaluate("tasks"), default=0),  # below 50 ms, a browser calls no task long
     }
+
+
+def thirty(page: Page, layer: int) -> dict[str, float]:
+    """Return the seconds of some runs: the median, and how far they scatter."""
+    seconds = [page.evaluate(RUN, layer) for _ in range(RUNS)]
+    return {"median": statistics.median(seconds), "least": min(seconds), "most": max(seconds)}
 
 
 def sizes(site: Path) -> dict[str, int]:
@@ -72,4 +79,4 @@ def sizes(site: Path) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    typer.run(main)

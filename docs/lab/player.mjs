@@ -49,6 +49,7 @@ export class Player {
     this.arrived = 0;
     this.follows = !this.still.matches;
     this.slider.max = String(total - 1);
+    this.slider.setAttribute("aria-valuetext", `1 of ${total}`);
   }
 
   /** One more frame is there. */
@@ -107,6 +108,7 @@ export class Player {
     if (this.arrived === 0) return;
     this.shown = Math.min(Math.max(frame, 0), this.arrived - 1);
     this.slider.value = String(this.shown);
+    this.slider.setAttribute("aria-valuetext", `${this.shown + 1} of ${this.total}`);
     this.show(this.shown);
   }
 }

@@ -11,9 +11,9 @@ import { SOLVERS } from "./solvers.mjs";
 
 /** @typedef {import("./engine.mjs").Engine} Engine */
 /** @typedef {import("./facts.mjs").Facts} Facts */
-/** @typedef {{ caption: string, seed: number, weight: number, steps: number, solver: string, shift: number }} Settings */
+/** @typedef {{ caption: string, seed: number, weight: number, steps: number, solver: string, shift: number, layer: number }} Settings */
 /**
- * @typedef {import("./solvers.mjs").Step & { denoised: Float32Array, attention: Float32Array, zPicture: Uint8ClampedArray,
+ * @typedef {import("./solvers.mjs").Step & { denoised: Float32Array, attention: Float32Array | undefined, zPicture: Uint8ClampedArray,
  *   denoisedPicture: Uint8ClampedArray }} Frame
  */
 
@@ -31,12 +31,12 @@ export async function* frames(engine, facts, kept, settings, bug, enter = () => 
   const ids = tokensOf(settings.caption, facts).map((token) => facts.vocabulary[token]);
   const prompt = parts.promptRows(ids, specialIds(facts));
   const cache = await engine.prefill(prompt);
-  let attention = /** @type {Float32Array} */ (new Float32Array());
+  let attention = /** @type {Float32Array | undefined} */ (undefined);
   const field = {
     /** @type {import("./solvers.mjs").Field["velocity"]} */
     velocity: async (z, t) => {
       enter(1);
-      const found = await engine.velocity(z, parts.told(t), parts.stepRows(prompt), cache);
+      const found = await engine.velocity(z, parts.told(t), parts.stepRows(prompt), cache, settings.layer >= 0);
       attention = found.attention;
       return found;
     },

@@ -7,6 +7,7 @@ from typing import Any
 
 from macros import excerpts
 from macros.accelerator import measured_there
+from macros.budgets import lab_budgets
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
 from macros.shape_map import shape_map, size
@@ -15,7 +16,7 @@ NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
     *("table", "speeds", "spared", "throughput"),
 )
-OTHERS = (measured_there, exercise, exercise_table, exercises, lab, shape_map, size)
+OTHERS = (measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size)
 
 
 def define_env(env: Any) -> None:

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Attention } from "../../docs/lab/attention.mjs";
 import { BUGS, bfloat16 } from "../../docs/lab/bugs.mjs";
-import { complete, completions, fault } from "../../docs/lab/completion.mjs";
+import { complete, completions, fault, unfinished } from "../../docs/lab/completion.mjs";
 import { denoised, eulerStep, guide, timeGrid } from "../../docs/lab/flow.mjs";
 import { indexOf, placeAt } from "../../docs/lab/latents.mjs";
 import { FIRST, fromLink, toLink } from "../../docs/lab/link.mjs";
 import { cosine, norm } from "../../docs/lab/measures.mjs";
+import { rememberLoaded, wasLoaded } from "../../docs/lab/memory.mjs";
 import { gaussian, noiseOf } from "../../docs/lab/noise.mjs";
 import { promptRows } from "../../docs/lab/prompt.mjs";
 import { adamsBashforth, euler, heun, midpoint, SOLVERS } from "../../docs/lab/solvers.mjs";
@@ -72,7 +73,11 @@ test("a word is completed, and an unknown one is named", () => {
   assert.deepEqual(completions("a red ci", facts.words), ["circle", "circles"]);
   assert.deepEqual(completions("a red ", facts.words), []);
   assert.equal(complete("a red ci", "circle"), "a red circle ");
+  for (const caption of ["c", "a red ci"]) assert.ok(unfinished(caption, facts), caption);
+  for (const caption of ["", "a red ci ", "a dog circle", "a dog ci", "a red dog"])
+    assert.ok(!unfinished(caption, facts), caption);
   assert.match(fault("A red dog", facts), /^The model does not know "dog"\. It knows: a, red/);
+  assert.match(fault("a dog dog cat", facts), /know "dog", "cat"\. It/);
   assert.equal(fault("A  RED circle", facts), "");
 });
 
@@ -86,8 +91,51 @@ test("a link gives back the state that it was made of, and what cannot be is lef
     bug: "step_count",
     frame: 3,
   };
-  assert.deepEqual(fromLink(toLink(state)), state);
-  assert.deepEqual(fromLink("weight=99&steps=2.5&solver=constructor&bug=toString&seed="), FIRST);
+  assert.deepEqual(fromLink(toLink(state)), { state, wrongs: [] });
+  for (const link of [
+    "weight=99",
+    "weight=2.3",
+    "weight=%20",
+    "steps=2.5",
+    "steps=0x10",
+    "seed=1e3",
+    "seed=",
+    "solver=constructor",
+  ])
+    assert.deepEqual(fromLink(link).state, FIRST, link);
+  assert.deepEqual(fromLink("bug=toString&again=1&__proto__=1").state, FIRST);
+  assert.deepEqual(fromLink("").wrongs, []);
+});
+
+test("what a link says that cannot be is named, with what is expected", () => {
+  const link = `steps=many&layer=9&shift=1.5&weight=-1&caption=${"a".repeat(201)}&solver=rk4&strange=1`;
+  const { state, wrongs } = fromLink(link);
+  assert.deepEqual(state, { ...FIRST, shift: 1.5 });
+  assert.equal(wrongs.length, 5);
+  assert.equal(wrongs[0], "The link says steps=many: expected a whole number from 1 to 50.");
+  assert.match(wrongs[2], /weight=-1: expected a number from 0 to 8 in steps of 0\.25\.$/);
+  assert.match(wrongs[4], /solver=rk4: expected euler, midpoint, heun, adams-bashforth\.$/);
+});
+
+test("a browser that forbids memory is asked for none", () => {
+  /** @type {Record<string, string>} */
+  const kept = {};
+  const storage = {
+    getItem: (/** @type {string} */ name) => kept[name] ?? null,
+    setItem: (/** @type {string} */ name, /** @type {string} */ value) => {
+      kept[name] = value;
+    },
+  };
+  Object.defineProperty(globalThis, "localStorage", { get: () => storage, configurable: true });
+  assert.equal(wasLoaded(), false);
+  rememberLoaded();
+  assert.equal(wasLoaded(), true);
+  const forbid = () => {
+    throw new DOMException("forbidden", "SecurityError");
+  };
+  Object.defineProperty(globalThis, "localStorage", { get: forbid, configurable: true });
+  rememberLoaded();
+  assert.equal(wasLoaded(), false);
 });
 
 test("kept noise is given for its seed; other noise is N(0, 1) and the same every time", () => {

@@ -7,6 +7,7 @@ signature, annotations and docstring, and stops being planted, loudly, when the 
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +48,18 @@ def plant(changes: Sequence[Change]) -> None:
     """
     for where in dict.fromkeys(change.where for change in changes):
         rewrite(where, applied([change for change in changes if change.where == where]))
+
+
+@contextmanager
+def planted(changes: Sequence[Change]) -> Iterator[dict[str, CodeType]]:
+    """Plant the changes, and undo them at the end of the block. Gives the right code of each place."""
+    right = {change.where: function_at(change.where).__code__ for change in changes}
+    plant(changes)
+    try:
+        yield right
+    finally:
+        for where, code in right.items():
+            function_at(where).__code__ = code
 
 
 def applied(changes: Sequence[Change]) -> Rewrite:

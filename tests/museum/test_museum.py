@@ -5,7 +5,7 @@ import json
 from importlib import import_module
 
 import pytest
-from museum.plant import Change, changes_of, function_at, plant, rewrite
+from museum.plant import Change, changes_of, function_at, plant, planted, rewrite
 from tools import pages
 from tools.tour import EXHIBITS, RECORD, TESTS, passed_and_failed
 
@@ -44,17 +44,12 @@ def test_an_exhibit_is_short_and_tells_its_story(name):
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_a_bug_keeps_the_functions_signature(name):
     """With the bug planted, the function takes the same arguments and has the same annotations."""
-    places = {change.where: function_at(change.where) for change in changes_of(name)}
-    before = {where: (function.__code__, inspect.signature(function)) for where, function in places.items()}
-    plant(changes_of(name))
-    try:
-        for where, function in places.items():
-            code, signature = before[where]
-            assert function.__code__ != code
-            assert inspect.signature(function) == signature
-    finally:
-        for where, function in places.items():
-            function.__code__ = before[where][0]
+    signatures = {change.where: inspect.signature(function_at(change.where)) for change in changes_of(name)}
+    with planted(changes_of(name)) as right:
+        for where, signature in signatures.items():
+            assert function_at(where).__code__ != right[where]
+            assert inspect.signature(function_at(where)) == signature
+    assert all(function_at(where).__code__ == code for where, code in right.items())
 
 
 def test_a_bug_whose_place_is_gone_is_an_error():

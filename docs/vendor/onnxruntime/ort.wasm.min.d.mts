@@ -6,6 +6,6 @@ export class Tensor {
 }
 export class InferenceSession {
   static create(graph: Uint8Array, options: object): Promise<InferenceSession>;
-  run(inputs: Record<string, Tensor>): Promise<Record<string, Tensor>>;
+  run(inputs: Record<string, Tensor>, outputs?: string[]): Promise<Record<string, Tensor>>;
 }
 export const env: { wasm: { numThreads: number; wasmPaths: string; wasmBinary: ArrayBuffer }; logLevel: string };
