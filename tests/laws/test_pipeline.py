@@ -133,7 +133,7 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"times": torch.tensor([0.0, float("nan")])},
         {"times": [0.0, 1.0]},
         {"output_type": "pill"},
-        {"output_type": ["pil"]},
+        {"output_type": np.array(["pil", "np"])},
         {"callback_on_step_end": 3},
         {"callback_on_step_end": lambda *_: None},
         {"callback_on_step_end": lambda *_: "latents"},
