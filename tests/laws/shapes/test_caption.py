@@ -53,6 +53,17 @@ def test_a_scene_with_a_thing_too_many_or_too_few_is_another(category, seed):
     assert not caption.holds(scene + scene[:1])
 
 
+def test_a_caption_holds_only_if_its_relation_does():
+    """A red circle at the left and above a blue square, by hand: "left of" and "above" hold, and nothing else.
+
+    The things alone are not the caption: it also says which of them stands where.
+    """
+    scene = Thing("red", "circle", 12, 10, 8), Thing("blue", "square", 36, 34, 8)
+    true = {relation for relation in RELATIONS if Caption.parse(f"a red circle {relation} a blue square").holds(scene)}
+    assert true == {"left of", "above"}
+    assert Caption.parse("a blue square right of a red circle").holds(scene[::-1])
+
+
 @given(category=st.sampled_from(SEEN_CATEGORIES), seed=st.integers(0, 2**32))
 def test_training_never_shows_an_unseen_pair(category, seed):
     """(colour, shape) in UNSEEN  =>  in no training scene.
