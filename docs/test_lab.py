@@ -378,7 +378,17 @@ def test_draw_loads_the_model_where_the_browser_remembers_nothing(browser: Brows
     page = context.new_page()
     page.goto(address + "lab.html#" + urlencode(FIRST | {"steps": 1}))
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.wait_for_function("lab.frames[0].length === 1", timeout=120_000)
+    page.wait_for_function("lab.frames[0].length === 1", timeout=60_000)
+    context.close()
+
+
+def test_draw_waits_for_the_script(browser: Browser, address: str):
+    """Until the script is there, a press on Draw would send the form and load the page again."""
+    context = browser.new_context()
+    context.route("**/lab/lab.mjs", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(address + "lab.html")
+    expect(page.get_by_role("button", name="Draw", exact=True)).to_be_disabled()
     context.close()
 
 

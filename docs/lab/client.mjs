@@ -6,13 +6,14 @@
 
 /** @typedef {import("./run.mjs").Settings} Settings */
 /** @typedef {import("./run.mjs").Frame} Frame */
+/** @typedef {ReturnType<typeof import("./verdict.mjs").verdict>} Verdict */
 /**
  * @typedef {object} Listener
  * @property {(bytes: number) => void} loaded
  * @property {() => void} ready
  * @property {(stage: number) => void} stage Which stage of a step is computed now.
  * @property {(side: number, frame: Frame) => void} frame Side 0 is right, side 1 has the bug.
- * @property {(whole: boolean) => void} ended
+ * @property {(verdicts?: Verdict[]) => void} ended A whole run has a verdict for each side; one that was cancelled has none.
  * @property {(reason: string) => void} failed
  */
 
@@ -53,6 +54,6 @@ export class Client {
     if (message.id !== this.id) return; // of a run that was cancelled
     if (message.kind === "stage") listener.stage(message.stage);
     if (message.kind === "frame") listener.frame(message.side, message.frame);
-    if (message.kind === "ended") listener.ended(message.whole);
+    if (message.kind === "ended") listener.ended(message.verdicts);
   }
 }

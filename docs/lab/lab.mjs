@@ -21,7 +21,6 @@ import { rememberLoaded, wasLoaded } from "./memory.mjs";
 import { Player } from "./player.mjs";
 import { tokensOf } from "./prompt.mjs";
 import { light, showSource, walk } from "./source.mjs";
-import { verdict } from "./verdict.mjs";
 
 /** @typedef {import("./run.mjs").Frame} Frame */
 /** @typedef {import("./link.mjs").State} State */
@@ -141,7 +140,7 @@ class Lab {
     });
     const start = find(this.root, "[data-do=start]", HTMLButtonElement);
     start.addEventListener("click", () => this.start());
-    start.disabled = false;
+    for (const button of [start, find(this.form, "[type=submit]", HTMLButtonElement)]) button.disabled = false;
     addEventListener("hashchange", () => {
       if (!holdsState(location.hash) || location.hash.slice(1) === this.link) return;
       this.take(location.hash);
@@ -199,7 +198,7 @@ class Lab {
       },
       stage: (stage) => light(this.root, stage),
       frame: (side, frame) => this.receive(side, frame),
-      ended: (whole) => this.ended(whole),
+      ended: (verdicts) => this.ended(verdicts),
       failed: (reason) => this.fail(reason),
     });
   }
@@ -313,25 +312,19 @@ class Lab {
     else if (this.player.shown >= this.frames[1].length - 1) this.show(this.player.shown);
   }
 
-  /** @param {boolean} whole */
-  ended(whole) {
+  /** @param {import("./client.mjs").Verdict[]} [verdicts] Of a run that was not cancelled. */
+  ended(verdicts) {
     this.root.classList.remove("running");
-    if (!whole && this.root.classList.contains("stale")) return; // why is already said
-    if (!whole) return this.tell("Stopped. Press Draw to begin again.");
-    for (const side of [0, 1]) this.judge(side);
+    if (!verdicts && this.root.classList.contains("stale")) return; // why is already said
+    if (!verdicts) return this.tell("Stopped. Press Draw to begin again.");
+    for (const [side, { text, obeys }] of verdicts.entries()) {
+      const place = find(this.root, `[data-side="${side}"] .lab-verdict`, HTMLElement);
+      place.textContent = text;
+      place.dataset.obeys = String(obeys);
+    }
     light(this.root, 0);
     this.player.end(this.state.frame);
     this.root.dispatchEvent(new Event("ended"));
-  }
-
-  /** @param {number} side */
-  judge(side) {
-    const last = this.frames[side].at(-1);
-    if (!last) return;
-    const said = verdict(this.drawn, last.denoisedPicture, this.facts);
-    const place = find(this.root, `[data-side="${side}"] .lab-verdict`, HTMLElement);
-    place.textContent = said.text;
-    place.dataset.obeys = String(said.obeys);
   }
 
   /** @param {string} reason */

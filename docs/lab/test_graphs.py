@@ -14,6 +14,7 @@ from graphs import noise
 from janus_minimal import JanusFlowPipeline, PromptPair
 from janus_minimal.figures.attention import look_inside
 from janus_minimal.loading.hub import find_checkpoint
+from janus_minimal.prompt import PromptRows
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,15 @@ def test_the_page_is_told_what_the_package_says(pipe):
     assert (OUT / "lab.json").read_bytes() == facts(pipe), "expected a run of `python docs/lab/facts.py`"
 
 
+@pytest.mark.parametrize("spread", [1, 2])
 @pytest.mark.parametrize("caption", ["a star", "a red circle left of a blue square"])
-def test_the_graphs_compute_what_the_model_computes(pipe, sessions, caption):
-    """Both velocities and the attention, for prompts of other lengths than the one that was traced."""
-    pair, z, t = PromptPair.from_text(caption, pipe.tokenizer), noise(pipe, 3), torch.tensor([0.3])
+def test_the_graphs_compute_what_the_model_computes(pipe, sessions, caption, spread):
+    """Both velocities and the attention, for prompts of other lengths and positions than those that were traced.
+
+    Positions 0, 2, 4, ... find a graph that counts for itself and ignores the positions that it is given.
+    """
+    rows, z, t = PromptPair.from_text(caption, pipe.tokenizer).rows, noise(pipe, 3), torch.tensor([0.3])
+    pair = PromptPair(PromptRows(rows.ids, rows.attention_mask, spread * rows.positions), 1)
     inside = look_inside(pipe.model, z, t, pair)
     prompt = {"mask": pair.rows.attention_mask.numpy(), "positions": pair.rows.positions.numpy()}
     keys, values = sessions["prefill"].run(None, {"ids": pair.rows.ids.numpy(), **prompt})

@@ -2,8 +2,8 @@
  * The lab's worker: everything heavy happens here, so the page never waits.
  *
  * It is told { kind: "start" }, then { kind: "run", id, settings, bug } or { kind: "cancel" }. A new run ends the old one. It tells
- * "loaded" (bytes), "ready", "stage" (of the step that is
- * computed), "frame" (one for each step of each run), "ended" and "failed".
+ * "loaded" (bytes), "ready", "stage" (of the step that is computed), "frame" (one for each step of each run), "ended" (with a verdict
+ * on each side, unless the run was cancelled) and "failed".
  *
  * @module
  */
@@ -12,6 +12,7 @@ import { downloadAll } from "./download.mjs";
 import { Engine } from "./engine.mjs";
 import { loadFacts } from "./facts.mjs";
 import { frames } from "./run.mjs";
+import { verdict } from "./verdict.mjs";
 
 /** @typedef {import("./run.mjs").Settings} Settings */
 /** @typedef {{ kind: "run", id: number, settings: Settings, bug?: string }} Order */
@@ -47,19 +48,23 @@ async function run({ id, settings, bug }) {
   /** @param {number} stage */
   const enter = (stage) => tell({ kind: "stage", id, stage });
   let open = sides.map((planted, side) => ({ side, steps: frames(engine, facts, noise, settings, planted, enter) }));
+  /** @type {Uint8ClampedArray[]} */
+  const pictures = [];
   while (open.length > 0) {
     const still = [];
     for (const { side, steps } of open) {
       await breath();
-      if (current !== id) return tell({ kind: "ended", id, whole: false, evaluations: engine.evaluations });
+      if (current !== id) return tell({ kind: "ended", id, evaluations: engine.evaluations });
       const { done, value } = await steps.next();
       if (done) continue;
       tell({ kind: "frame", id, side, frame: value });
+      pictures[side] = value.denoisedPicture;
       still.push({ side, steps });
     }
     open = still;
   }
-  tell({ kind: "ended", id, whole: true, evaluations: engine.evaluations });
+  const verdicts = pictures.map((picture) => verdict(settings.caption, picture, facts));
+  tell({ kind: "ended", id, verdicts, evaluations: engine.evaluations });
 }
 
 /** @param {unknown} error */
