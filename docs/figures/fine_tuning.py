@@ -54,18 +54,22 @@ PICTURES = 200
 EACH = 16  # captions of each category
 STEPS = 8  # of Adams-Bashforth
 SEED = 11
-WAYS: dict[str, tuple[Tuning, float, bool]] = {  # what trains, the learning rate, whether old pictures are mixed in
-    "lora, mixed": (Tuning("lora", lora=8), 5e-3, True),
-    "lora": (Tuning("lora", lora=8), 5e-3, False),
-    "all, mixed": (Tuning("all"), 1e-3, True),
-    "all": (Tuning("all"), 1e-3, False),
-    "uvit, mixed": (Tuning("uvit"), 1e-3, True),
-    "uvit": (Tuning("uvit"), 1e-3, False),
+WAYS: dict[str, tuple[Tuning, float, bool, int]] = {  # what trains, learning rate, are old pictures mixed in, steps
+    "lora, mixed": (Tuning("lora", lora=8), 5e-3, True, 150),
+    "lora": (Tuning("lora", lora=8), 5e-3, False, 150),
+    "all, mixed": (Tuning("all"), 1e-3, True, 150),
+    "all": (Tuning("all"), 1e-3, False, 150),
+    "uvit, mixed": (Tuning("uvit"), 1e-3, True, 150),
+    "uvit": (Tuning("uvit"), 1e-3, False, 150),
+    "all, mixed, longer": (Tuning("all"), 1e-3, True, 600),
 }
 PROMPT = 20  # tokens of the prompt in the steps whose memory is told
-RECIPE = Recipe(steps=150, batch_size=16, learning_rate=1e-3, warmup=10, average=0.95, save_every=25)
 DECODER = Recipe(steps=200, batch_size=16, learning_rate=1e-3, warmup=10, average=0.95, save_every=50)
 SHOWN = ("a pink square", "a blue heart", "a pink heart", "a red circle", "a green square above an orange cross")
+
+
+def recipe(steps: int, rate: float) -> Recipe:
+    return Recipe(steps=steps, batch_size=16, learning_rate=rate, warmup=10, average=0.95, save_every=25)
 
 
 def heart() -> list[tuple[float, float]]:
@@ -153,7 +157,7 @@ def tuned_vae(vae: AutoencoderKL, folder: Path) -> AutoencoderKL:
 
 def tune(way: str, folder: Path) -> JanusFlowPipeline:
     """Fine-tune in one of the ways. What is in the folder is gone on with."""
-    tuning, rate, mixed = WAYS[way]
+    tuning, rate, mixed, steps = WAYS[way]
     pipe = with_new_words()
     examples = new_examples() + (old_examples() if mixed else [])
     latents = encode_scenes(pipe.vae, [scene for _, scene in examples])
@@ -168,7 +172,7 @@ def tune(way: str, folder: Path) -> JanusFlowPipeline:
         folder / f"{way}.safetensors",
         Accelerator(cpu=True),
         lambda *_: None,
-        replace(RECIPE, learning_rate=rate),
+        recipe(steps, rate),
     )
     return JanusFlowPipeline(merge_adapters(tuned).eval(), vae, pipe.tokenizer)
 
@@ -220,20 +224,21 @@ def measure_way(way: str) -> dict[str, Any]:
     begun = time.process_time()
     pipe = tune(way, FOLDER)
     seconds = time.process_time() - begun
-    tuning, rate, _ = WAYS[way]
+    tuning, rate, _, steps = WAYS[way]
     model = prepare(with_new_words().model, tuning)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    about = {"trainable": trainable, "learning rate": rate, "steps": RECIPE.steps, "seconds": seconds}
+    about = {"trainable": trainable, "learning rate": rate, "steps": steps, "seconds": seconds}
     return score(pipe) | about | {"pictures": [to_text(picture) for picture in draw(pipe, SHOWN)]}
 
 
-STEP = {  # one example, one step: what trains
-    "lora": Tuning("lora", lora=16),
-    "lora, checkpointing": Tuning("lora", lora=16, gradient_checkpointing=True),
+STEP = {  # one example, one step: the size, and what trains
+    "middle": ("middle", Tuning("lora", lora=16)),
+    "middle, checkpointing": ("middle", Tuning("lora", lora=16, gradient_checkpointing=True)),
+    "released": ("released", Tuning("lora", lora=16)),
 }
 
 
-def measure_step(tuning: Tuning, size: str = "middle") -> dict[str, Any]:
+def measure_step(tuning: Tuning, size: str) -> dict[str, Any]:
     """Take two steps on one example, in this process: the highest memory, and the processor time of the second."""
     config, times = sized(size), []
     torch.manual_seed(SEED)
@@ -282,7 +287,7 @@ MEASURES = {
     "decoder": measure_decoder,
     "before": measure_before,
     **{way: partial(measure_way, way) for way in WAYS},
-    **{f"step, {name}": partial(measure_step, tuning) for name, tuning in STEP.items()},
+    **{f"step, {name}": partial(measure_step, tuning, size) for name, (size, tuning) in STEP.items()},
     "released": count_released,
 }
 
@@ -302,7 +307,7 @@ def fine_tuning() -> Drawing:
     return Drawing(
         sheet([""] * len(SHOWN), rows),
         alt="Rows of five pictures, one row before fine-tuning and one for each way to fine-tune.",
-        caption=f"Pictures of {asked}, from one noise for each column, before and after {RECIPE.steps} steps on "
+        caption=f"Pictures of {asked}, from one noise for each column, before and after training on "
         f"{PICTURES} pictures; mixed: and on as many old pictures. Scores of new and of old captions, {EACH} captions "
         f"of each of {len(NEW)} new and {len(CATEGORIES)} old categories: {told}.",
     )
