@@ -11,12 +11,13 @@ from macros.budgets import lab_budgets
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
 from macros.shape_map import shape_map, size
+from macros.tuning import tuned_ways
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
     *("table", "speeds", "spared", "throughput"),
 )
-OTHERS = (measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size)
+OTHERS = (measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size, tuned_ways)
 
 
 def define_env(env: Any) -> None:
