@@ -469,7 +469,7 @@ def precision() -> Drawing:
         "for -3 "
         "and white for 3 after scaling. Below: the standard deviations before scaling, black for 0 and white for 1, "
         "which "
-        f"is the prior's. Over {told['scenes']} scenes, {100 * told['unused']:.0f} % of all numbers have a standard "
+        f"is that of N(0, 1), to which the KL term pulls. Over {told['scenes']} scenes, {100 * told['unused']:.0f} % of all numbers have a standard "
         "deviation "
         f"above 0.9, so they say almost nothing, and {100 * told['sure']:.0f} % have one below 0.1.",
     )

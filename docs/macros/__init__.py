@@ -30,8 +30,8 @@ def _from_any_folder(function: Callable[..., str], env: Any) -> Callable[..., st
     """Links in what a macro gives start at the root of the docs: make them fit a page in a folder."""
 
     @wraps(function)
-    def run(*arguments: Any) -> str:
+    def run(*arguments: Any, **options: Any) -> str:
         up = "../" * env.page.file.src_uri.count("/")
-        return re.sub(r"(?<=\]\()(?=[\w-]+\.md)", up, function(*arguments))
+        return re.sub(r"(?<=\]\()(?=[\w-]+\.md)", up, function(*arguments, **options))
 
     return run

@@ -116,10 +116,10 @@ def figure(name: str) -> str:
     return f'<figure class="drawing" markdown="0">{svg}<figcaption>{html.escape(told["caption"])}</figcaption></figure>'
 
 
-def number(file: str, *keys: str) -> str:
-    """A number from docs/, rounded to three digits."""
+def number(file: str, *keys: str, digits: int = 3) -> str:
+    """A number from docs/, rounded to so many digits."""
     found = _find(file, keys)
-    return f"{found:.3g}" if isinstance(found, float) else f"{found:,}"
+    return f"{found:.{digits}g}" if isinstance(found, float) else f"{found:,}"
 
 
 def gigabytes(file: str, *keys: str) -> str:

@@ -1,8 +1,8 @@
 """Guidance is computed in the dtype of the network's weights.
 
-The network's output is bfloat16, so it is natural to combine both velocities before the cast to float32. But guidance
-subtracts two numbers that are nearly equal, and multiplies the difference: their common part cancels, and the rounding
-error of both stays. In bfloat16, each velocity is rounded to 8 bits first. No difference can be seen in the pictures.
+The network's output is bfloat16, so it is natural to combine both velocities before the cast to float32. Both are
+rounded already, and no later cast can undo this. But here the two products and their difference are rounded once more,
+to 8 bits, in every step. No difference can be seen in the pictures.
 """
 
 from museum.plant import Change
