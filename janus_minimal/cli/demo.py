@@ -29,7 +29,7 @@ def demo(
     It needs the extra demo. Ctrl-C ends it.
     """
     if find_spec("gradio") is None:
-        raise InputError('the demo needs Gradio: expected pip install "janus-minimal[demo]" before')
+        raise InputError('the demo needs Gradio: expected pip install --editable ".[demo]" before')
     from janus_minimal.demo.serve import serving
 
     pipe = load_pipeline(checkpoint, vae, dtype, device)

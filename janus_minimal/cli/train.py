@@ -112,7 +112,7 @@ def train(
     """Train the small model, VAE and flow, from random weights, on drawn scenes or your pictures.
 
     With --from, fine-tune a checkpoint on your pictures. Options that are left out have the values
-    that trained the bundled model, or those of TUNE_RECIPE in training/finetune.py.
+    that trained the bundled model, or those of TUNE_RECIPE in training/tuning.py.
     """
     _check_together(data, vae, tokenizer, examples, vae_steps)
     chosen = {

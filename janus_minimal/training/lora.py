@@ -98,6 +98,6 @@ def _peft() -> Any:
         import peft
     except ImportError:
         raise InputError(
-            "adapters need peft, which is not installed: pip install 'janus-minimal[finetune]'"
+            "adapters need peft, which is not installed: pip install --editable '.[finetune]'"
         ) from None
     return peft

@@ -105,4 +105,4 @@ def test_without_gradio_the_demo_says_what_to_install(monkeypatch, capsys):
         main()
     out, err = capsys.readouterr()
     assert (stop.value.code, out, err.count("\n")) == (2, "", 1)
-    assert 'pip install "janus-minimal[demo]"' in err
+    assert 'pip install --editable ".[demo]"' in err

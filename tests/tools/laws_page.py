@@ -97,7 +97,9 @@ render_macros: false
 # Laws: what must be true
 
 A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many of them
-are checked on random examples. Open a law to read its test. The lines *Held by* in the chapters lead here;
+are checked on random examples. [What laws prove and what they do
+not](faq.md#what-do-the-laws-prove-and-what-do-they-not-prove) is a question of its own. Open a law to read its test.
+The lines *Held by* in the chapters lead here;
 [the museum](museum.md) shows what happens when a law is broken.
 
 <p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ..."></label>
