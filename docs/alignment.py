@@ -24,7 +24,7 @@ from tqdm import tqdm
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.shapes.evaluate import score_pipeline
-from janus_minimal.shapes.examples import draw_example, encode_examples, tokenize_examples
+from janus_minimal.shapes.examples import SmallWorld, draw_example, tokenize_examples
 from janus_minimal.shapes.scene import COLOURS, SHAPES
 from janus_minimal.training.alignment import AlignedFlow
 from janus_minimal.training.batch import draw_batch
@@ -32,6 +32,7 @@ from janus_minimal.training.loop import fit
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import build_flow
+from janus_minimal.training.source import encode_examples
 
 SEEDS, COEFFICIENTS = (0, 1, 2), (0.0, 1.0)  # 1 is the paper's sum L_RF + L_REPA
 EXAMPLES, HELD_OUT, FEATURES = 8000, 256, 64
@@ -91,7 +92,9 @@ class Experiment:
         file = folder / "latents.safetensors"
         if not file.exists():
             with atomic_write(file) as unfinished:
-                save_file({"latents": encode_examples(self.bundled.vae, EXAMPLES + HELD_OUT, 0)}, unfinished)
+                save_file(
+                    {"latents": encode_examples(self.bundled.vae, SmallWorld(EXAMPLES + HELD_OUT, 0))}, unfinished
+                )
         self.latents = load_file(file)["latents"]
         self.ids = tokenize_examples(self.bundled.tokenizer, len(self.latents), 0)
         self.pad_id = self.bundled.tokenizer.pad_token_id

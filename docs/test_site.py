@@ -51,6 +51,12 @@ class Page(HTMLParser):
             self.alts.append(values.get("alt"))
 
 
+@pytest.mark.parametrize("script", sorted(p.name for p in DOCS.glob("*.py") if p.stem not in ("conftest", "prepare")))
+def test_every_script_finds_what_it_imports(script):
+    """Long experiments run once in a year. A name that the package no longer has must show before that."""
+    runpy.run_path(str(DOCS / script), run_name="imported")
+
+
 @pytest.fixture(scope="session")
 def pages(site: Path) -> dict[Path, Page]:
     return {path: Page(path) for path in sorted(site.rglob("*.html"))}

@@ -55,6 +55,7 @@ def main(site: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) ->
 
 def timed(page: Page) -> dict[str, Any]:
     """Return the seconds, and the longest task."""
+    page.wait_for_load_state("networkidle")  # nobody presses a button before the page has been laid out
     asked = page.evaluate("performance.now()")
     page.locator("[data-do=start]").click()
     page.wait_for_function("lab.frames[0].length > 0")
