@@ -37,7 +37,7 @@ from janus_minimal.training.source import encode_examples
 SEEDS, COEFFICIENTS = (0, 1, 2), (0.0, 1.0)  # 1 is the paper's sum L_RF + L_REPA
 EXAMPLES, HELD_OUT, FEATURES = 8000, 256, 64
 BLOCK = 2  # of 6; the paper takes the 6th of 24
-STEPS, BATCH, CAPTIONS, EULER_STEPS = 900, 8, 10, 12
+STEPS, BATCH, CAPTIONS, EULER_STEPS = 500, 8, 10, 12
 KINDS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
 
 

@@ -5,8 +5,8 @@
     python -m tools.mutants REACH [MODULE ...] [--sample N]
 
 Without a MODULE, such as `flow` or `training/loop`, all modules of the package are tried. --sample tries N mutants of
-each. The record docs/mutants.json is written after each module, and a module whose source is as it was recorded is not
-tried again. So a run that was stopped goes on with the next module.
+each. The record docs/mutants.json is written after every dozen of modules, and a module whose source is as it was
+recorded is not tried again. So a run that was stopped goes on.
 
 Each mutant is planted in a separate process. The laws that execute the changed line run, the quickest first, until one
 fails or 20 seconds of laws have passed. A change inside of a function is planted as the function's new code, in a fork
@@ -32,6 +32,7 @@ MODULES = tuple(
     for path in sorted(PACKAGE.rglob("*.py"))
     if not path.name.startswith("__")
 )
+TOGETHER = 12  # modules that are tried before the record is written again
 FIRST = 12  # laws that are tried before the others are imported
 BUDGET = 20.0  # seconds of laws for one mutant, by the record of what they took
 PATIENCE = 300  # seconds; a mutant that makes laws run longer than this counts as noticed
@@ -72,36 +73,48 @@ def give_up(signal_number: int, frame: FrameType | None) -> None:
     raise TimeoutError
 
 
-def survivors(trials: list[Trial]) -> list[dict[str, Any]]:
+def unnoticed(trials: Sequence[Trial]) -> list[Mutant]:
     """Return the mutants that no law notices."""
     quick = [trial for trial in trials if function_of(trial[0])]
     slow = [trial for trial in trials if trial not in quick]
     noticed = [*in_forks(notice, quick), *in_fresh_processes(notice, slow)]
-    left = [mutant for (mutant, _), law in zip([*quick, *slow], noticed, strict=True) if law is None]
-    return [{"operator": m.operator, "line": m.line, "change": m.diff()} for m in left]
+    return [mutant for (mutant, _), law in zip([*quick, *slow], noticed, strict=True) if law is None]
+
+
+def entry(module: str, tried: Sequence[Mutant], left: Sequence[Mutant]) -> dict[str, Any]:
+    """Return what is written down of a module."""
+    mine = [mutant for mutant in tried if mutant.module == module]
+    survivors = [mutant for mutant in left if mutant.module == module]
+    return {
+        "possible": len(list(places(source_of(module)))),
+        "mutants": len(mine),
+        "noticed": len(mine) - len(survivors),
+        "source": fingerprint(module),
+        "survivors": [{"operator": m.operator, "line": m.line, "change": m.diff()} for m in survivors],
+    }
+
+
+def fingerprint(module: str) -> str:
+    """Return what tells one source of a module from another."""
+    return sha256(source_of(module).encode()).hexdigest()
 
 
 def main(
-    folder: Path,
-    modules: Annotated[list[str] | None, typer.Argument()] = None,
-    sample: int | None = None,
-    record: Path = RECORD,
-    again: bool = False,
+    folder: Path, modules: Annotated[list[str] | None, typer.Argument()] = None, sample: int | None = None
 ) -> None:
-    """Try the mutants of the modules, or with --again only the last survivors. Write down those that survive."""
-    report, reach = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}, Reach(folder)
-    for module in modules or MODULES:
-        source = sha256(source_of(module).encode()).hexdigest()
-        if not modules and not again and report.get(module, {}).get("source") == source:
-            continue
-        tried = mutants(module, sample)
-        before = [found["change"] for found in report[module]["survivors"]] if again else []
-        left = survivors([(m, watchers(reach, m)) for m in tried if not again or m.diff() in before])
-        possible, noticed = len(list(places(source_of(module)))), len(tried) - len(left)
-        found = {"possible": possible, "mutants": len(tried), "noticed": noticed}
-        report[module] = found | {"source": source, "survivors": left}
-        record.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        typer.echo(f"{module}: {noticed} of {len(tried)} noticed")
+    """Try the mutants of the modules, and write down those that survive.
+
+    Modules that are not named are left out if they were tried as they are.
+    """
+    report, reach = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}, Reach(folder)
+    due = modules or [m for m in MODULES if report.get(m, {}).get("source") != fingerprint(m)]
+    for first in range(0, len(due), TOGETHER):
+        some = due[first : first + TOGETHER]
+        tried = [mutant for module in some for mutant in mutants(module, sample)]
+        left = unnoticed([(mutant, watchers(reach, mutant)) for mutant in tried])
+        report |= {module: entry(module, tried, left) for module in some}
+        RECORD.write_text(json.dumps(dict(sorted(report.items())), indent=2) + "\n", encoding="utf-8")
+        typer.echo(f"{first + len(some)} of {len(due)} modules: {len(tried) - len(left)} of {len(tried)} noticed")
 
 
 if __name__ == "__main__":
