@@ -85,7 +85,9 @@ def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator
 def client(served: str) -> Any:
     from gradio_client import Client
 
-    return Client(served, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
+    with pytest.MonkeyPatch.context() as patch:  # without it, the client's own option is ignored
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        return Client(served, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 class Patient:
