@@ -85,8 +85,9 @@ def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator
 def client(served: str) -> Any:
     from gradio_client import Client
 
-    with pytest.MonkeyPatch.context() as patch:  # without it, the client's own option is ignored
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    with pytest.MonkeyPatch.context() as patch:  # what the client asks of others when it is made is not the page's
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")  # without it, the option below is ignored
+        patch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
         return Client(served, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
