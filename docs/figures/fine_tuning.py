@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from math import cos, pi, sin
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -305,7 +306,7 @@ def fine_tuning() -> Drawing:
     asked = ", ".join(f'"{caption}"' for caption in SHOWN)
     told = "; ".join(f"{name}: {one['new']:.2f} and {one['old']:.2f}" for name, one in found.items())
     return Drawing(
-        sheet([""] * len(SHOWN), rows),
+        sheet([fill(caption, 14) for caption in SHOWN], rows),
         alt="Rows of five pictures, one row before fine-tuning and one for each way to fine-tune.",
         caption=f"Pictures of {asked}, from one noise for each column, before and after training on "
         f"{PICTURES} pictures; mixed: and on as many old pictures. Scores of new and of old captions, {EACH} captions "
