@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from tools.mutate import PACKAGE, Mutant, function_of, mutants, places, plant, source_of
+from tools.mutate import PACKAGE, Mutant, function_of, mutants, plant, source_of
 from tools.reach import Reach
 from tools.tour import TESTS, in_forks, in_fresh_processes, run_laws
 
@@ -86,11 +86,10 @@ def entry(module: str, tried: Sequence[Mutant], left: Sequence[Mutant]) -> dict[
     mine = [mutant for mutant in tried if mutant.module == module]
     survivors = [mutant for mutant in left if mutant.module == module]
     return {
-        "possible": len(list(places(source_of(module)))),
         "mutants": len(mine),
         "noticed": len(mine) - len(survivors),
         "source": fingerprint(module),
-        "survivors": [{"operator": m.operator, "line": m.line, "change": m.diff()} for m in survivors],
+        "survivors": [{"operator": m.operator, "change": m.diff()} for m in survivors],
     }
 
 

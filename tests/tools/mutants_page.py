@@ -25,8 +25,8 @@ module, drawn at random:
 
 ```bash
 pip install cosmic-ray pytest-cov && cd tests
-python -m tools.reach /tmp/reach
-python -m tools.mutants /tmp/reach
+python -m tools.reach reach
+python -m tools.mutants reach
 ```
 
 [Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is
