@@ -147,12 +147,14 @@ class JanusFlowPipeline:
             InputError: for a value that cannot be used, or if a latent becomes infinite or NaN.
         """
         checks.one_of("output_type", output_type, get_args(OutputType))
+        checks.function_of("solver", solver)
+        if callback_on_step_end is not None:
+            checks.function_of("callback_on_step_end", callback_on_step_end)
         weight = cfg_weight if guidance_scale is None else guidance_scale
         weight = checks.finite_number("the guidance weight", weight)
         grid = self._times(num_inference_steps, times)
         pair = self.prompt_pair(prompt, num_images_per_prompt)
         z = self._start(latents, pair.num_images, generator)
-        solver = checks.function_of("solver", solver)
         steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
         for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
             z = self._end_of(step, callback_on_step_end)
@@ -217,7 +219,6 @@ class JanusFlowPipeline:
         """Let the callback see and change where the step ends. Refuse NaN and infinity."""
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
-            checks.function_of("callback_on_step_end", callback)
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
             step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
         checks.finite_latents(step.index, step.z_next)

@@ -43,11 +43,10 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
-def function_of(name: str, value: Any) -> Any:
-    """Return the value if it can be called. Raises InputError."""
+def function_of(name: str, value: Any) -> None:
+    """Raise InputError unless the value can be called."""
     if not callable(value):
         raise InputError(f"{name} is {value!r}: expected a function")
-    return value
 
 
 def prompts_of(prompt: Any) -> list[str]:

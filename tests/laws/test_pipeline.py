@@ -235,6 +235,19 @@ def test_any_solver_can_draw(pipe, solver):
     assert torch.equal(latents(pipe, "a star", latents=z, cfg_weight=2.5, solver=solver), last.z_next)
 
 
+def test_a_callback_that_is_no_function_is_refused_before_the_first_step(pipe):
+    """callback_on_step_end = 3  =>  InputError, and the solver is never asked.
+
+    A step of the released model takes seconds, and the mistake was plain before it.
+    """
+
+    def solver(*_):
+        pytest.fail("a step was begun")
+
+    with pytest.raises(InputError, match="callback_on_step_end is 3: expected a function"):
+        pipe("a star", 1, solver=solver, callback_on_step_end=3, progress=False)
+
+
 def test_the_callback_is_told_the_time_of_the_latents(pipe):
     """callback(..., {"t_next"}) = t_{k+1}, the time of "latents"; its t is t_k.
 
