@@ -151,7 +151,7 @@ def emoji_vae() -> Drawing:
         ),
         alt="Three rows of eight emoji: as they are, then in wrong colours and without detail, then nearly as they are.",
         caption=f"Eight of {found['pictures']} pictures, encoded and decoded by two VAEs. The bundled one was trained on six colours and five "
-        f"filled shapes; half of all pictures come back more than {off['bundled']} steps of 0..255 away (root mean square). "
+        f"filled shapes; half of all pictures come back more than {off['bundled']} grey levels of 0..255 away (root mean square). "
         f"With the VAE that was trained on these pictures it is {off['of the run']}.",
     )
 
