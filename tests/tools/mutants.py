@@ -5,7 +5,7 @@
     python -m tools.mutants REACH [MODULE ...] [--sample N]
 
 Without a MODULE, such as `flow` or `training/loop`, all modules of the package are tried. --sample tries N mutants of
-each. The record docs/mutants.json is written after every dozen of modules, and a module whose source is as it was
+each. The record docs/mutants.json is written after every dozen of modules, and a module whose code is as it was
 recorded is not tried again. So a run that was stopped goes on.
 
 Each mutant is planted in a separate process. The laws that execute the changed line run, the quickest first, until one
@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from tools.mutate import PACKAGE, Mutant, function_of, mutants, plant, source_of
+from tools.mutate import PACKAGE, Mutant, function_of, meaning, mutants, plant, source_of
 from tools.reach import Reach
 from tools.tour import TESTS, in_forks, in_fresh_processes, run_laws
 
@@ -35,7 +35,7 @@ MODULES = tuple(
 TOGETHER = 12  # modules that are tried before the record is written again
 FIRST = 12  # laws that are tried before the others are imported
 BUDGET = 20.0  # seconds of laws for one mutant, by the record of what they took
-PATIENCE = 300  # seconds; a mutant that makes laws run longer than this counts as noticed
+PATIENCE = 90  # seconds; a mutant that makes laws run longer than this counts as noticed
 
 Trial = tuple[Mutant, Sequence[str]]  # a mutant, and the laws that may notice it
 
@@ -88,14 +88,20 @@ def entry(module: str, tried: Sequence[Mutant], left: Sequence[Mutant]) -> dict[
     return {
         "mutants": len(mine),
         "noticed": len(mine) - len(survivors),
-        "source": fingerprint(module),
+        "code": fingerprint(module),
         "survivors": [{"operator": m.operator, "change": m.diff()} for m in survivors],
     }
 
 
 def fingerprint(module: str) -> str:
-    """Return what tells one source of a module from another."""
-    return sha256(source_of(module).encode()).hexdigest()
+    """Return what tells the code of a module from any other, whatever its prose says."""
+    return sha256(str(meaning(source_of(module))).encode()).hexdigest()
+
+
+def recorded() -> dict[str, Any]:
+    """Return what was written down of the modules that there are."""
+    report = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    return {module: report[module] for module in MODULES if module in report}
 
 
 def main(
@@ -105,8 +111,8 @@ def main(
 
     Modules that are not named are left out if they were tried as they are.
     """
-    report, reach = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}, Reach(folder)
-    due = modules or [m for m in MODULES if report.get(m, {}).get("source") != fingerprint(m)]
+    report, reach = recorded(), Reach(folder)
+    due = modules or [m for m in MODULES if report.get(m, {}).get("code") != fingerprint(m)]
     for first in range(0, len(due), TOGETHER):
         some = due[first : first + TOGETHER]
         tried = [mutant for module in some for mutant in mutants(module, sample)]

@@ -72,12 +72,14 @@ def mutants(module: str, sample: int | None = None) -> list[Mutant]:
 
 
 def meaning(source: str) -> str | None:
-    """Return the syntax tree without annotations, to compare two sources, or None if there is none."""
+    """Return the syntax tree without annotations and docstrings, to compare two sources, or None if there is none."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
         return None
     for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
         if isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.FunctionDef):
