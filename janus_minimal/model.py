@@ -14,6 +14,12 @@ needs vectors of width D in a sequence, so the U-ViT and two linear aligners sta
 The loop in sampling.py calls these five stages by name, one line each. `velocity` calls them for
 you, and `forward` is what training uses.
 
+Why it is cut there: each cut is where the data change their form, from a map to tokens to hidden
+states and back. And the prompt enters in stage 3 alone. Everything before it is equal with and
+without the prompt, so stages 1 and 2 run once for each image, on B rows. The loop then repeats
+three things to 2B rows: the tokens, and also t_emb and skip, which go around the language model to
+the decoder and must meet its 2B hidden states there.
+
     B  images         r  rows of the batch: B until the prompt enters, then 2B (B conditional rows,
                          then B unconditional rows); any number in training
     c  latent channels (4)       H W  latent height and width (48 48)
@@ -21,6 +27,7 @@ you, and `forward` is what training uses.
     D  language-model width (2048)     L  prompt tokens     n = 1 + N  new tokens
 
 The attribute names are those of the official checkpoint, so that its weights load without renaming.
+(They call the encoder `vision_gen_enc` because the full model has a second one, for understanding.)
 
 Sources: JanusFlow (arXiv 2411.07975), section 3; official janus/janusflow/models/modeling_vlm.py
 and demo/app_janusflow.py.
@@ -53,10 +60,17 @@ class RotaryEmbedding(LlamaRotaryEmbedding):
     would round it like a weight. At position 600 and the released width, the angles would then be
     off by up to 0.73 radians. So after every `.to`, `.half()` or `.cuda()` the table is computed
     again, in float32, on the new device.
+
+    The table is no weight: it follows from rope_theta and the width of a head, and no checkpoint
+    has it. A model that was created on the meta device needs it computed, too.
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RotaryEmbedding":
-        """Follow a move to another device, ignore a cast to another dtype."""
+        """Follow a move to another device, ignore a cast to another dtype.
+
+        torch calls this for `.to`, `.half` and `.cuda`. `fn` moves and casts at once; only the
+        device of its result is used.
+        """
         return self.reset(fn(self.inv_freq).device)
 
     def reset(self, device: torch.device | str) -> "RotaryEmbedding":
@@ -73,6 +87,33 @@ class JanusFlow(nn.Module):
 
     z, t and v are float32; the weights may have any floating dtype. A model that is loaded with
     `from_pretrained` is in evaluation mode. Moving and casting work as for every torch module.
+
+    One evaluation of the bundled model, with its five shapes. It has c = 4, H = W = 12, C = 96,
+    D = 192, so N = 6 x 6 = 36 image tokens. The prompt, "a circle" in its chat template, has six
+    tokens; L = 5 of them stay.
+
+    >>> model = JanusFlow.from_pretrained("shapes")
+    >>> pair = PromptPair.from_ids([torch.tensor([0, 4, 6, 23, 5, 2])])
+    >>> x_emb, t_emb, skip = model.encode(torch.zeros(1, 4, 12, 12), torch.tensor(0.5))
+    >>> x_emb.shape, t_emb.shape  # one row: B = 1
+    (torch.Size([1, 96, 6, 6]), torch.Size([1, 192]))
+    >>> tokens = model.align_in(x_emb, t_emb)
+    >>> tokens, t_emb, skip = duplicate_for_cfg(tokens, t_emb, skip)
+    >>> tokens.shape  # two rows from here on; 1 + 36 tokens
+    torch.Size([2, 37, 192])
+    >>> hidden = model.backbone(tokens, pair.batch(), model.prefill(pair))
+    >>> hidden.shape  # the prompt's tokens are in the cache, not in the result
+    torch.Size([2, 37, 192])
+    >>> back = model.align_out(hidden, skip)
+    >>> back.shape, model.decode(back, t_emb, skip).shape
+    (torch.Size([2, 96, 6, 6]), torch.Size([2, 4, 12, 12]))
+
+    The released sizes can be looked at without memory for the weights:
+
+    >>> with torch.device("meta"):
+    ...     released = JanusFlow(JanusConfig())
+    >>> f"{sum(weight.numel() for weight in released.parameters()):,}"
+    '1,518,267,152'
     """
 
     def __init__(self, config: JanusConfig):
@@ -83,8 +124,11 @@ class JanusFlow(nn.Module):
         llama = LlamaConfig(**asdict(config.language), use_cache=False, attn_implementation="sdpa")
         self.vision_gen_enc_model = ShallowUViTEncoder(config.encoder)
         self.vision_gen_enc_aligner = nn.Linear(channels, width)
+        # Officially a LlamaForCausalLM: a `model`, and a word head that turns hidden states into
+        # text. Drawing needs no head (210 million weights), so only `model` is kept, in its place.
         self.language_model = nn.ModuleDict({"model": LlamaModel(llama)})
         self.llama.rotary_emb = RotaryEmbedding(llama)
+        # LlamaModel ends in a norm already. This one has weights of its own; the file has both.
         self.vision_gen_dec_aligner_norm = nn.RMSNorm(width, eps=config.language.rms_norm_eps)
         self.vision_gen_dec_aligner = nn.Linear(width, config.decoder.in_channels)
         self.vision_gen_dec_model = ShallowUViTDecoder(config.decoder)
@@ -101,7 +145,11 @@ class JanusFlow(nn.Module):
 
         The model is created on the meta device, so no memory is allocated until the weights are
         read, one tensor at a time. Loading therefore needs little more memory than the weights
-        take.
+        take: 6.1 GB in float32 for the released model, 3.0 GB in bfloat16.
+
+        Why strict: a loader that skips missing or unknown keys leaves random weights behind. Such a
+        model runs, and its pictures only look bad. Here every weight is in the file under its
+        official name, or loading stops. Keys of the understanding path are known and left out.
 
         Args:
             checkpoint: "shapes" or "shapes-few" (bundled), a directory in the official layout, or
@@ -116,7 +164,9 @@ class JanusFlow(nn.Module):
         directory = find_checkpoint(checkpoint, revision)
         with torch.device("meta"):
             model = cls(read_config(directory))
+        # The model itself says which keys must be there, and with which shapes.
         shapes = {key: tensor.shape for key, tensor in model.state_dict().items()}
+        # assign: what was read becomes the weights. A copy into meta tensors would be lost.
         model.load_state_dict(read_weights(directory, shapes, dtype, device), assign=True)
         model.llama.rotary_emb.reset(device)  # computed, so no checkpoint holds it
         return model.eval()
@@ -146,7 +196,8 @@ class JanusFlow(nn.Module):
         """Return the device of the weights."""
         return self.vision_gen_enc_aligner.weight.device
 
-    # The five stages of one evaluation, numbered as in the loop (sampling.py).
+    # The five stages of one evaluation, numbered as in the loop (sampling.py). They are methods of
+    # their own so that they can be timed, compiled (runtime/compile.py) and looked into one by one.
 
     def encode(
         self, z: Float[Tensor, "r c H W"], t: Float[Tensor, ""] | Float[Tensor, "r"]
@@ -155,6 +206,9 @@ class JanusFlow(nn.Module):
 
         t is in 0..1, one for all rows or one for each. The network is given 1000 t in float32; z is
         cast to the weights' dtype. Nothing here depends on the prompt, so the loop passes B rows.
+
+        Why the time is not cast too: bfloat16 has 8 significant bits, so between 512 and 1024 its
+        numbers are 4 apart. At t = 29/30 the network would be told 968 in place of 966.67.
         """
         return self.vision_gen_enc_model(z.to(self.dtype), 1000 * t.to(z.device).expand(len(z)))
 
@@ -164,9 +218,12 @@ class JanusFlow(nn.Module):
         """Stage 2: make the new tokens for the language model.
 
         Why an aligner: the language model's vectors have width D and a meaning learned from text. A
-        linear layer maps the U-ViT's C channels into that space. Positions are read in raster
-        order, row by row from the top left. The time token goes first, so that every image token
-        can attend to it.
+        linear layer maps the U-ViT's C channels into that space. In the paper's first stage only
+        the new parts are trained, so they learn to fit the language model as it is.
+
+        Positions are read in raster order, row by row from the top left: in the released model the
+        patch in row i, column j becomes image token 24 i + j. The time token goes first, so that
+        every image token can attend to it. It has width D already and needs no aligner.
         """
         positions = rearrange(x_emb, "r C h w -> r (h w) C")
         tokens = self.vision_gen_enc_aligner(positions)  # r N D
@@ -180,8 +237,15 @@ class JanusFlow(nn.Module):
 
         Here the prompt enters. With a cache, its keys and values are read. Without one, its tokens
         are embedded and put before the new ones; the result is the same (to rounding), only slower.
-        Attention is causal among image tokens too: a patch sees the patches above it and to its
-        left. The paper found no benefit in other masks.
+        Never both: with a cache and the prompt's tokens, each image token would attend to the
+        prompt twice. That runs without an error, and the latents are wrong.
+
+        Attention is causal among image tokens too: a patch sees the rows of patches above it and
+        what stands to its left. The paper found no benefit in other masks. What lies below reaches
+        a patch through the convolutions of the U-ViT.
+
+        The mask has one entry for each of the L + n keys, also with a cache. Only the last n hidden
+        states are returned: those of the prompt were needed for their keys and values.
         """
         n = tokens.shape[1]
         mask, positions = rows.mask(n), rows.new_positions(n)
@@ -196,7 +260,12 @@ class JanusFlow(nn.Module):
         """Stage 4: turn hidden states back into a map of C channels, of the skip's shape.
 
         The time token's hidden state is dropped: each image token's own hidden state describes its
-        patch. This differs from text, where the state at token j predicts token j + 1.
+        patch. This differs from text, where the state at token j predicts token j + 1. Code that
+        drops the last state, as text models do, moves every patch by one token.
+
+        Why a second aligner: the decoder puts these channels beside those of the skip, so it needs
+        C of them again and not D. Only the height and the width of the skip are read here, because
+        N = 576 alone does not say 24 x 24.
         """
         back = self.vision_gen_dec_aligner(self.vision_gen_dec_aligner_norm(hidden[:, 1:]))  # r N C
         return rearrange(back, "r (h w) C -> r C h w", **parse_shape(skip, "_ _ h w"))
@@ -207,7 +276,15 @@ class JanusFlow(nn.Module):
         t_emb: Float[Tensor, "r D"],
         skip: Float[Tensor, "r C h w"],
     ) -> Float32[Tensor, "r c H W"]:
-        """Stage 5: run the U-ViT decoder. Return the velocity in float32."""
+        """Stage 5: run the U-ViT decoder. Return the velocity in float32.
+
+        Why skip and time come around the language model: the decoder needs fine detail and the
+        exact time, and neither has to pass through 24 layers on its way. Such a long skip is known
+        from U-ViT (arXiv 2209.12152). Their rows are doubled, as those of the hidden states are.
+
+        Why float32, whatever the weights are: bfloat16 layers have rounded the velocity already. In
+        bfloat16, guidance and Euler step would round it and the latent again, in each of 30 steps.
+        """
         return self.vision_gen_dec_model(back, t_emb, skip).float()
 
     # What the stages are for.
@@ -221,7 +298,11 @@ class JanusFlow(nn.Module):
     ) -> Float32[Tensor, "r c H W"]:
         """Return the velocity of each latent at its time, under its own row of prompt.
 
-        Training calls this: every example has one row, conditional or unconditional.
+        Training calls this: every example has one row, conditional or unconditional. So nothing is
+        repeated, and there are as many latents as rows. There is no cache in training, because the
+        weights change with every step, and with them the prompt's keys and values.
+
+        It has torch's name `forward`, because data-parallel wrappers act on calls of the model.
         """
         x_emb, t_emb, skip = self.encode(z, t)
         return self._velocities(self.align_in(x_emb, t_emb), t_emb, skip, rows, cache)
@@ -237,8 +318,15 @@ class JanusFlow(nn.Module):
 
         This is the function that solvers integrate. The cache is `prefill(prompt)`; without it the
         result is the same and the prompt is computed again.
+
+        The two are returned apart, not guided. So a solver can use a weight that changes with the
+        time, or leave guidance out, and a figure can show what the prompt changes.
+
+        Raises:
+            InputError: if there is not one latent for each image of the pair.
         """
         prompt.check_latents(z)
+        # Solvers of other libraries count in plain numbers. float32, whatever torch's default is.
         time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float32, device=z.device)
         x_emb, t_emb, skip = self.encode(z, time)
         tokens, t_emb, skip = duplicate_for_cfg(self.align_in(x_emb, t_emb), t_emb, skip)  # 2B rows
@@ -251,6 +339,12 @@ class JanusFlow(nn.Module):
         Why: they are equal in all steps (cache.py says why), so computing them once is enough. They
         are equal for all images of a prompt too, so the language model sees 2P rows, and the
         results are repeated for 2B.
+
+        Why without the prompt's last token, <begin_of_image>: the model was trained with the time
+        token in its place. `PromptPair` has dropped it, and the rows hold the L tokens before it.
+        With it in the cache, the image would stand one position too far from the prompt.
+
+        The hidden states are thrown away: later tokens read keys and values only.
         """
         rows, filled = prompt.rows, DynamicCache()
         self._llama(self._embed(rows), rows.attention_mask, rows.positions, filled)
@@ -269,6 +363,7 @@ class JanusFlow(nn.Module):
         return self.decode(self.align_out(self.backbone(tokens, rows, cache), skip), t_emb, skip)
 
     def _embed(self, rows: PromptRows) -> Float[Tensor, "r L D"]:
+        """Look up the prompt's tokens in the word table, masked ones too: none is attended to."""
         return self.llama.embed_tokens(rows.ids)
 
     def _llama(
@@ -280,8 +375,14 @@ class JanusFlow(nn.Module):
     ) -> Float[Tensor, "r q D"]:
         """Call transformers' LlamaModel, which adds the causal mask to ours and ends in a norm.
 
+        It is given vectors (`inputs_embeds`) and not token ids, because time token and image tokens
+        are in no word table.
+
         The positions are given explicitly. Without them, transformers would count the tokens of the
         cache, and left-padded prompts would stand in the wrong places.
+
+        The cache is whatever the caller passes: `prefill` fills a DynamicCache, the loop reads a
+        PromptCache, which stores nothing.
         """
         output = self.llama(
             inputs_embeds=inputs,

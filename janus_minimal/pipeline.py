@@ -9,10 +9,16 @@ Noise deserves care. Each image has its own random generator, and its noise is d
 float32. So image i is the same whether it is drawn alone or in a batch, on a GPU or not, in any
 dtype of the weights. Code that draws the noise of a whole batch at once loses this.
 
+The scale of the latents deserves care, too. The loop starts at noise of variance 1, and the flow
+was trained on latents of about variance 1. Those of SDXL's VAE have a standard deviation of about
+7.7, so training multiplied them by the scaling factor, 0.13025. Before decoding they are divided by
+it.
+
     P  prompts      k  images of each      B = P k  images: those of the first prompt, then the next
     c H W  latent (4 48 48)
 
-Sources: official demo/app_janusflow.py; diffusers' pipelines, for the names of the arguments.
+Sources: official demo/app_janusflow.py; diffusers' pipelines, for the names of the arguments;
+JanusFlow (arXiv 2411.07975), section 4, whose results use w = 2 and S = 30, the defaults here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,11 +57,21 @@ class JanusFlowPipeline:
     object with the attribute `images`. It is not a subclass of DiffusionPipeline, whose loading
     accepts files and code that we refuse.
 
-        pipe = JanusFlowPipeline.from_pretrained("shapes")
-        pipe("three red stars", num_images_per_prompt=4, generator=torch.manual_seed(0)).images
+    >>> pipe = JanusFlowPipeline.from_pretrained("shapes")
+    >>> pipe.latent_shape  # c H W
+    (4, 12, 12)
+    >>> seed = torch.manual_seed(0)
+    >>> drawn = pipe("three red stars", 2, num_images_per_prompt=4, generator=seed, progress=False)
+    >>> [image.size for image in drawn.images]  # two steps show the form; a picture takes more
+    [(48, 48), (48, 48), (48, 48), (48, 48)]
 
     Everything that can be wrong in a call is checked before the first step, because thirty steps of
     the released model take minutes on a CPU.
+
+    What is checked at construction: that the VAE makes latents of the model's channels, and that
+    the model's picture divides into whole patches. What no check can see: a VAE of the same form
+    with other weights. The flow has learned where the latents of its own VAE lie, so the pictures
+    of another one are garbled.
     """
 
     def __init__(
@@ -79,9 +95,11 @@ class JanusFlowPipeline:
         Args:
             checkpoint: "shapes" (bundled), a directory in the official layout, or "owner/name".
             vae: the VAE's directory or repository. None means the folder `vae` of the checkpoint.
+                The official checkpoint has no VAE: its own is SDXL's, "stabilityai/sdxl-vae".
             dtype: of the model's weights. The VAE is always float32: in float16, SDXL's VAE
                 overflows and the picture is black.
-            device: where model and VAE are placed.
+            device: where model and VAE are placed. `runtime.device.pick_device()` returns the
+                machine's accelerator. The command line asks it; in Python you pass its answer.
             revision: a branch, tag or commit of the model's repository.
             compile: compile the five stages. The first step then takes a minute or more, and later
                 steps are faster.
@@ -90,7 +108,7 @@ class JanusFlowPipeline:
             InputError: if there is no such device.
             CheckpointError: for anything that does not fit; the message names it.
         """
-        device = pick_device(str(device))
+        device = pick_device(str(device))  # first: a device that is not there costs no download
         directory = find_checkpoint(checkpoint, revision)
         model = JanusFlow.from_pretrained(directory, dtype, device)
         own_vae = find_part(directory, "vae")
@@ -129,7 +147,7 @@ class JanusFlowPipeline:
         Args:
             prompt: one text or several.
             num_inference_steps: S, with times k / S. Ignored if `times` is given.
-            cfg_weight: the guidance weight w. 1 means no guidance.
+            cfg_weight: the guidance weight w. 1 means no guidance, 0 means no prompt.
             guidance_scale: diffusers' name for cfg_weight. It wins if both are given.
             num_images_per_prompt: k.
             generator: one for each image, or one from which a seed for each image is drawn. None
@@ -137,7 +155,8 @@ class JanusFlowPipeline:
             latents: start from these, in place of noise: [B, c, H, W].
             times: the time grid, for example time_grid(10, shift=2.0), or times[k:] to begin later.
             solver: denoise, or another generator of Steps with the same first five arguments.
-            output_type: "pil", "np" (B H W 3, 0..1), "pt" (B 3 H W, 0..1), or "latent".
+            output_type: "pil", "np" (B H W 3, 0..1), "pt" (B 3 H W, 0..1), or "latent", which skips
+                the VAE: 9216 numbers a picture in the released model, to be decoded elsewhere.
             callback_on_step_end: called as callback(pipe, index, t, tensors) after each step, where
                 t is the time at which the step began. tensors has "latents" (of the time t_next),
                 "t_next", and "denoised". It returns a dictionary; "latents" in it replace ours.
@@ -150,6 +169,7 @@ class JanusFlowPipeline:
         checks.function_of("solver", solver)
         if callback_on_step_end is not None:
             checks.function_of("callback_on_step_end", callback_on_step_end)
+        # Compared with None, because 0 is a valid scale and counts as false in Python.
         weight = cfg_weight if guidance_scale is None else guidance_scale
         weight = checks.finite_number("the guidance weight", weight)
         grid = self._times(num_inference_steps, times)
@@ -157,6 +177,8 @@ class JanusFlowPipeline:
         z = self._start(latents, pair.num_images, generator)
         steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
         for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
+            # The solver goes on from step.z_next when the loop asks for the next step, so a latent
+            # that the callback has put there is the one from which it continues.
             z = self._end_of(step, callback_on_step_end)
         images = z if output_type == "latent" else self.to_pictures(z, output_type)
         return ImagePipelineOutput(images=images)
@@ -167,6 +189,10 @@ class JanusFlowPipeline:
 
         The VAE halves each side once per level but the last. SDXL's has four levels, so 384 pixels
         become 384 / 2^3 = 48. The bundled model has 48 pixels and three levels: 48 / 2^2 = 12.
+
+        Why the size is no argument of the call: the network would accept another one. But it knows
+        the place of a patch only by its number in raster order, and with 32 patches in a row
+        instead of 24 the same number is another place.
         """
         side = self.model.config.image_size // pixels_per_latent(self.vae)
         return self.model.config.encoder.input_channels, side, side
@@ -177,7 +203,11 @@ class JanusFlowPipeline:
         Prompt, time token and image tokens must fit the positions that the language model was
         trained on. Beyond them it still computes something, but not a picture of the prompt. And
         each token must be one of the language model's, whatever else a tokenizer may produce.
-        Raises InputError.
+
+        Raises:
+            InputError: for a prompt that is empty, unknown to the tokenizer or too long, and for a
+                number of images that is no whole number from 1.
+            CheckpointError: for a token that is not in the language model's word table.
         """
         number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
         pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
@@ -191,11 +221,17 @@ class JanusFlowPipeline:
 
         Films need this: every step's `denoised` can be decoded, not only the last latent. It
         divides by the VAE's scaling factor, with which training multiplied to reach unit variance.
+        Without the division the latents would be far too small for the decoder in the released
+        model, 0.13 of their size.
         """
         return to_pictures(self.vae, latents, output_type)
 
     def _times(self, steps: int, times: Tensor | None) -> Float32[Tensor, "times"]:
-        """Return the grid that is given, or the uniform one of the official sampler."""
+        """Return the grid that is given, or the uniform one of the official sampler.
+
+        A given grid need not reach from 0 to 1: image-to-image begins later. Its times become
+        float32, in which the loop counts.
+        """
         if times is not None:
             return checks.time_grid_of(times)
         return time_grid(checks.whole_number("num_inference_steps", steps, checks.MOST_STEPS))
@@ -210,13 +246,20 @@ class JanusFlowPipeline:
 
         A caller gives latents to repeat a run exactly, or to begin with a noisy picture of their
         own (image-to-image). They are float32 from here on, whatever they were before.
+
+        Their shape must be exact. The network would take another height and width without an
+        error, and draw nothing that it has learned.
         """
         if latents is None:
             return image_noise(self.latent_shape, num_images, generator)
         return checks.latents_of(latents, (num_images, *self.latent_shape))
 
     def _end_of(self, step: Step, callback: Callback | None) -> Float32[Tensor, "B c H W"]:
-        """Let the callback see and change where the step ends. Refuse NaN and infinity."""
+        """Let the callback see and change where the step ends. Refuse NaN and infinity.
+
+        Why at every step and not once at the end: NaN never goes away again, so all later steps
+        would be lost time. And the message can name the step at which it began.
+        """
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
             answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
@@ -235,6 +278,14 @@ def image_noise(
     A generator that lives on another device draws there; the noise is moved to the CPU. Numbers of
     the same seed differ between kinds of devices, which is why the CPU is the default.
 
+    Why float32, also for a bfloat16 model: the latent is float32 through the whole loop, so the
+    weights' dtype can be changed without changing the noise from which a picture starts.
+
+    >>> first_of_one = image_noise((4, 48, 48), 1, torch.manual_seed(0))[0]
+    >>> first_of_three = image_noise((4, 48, 48), 3, torch.manual_seed(0))[0]
+    >>> torch.equal(first_of_one, first_of_three)  # image 0 does not know how many follow
+    True
+
     Raises:
         InputError: if there are several generators, but not one for each image.
     """
@@ -251,6 +302,9 @@ def _one_per_image(
 
     Why not one generator for all images in turn: then image 3 would depend on how much noise was
     drawn before it. With a seed for each image, its noise depends on its number alone.
+
+    So one generator of seed 7 and a list of one generator of seed 7 give different noise: a seed is
+    drawn from the first, the noise itself from the second.
     """
     if not isinstance(generator, Generator | None):
         return generator  # several; anything else is refused by whoever looks at each

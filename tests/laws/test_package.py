@@ -95,7 +95,7 @@ def examples(name):
     return [parser.get_doctest(text, {**vars(module)}, name, name, 0) for text in texts if ">>>" in text]
 
 
-@pytest.mark.parametrize("name", ["flow", "uvit", "prompt", "cache", "config"])
+@pytest.mark.parametrize("name", ["flow", "uvit", "prompt", "cache", "model", "pipeline", "config"])
 def test_the_examples_in_the_docstrings_are_true(name):
     """python(example) = the output beneath it.
 
