@@ -45,6 +45,19 @@ def test_another_language_model_keeps_the_law_of_the_cache(parts):
     assert not torch.isclose(found, parts["noise"]).all()
 
 
+def test_a_second_condition_is_cached_and_hidden_from_the_unconditional_row(parts):
+    """Features as the last prompt token: with cache = without cache; v_cond knows them, v_uncond does not.
+
+    They depend neither on z nor on t, so they are part of the prompt. Guidance strengthens only what one row sees.
+    """
+    assert {name.partition(".")[0] for name in parts["missing"]} == {"reference_aligner"}
+    for cached, plain in parts["runs"]:
+        torch.testing.assert_close(cached[-1].z_next, plain[-1].z_next, rtol=1e-3, atol=1e-4)
+    one, other = (cached[0] for cached, _ in parts["runs"])
+    assert not torch.isclose(one.v_cond, other.v_cond, rtol=1e-3, atol=1e-3).all()
+    torch.testing.assert_close(one.v_uncond, other.v_uncond, rtol=1e-4, atol=1e-5)
+
+
 def test_a_field_of_ones_own_is_followed(parts):
     """v = (goal - z) / (1 - t)  =>  z_S = goal, for every noise.
 
