@@ -34,10 +34,10 @@ def aligned(model: JanusFlow) -> AlignedFlow:
 
 
 def test_the_alignment_loss_by_hand():
-    """Features (1, 0), (0, 1), (1, 0), (0, 1) of one image token, projected (1, 0): the loss is -1/sqrt 2.
+    """Features (1, 0), (0, 1), (1, 0), (0, 1) have the mean (1/2, 1/2): beside (1, 0) the loss is -1/sqrt 2.
 
-    The encoder's grid is finer than the grid of image tokens, so its features are averaged first, to
-    (1/2, 1/2). A second picture with opposite features has +1. The loss is the mean over places and pictures.
+    The encoder's grid is finer than the grid of image tokens, so the four features of one image token are
+    averaged first. A second picture with opposite features has +1. The loss is the mean over places and pictures.
     """
     fine = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])  # K height width
     projected = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
