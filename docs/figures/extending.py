@@ -265,7 +265,7 @@ def extending_adaptive() -> Drawing:
         drawn,
         alt="Curves of step length against time for seven pictures and two tolerances. All rise from left to right up to the middle.",
         caption=f"The steps that scipy's RK45 chooses for {found['captions']} pictures; the last step, which is cut off at t = 1, is left out. With "
-        f"tolerance 0.001 the first step is {np.mean(starts):.2f} long and the longest {np.mean(longest):.2f} on average: the path bends at the beginning.",
+        f"tolerance 0.001 the first step is {np.mean(starts):.2f} long and the longest {np.mean(longest):.2f} on average: the path bends most at the beginning.",
     )
 
 

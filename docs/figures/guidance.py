@@ -270,7 +270,7 @@ def guidance_gap() -> Drawing:
         fig,
         "The relative difference of the two velocities against t, with a band. It is high at small t, falls until the "
         "middle of the way, and rises a little at the end.",
-        f"How much the caption changes the velocity: the bundled model, {found['captions']} captions, {found['steps']} Euler "
+        f"The effect of the caption, |v_cond - v_uncond| / |v_cond|: the bundled model, {found['captions']} captions, {found['steps']} Euler "
         f"steps, w = 2. Line: mean; band: from the 10th to the 90th percentile of the pictures. At t = 0 the mean is "
         f"{first['gap']:.2f}, its largest value {peak['gap']:.2f} at t = {peak['t']:.2f}; from t = 0.5 on it is "
         f"{np.mean(late):.2f} on average.",

@@ -1,6 +1,6 @@
 """The figure of the chapter on pictures of one's own: python docs/figures/own_pictures.py
 
-What takes long is measured once and kept in data/own-pictures.json (about two minutes of one thread).
+What takes long is measured once and kept in data/own-pictures.json (a few minutes of one thread).
 """
 
 import sys
@@ -79,7 +79,7 @@ def measure() -> dict[str, Any]:
 
 
 def measure_one() -> dict[str, Any]:
-    """Run the page as far as its model that has learned one picture by heart."""
+    """Run the page as far as its model that has memorised one picture."""
     page = run_page("own-pictures.md", {"steps=60, batch": "steps=1, batch", "steps=120, batch": "steps=1, batch"})
     before, noise = page["pipe"], image_noise(page["pipe"].latent_shape, 4, torch.manual_seed(0))
     asked = {"num_images_per_prompt": 4, "latents": noise, "output_type": "latent", "progress": False}

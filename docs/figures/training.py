@@ -57,7 +57,7 @@ def measure_loss() -> dict[str, Any]:
 
 @torch.no_grad()
 def measure_start() -> dict[str, Any]:
-    """Measure the floor at t = 0 without a network: how much do scenes of one caption differ?"""
+    """Measure the irreducible loss at t = 0 without a network: how much do scenes of one caption differ?"""
     pipe, captions, each = JanusFlowPipeline.from_pretrained("shapes"), 60, 8
     examples = [draw_example(i, FRESH) for i in range(captions)]
     z_1 = encode_scenes(pipe.vae, [caption.draw(rng) for caption, rng in examples for _ in range(each)])
@@ -183,7 +183,7 @@ def loss_floor() -> Drawing:
     ax = fig.subplots()
     ax.plot(t, [row["target"] for row in told], ":", color=INK, label="E |T|^2: a network that answers 0")
     ax.plot(t, loss, "-o", color=BLUE, ms=4, label="measured loss")
-    ax.plot(t, floor, "--", color=ORANGE, label="estimated floor: E |T|^2 - E |v|^2")
+    ax.plot(t, floor, "--", color=ORANGE, label="estimated irreducible loss: E |T|^2 - E |v|^2")
     ax.set(xlabel="t", ylabel="mean over all numbers of the latent", ylim=(0, None))
     ax.legend(frameon=False, fontsize=9)
     least = min(rows, key=lambda time: rows[time]["loss"])
@@ -191,7 +191,7 @@ def loss_floor() -> Drawing:
     return Drawing(
         fig,
         "Three curves over t. The mean square of the target is flat near 2. The loss starts below it, falls steeply until "
-        "the middle, and rises towards t = 1. The estimated floor runs close to the loss.",
+        "the middle, and rises towards t = 1. The estimated irreducible loss runs close to it.",
         f"The bundled model on {found['scenes']} fresh scenes with their captions. The loss is {rows[0.0]['loss']:.2f} at t = 0, "
         f"least at t = {least:g} ({rows[least]['loss']:.2f}), and {rows[0.98]['loss']:.2f} at t = 0.98. The dashed line "
         f"estimates how much of it is left for the best possible network; the two differ by {apart.max():.3f} at most and "
@@ -232,11 +232,11 @@ def loss_over_t() -> Drawing:
         "with the own caption lowest. The best field for 1,000 scenes falls to zero early. Right: two differences. That of "
         "no caption has a peak at small t and is near zero from 0.4 on; that of another caption has a higher peak, a minimum "
         "at 0.6, and rises again.",
-        f"The bundled model on {found['scenes']} scenes. Left: with its own caption, another scene's, none. Right: what the caption "
-        f"is worth at each t. Another caption costs most at t = {t[peak]:g} ({gap[peak]:.2f}), no caption "
+        f"The bundled model on {found['scenes']} scenes. Left: with its own caption, another scene's, none. Right: by how much "
+        f"the loss rises without its own caption. Another caption costs most at t = {t[peak]:g} ({gap[peak]:.2f}), no caption "
         f"at t = {t[int(without.argmax())]:g} ({without.max():.2f}); at t = 0.6 they cost {gap[t.index(0.6)]:.2f} and "
         f"{without[t.index(0.6)]:.3f}. Scenes of the training set (dotted) and fresh ones differ by {known:.3f} on average. Thin line: the best "
-        "field for 1,000 stored scenes without captions, which has learned them by heart.",
+        "field for 1,000 stored scenes without captions, which has memorised them.",
     )
 
 
@@ -327,8 +327,8 @@ def muon_or_adamw() -> Drawing:
         "Left: loss over t of two tiny models; the one with Muon is lower from 0.2 on. Right: how much each uses the "
         "caption; the one with Muon is above the other at every t.",
         f"The same tiny model after {muon['steps']} steps, with Muon for its matrices and with AdamW for everything, at the "
-        f"same learning rate. At t = 0.2 the loss is {losses[0]:.2f} and {losses[1]:.2f}, the worth of the caption "
-        f"{gaps[0]:.2f} and {gaps[1]:.2f}.",
+        f"same learning rate. At t = 0.2 the loss is {losses[0]:.2f} and {losses[1]:.2f}, and under another "
+        f"scene's caption it is higher by {gaps[0]:.2f} and {gaps[1]:.2f}.",
     )
 
 

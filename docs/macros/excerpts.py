@@ -10,6 +10,7 @@
 {{ number("evaluation.json", "overall") }}      a number from a file that a command wrote
 {{ gigabytes("released.json", "peak") }}        the same of bytes, in GB
 {{ value("(20 + 577) / 577", ".2f") }}          what an expression of Python's and torch's comes to
+{{ value("2 * read('sizes.json', 'released', 'lengths', 'image tokens')", ",") }}     the same with numbers from docs/
 {{ table("evaluation.json") }}                  its categories as a table
 {{ speeds() }}, {{ spared("small-20.json") }}, {{ throughput() }}     what the benches found
 {{ exercise("03_first_order") }}                a link to an exercise, by its title (exercises.py)
@@ -118,16 +119,17 @@ def figure(name: str) -> str:
 
 def number(file: str, *keys: str, digits: int = 3) -> str:
     """A number from docs/, rounded to so many digits."""
-    found = _find(file, keys)
+    found = read(file, *keys)
     return f"{found:.{digits}g}" if isinstance(found, float) else f"{found:,}"
 
 
 def gigabytes(file: str, *keys: str) -> str:
     """A number of bytes from docs/, in GB."""
-    return f"{_find(file, keys) / 1e9:.2f}"
+    return f"{read(file, *keys) / 1e9:.2f}"
 
 
-def _find(file: str, keys: tuple[str, ...]) -> Any:
+def read(file: str, *keys: str) -> Any:
+    """What a file of docs/ holds under these keys."""
     found = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
     for key in keys:
         found = found[key]
@@ -135,8 +137,8 @@ def _find(file: str, keys: tuple[str, ...]) -> Any:
 
 
 def value(expression: str, form: str) -> str:
-    """What an expression comes to."""
-    return format(eval(expression, {"torch": torch}), form)
+    """What an expression comes to; read(file, key, ...) in it is a number from docs/."""
+    return format(eval(expression, {"torch": torch, "read": read}), form)
 
 
 def table(file: str) -> str:
@@ -149,7 +151,7 @@ def table(file: str) -> str:
 
 def speeds() -> str:
     """A row for each bench."""
-    head = "size | images | L | official style | ours | faster | with the prompt / without | ideal | step / floor"
+    head = "size | images | L | official style | ours | faster | with the prompt / without | ideal | step / least"
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "docs" / "bench").glob("*.json")]
     reports.sort(key=lambda report: (report["parameters"], report["prompt_tokens"]))
     return "\n".join([f"| {head} |", "| --- |" + " ---: |" * 8, *map(_speed, reports)])
