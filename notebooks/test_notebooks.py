@@ -13,6 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from janus_minimal.config import JanusConfig
+from janus_minimal.figures.steps import slider
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.hub import find_checkpoint
 
@@ -155,3 +156,12 @@ def test_it_ends_with_two_questions_with_folded_answers_and_an_exercise(path, ce
 def test_it_is_small(path):
     """Outputs included."""
     assert path.stat().st_size <= LARGEST
+
+
+def test_a_slider_goes_over_all_steps():
+    """slider(draw, S): k = 0, ..., S - 1, and draw is told each k that is chosen."""
+    shown = []
+    (where, *_) = slider(shown.append, 5).children
+    assert (where.min, where.max) == (0, 4)
+    where.value = 4
+    assert shown[-1] == 4

@@ -97,7 +97,7 @@ def best_answers(data: Tensor, z_0: Tensor) -> dict[str, float]:
 
 
 def tiny(vocabulary: int) -> JanusFlow:
-    """Return an untrained model of about an eighth of the bundled one's parameters."""
+    """Return an untrained model of about a sixth of the bundled one's parameters."""
     model = JanusFlow(
         JanusConfig(
             EncoderConfig(block_out_channels=(48,), padding=0, hidden_size=96),

@@ -65,6 +65,17 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
     assert result.stdout.count("5 sheets") == 1
 
 
+def test_an_album_has_one_bar_and_a_single_request_has_its_own(pipe, tmp_path, capfd):
+    """make_album: a bar of sheets, none of steps; request.draw: a bar of steps.
+
+    Two bars that overwrite each other's line cannot be read.
+    """
+    make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
+    assert "step" not in capfd.readouterr().err
+    replace(LIKE, prompt=PROMPTS[0]).draw(pipe)
+    assert "step" in capfd.readouterr().err
+
+
 def test_pictures_of_another_request_are_not_mixed_in(pipe, tmp_path):
     """request(file) != request  =>  InputError, and nothing is written.
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -422,3 +422,48 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     run("edit", "a star", "--image", "i.png", "--device", "here")
     run("reflow", "--out", "r", "--device", "here")
     assert asked == [(name, "here") for name in names]
+
+
+@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cuda", False), ("mps", False)])
+def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, device, on_cpu):
+    """accelerate's cpu = (the device is the CPU), in every command that shares its work among processes.
+
+    Left to itself accelerate takes the GPU that is there, although --device cpu was typed.
+    """
+    import importlib
+
+    told = []
+
+    class Told:
+        is_main_process = True
+
+        def __init__(self, cpu, **_):
+            told.append(cpu)
+
+    for name in ("generate", "train", "reflow"):
+        command = importlib.import_module(f"janus_minimal.cli.{name}")
+        monkeypatch.setattr(command, "pick_device", lambda name: torch.device(name))
+    monkeypatch.setattr("janus_minimal.jobs.album.make_album", lambda *given: [Path("0.png")])
+    monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
+    monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: None)
+    monkeypatch.setattr("accelerate.Accelerator", Told)
+    monkeypatch.setattr("accelerate.PartialState", Told)
+    Path("prompts.txt").write_text("a star\n", encoding="utf-8")
+    run("generate", "--prompts", "prompts.txt", "--device", device)
+    run("train", "--out", "t", "--device", device)
+    run("reflow", "--out", "r", "--device", device)
+    assert told == [on_cpu] * 3
+
+
+def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):
+    """evaluate --captions n: a bar of n pictures for each of the seven categories.
+
+    It tells how long the whole will take.
+    """
+    bars = []
+    monkeypatch.setattr(
+        "tqdm.auto.tqdm", lambda total, **_: bars.append(total) or nullcontext(SimpleNamespace(update=None))
+    )
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: Evaluation({"a": 1.0}, 1, 1, 1, 1.0))
+    run("evaluate", "--captions", 3, "--device", "cpu")
+    assert bars == [21]

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from janus_minimal.cli.outputs import after_writing, check_outputs
+from janus_minimal.cli.write import write_figure
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
 
@@ -91,3 +94,13 @@ def test_what_was_written_is_said_when_a_later_file_fails():
     said = r"^disk full \(a\.png and b\.png had been written before\)$"
     with pytest.raises(InputError, match=said), after_writing(Path("a.png"), Path("b.png")):
         raise InputError("disk full")
+
+
+def test_a_plot_is_written_with_150_dots_an_inch(tmp_path):
+    """write_figure(2 x 1 inches) = a PNG of 300 x 150 pixels.
+
+    Its text stays legible on a screen of twice the density.
+    """
+    write_figure(tmp_path / "plot.png", Figure(figsize=(2, 1)))
+    with Image.open(tmp_path / "plot.png") as written:
+        assert (written.format, written.size) == ("PNG", (300, 150))

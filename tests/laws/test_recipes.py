@@ -376,7 +376,7 @@ def test_rings_alone_raise_the_loss_on_other_scenes(own):
     assert own["kept"]["rings only"] > own["kept"]["before"]
 
 
-def test_one_picture_can_be_learned_by_heart(own):
+def test_one_picture_can_be_memorised(own):
     """One datum  =>  the loss falls below a half within twenty steps; its floor is 0.
 
     Encoding, captions and training must agree; where one of them does not, this fails first.

@@ -113,7 +113,7 @@ def test_a_batch_depends_on_seed_and_step_alone(seed, step, other):
 def test_every_step_draws_noise_of_its_own(seed, step):
     """z_0(k, seed) != z_0(k + 1, seed), z_0(k, seed + 1).
 
-    With the same noise again and again, the network would learn a few lines by heart.
+    With the same noise again and again, the network would memorise a few lines.
     """
     here, next_step, next_seed = (
         draw_batch(k, IDS, LATENTS, 5, s).z_0 for k, s in ((step, seed), (step + 1, seed), (step, seed + 1))

@@ -54,7 +54,7 @@ def test_hard_categories_are_drawn_more_often():
 def test_every_example_is_another_and_depends_on_the_seed():
     """example(i, seed) != example(j, seed'), unless i = j and seed = seed'.
 
-    Examples that repeat would be learned by heart.
+    Examples that repeat would be memorised.
     """
     scenes = {caption.draw(rng) for i in range(8) for seed in range(3) for caption, rng in [draw_example(i, seed)]}
     assert len(scenes) == 24

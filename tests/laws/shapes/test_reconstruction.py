@@ -68,7 +68,7 @@ def test_the_loss_is_the_absolute_error_and_a_thousandth_of_the_divergence(losse
 def test_every_step_of_the_vae_has_scenes_and_noise_of_its_own(losses):
     """x(k) != x(k + 1), noise(k) != noise(k + 1); noise ~ N(0, 1).
 
-    With the same noise at every step, the decoder would learn it by heart.
+    With the same noise at every step, the decoder would memorise it.
     """
     (x_0, e_0), (x_1, e_1), _ = losses["inputs"]
     assert not x_0.equal(x_1)

@@ -19,6 +19,7 @@ from tools.launched import on_two_processes
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.shapes.examples import SmallWorld
 from janus_minimal.shapes.run import train_all
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
@@ -73,14 +74,26 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
 
 
-@pytest.mark.slow
-def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path):
-    """batch_size mod processes != 0  =>  InputError.
+@pytest.mark.parametrize("part", ["vae", "flow"])
+def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, part, monkeypatch):
+    """batch_size mod processes != 0  =>  InputError, before there is a folder.
 
     Each process takes the mean over its own share, so examples of a smaller share would count more.
     """
-    result = on_two_processes(tmp_path, "train", "--out", "run", "--batch-size", "3", "--vae-steps", "1")
-    assert "a batch of 3 on 2 processes: expected a multiple" in result.stderr
+    recipes = {"vae": VAE, "flow": FLOW}
+    recipes[part] = replace(recipes[part], batch_size=3)
+    monkeypatch.setattr(Accelerator, "num_processes", 2)
+    with pytest.raises(InputError, match="a batch of 3 on 2 processes: expected a multiple"):
+        train_all(tmp_path / "run", Accelerator(cpu=True), recipes["vae"], recipes["flow"], EXAMPLES)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples():
+    """A report of this file shows two pictures, not 28."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallWorld, "shown", ("a red circle", "two stars"))
+        yield
 
 
 def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
