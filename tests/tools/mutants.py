@@ -38,7 +38,8 @@ TOGETHER = 12  # modules that are tried before the record is written again
 FIRST = 12  # laws that are tried before the others are imported
 BUDGET = 20.0  # seconds of laws for one mutant, by the record of what they took
 PATIENCE = 90  # seconds; a mutant that makes laws run longer than this counts as noticed
-NO_LEAKS = ("-p", "no:unraisableexception")  # what a fork leaves open at its end is no law's failure
+# What a fork leaves open at its end is no law's failure.
+OPTIONS = ("-x", "-m", "not released", "-p", "no:unraisableexception")
 
 Trial = tuple[Mutant, Sequence[str]]  # a mutant, and the laws that may notice it
 
@@ -63,17 +64,19 @@ def notice(trial: Trial) -> str | None:
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(PATIENCE)
     for some in filter(None, (laws[:FIRST], laws[FIRST:])):
-        checked = PACKAGE.name in sys.modules  # with shape checks or without, it is imported already
-        options = ["--override-ini=addopts="] if checked else []
         try:
-            outcome = run_laws(
-                [*options, *NO_LEAKS, "-x", "-m", "not released", *(str(TESTS.parent / law) for law in some)]
-            )
+            outcome = run_laws([*options(), *(str(TESTS.parent / law) for law in some)])
         except (TimeoutError, ImportError, SyntaxError):
             return "it does not run"
         if outcome.failed or not outcome.passed:
             return min(outcome.failed, default="it does not run")
     return None
+
+
+def options() -> Sequence[str]:
+    """Return pytest's options. Once the package is imported, with shape checks or without, they cannot be asked for."""
+    imported = PACKAGE.name in sys.modules
+    return [*OPTIONS, *(["--override-ini=addopts="] if imported else [])]
 
 
 def accepted_by_the_linter(mutant: Mutant) -> bool:
