@@ -293,3 +293,6 @@ def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(official):
     check_tokenizer(tokenizer, len(tokenizer) + 1)  # a model may have more embeddings than are used
     with pytest.raises(CheckpointError, match=r"319 tokens, the model knows 318"):
         check_tokenizer(tokenizer, len(tokenizer) - 1)
+    tokenizer.add_tokens(["otter"])
+    with pytest.raises(CheckpointError, match=r"320 tokens, the model knows 318"):
+        check_tokenizer(tokenizer, len(tokenizer) - 2)
