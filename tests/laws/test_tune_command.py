@@ -132,11 +132,12 @@ def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, wo
         (("--from", "nowhere", "--data", "FOLDER"), "no checkpoint nowhere"),
     ],
 )
-def test_bad_combinations_are_refused_before_any_work(train, folder, tmp_path, words, message):
+def test_bad_combinations_are_refused_before_any_work(train, folder, tmp_path, monkeypatch, words, message):
     """Options that contradict each other  =>  one line and status 2, and nothing is written.
 
     A run of hours must not end, or begin, in a question that the first second could have answered.
     """
+    monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: pytest.fail("a run of hours began"))
     told = [folder if word == "FOLDER" else word for word in words]
     status, line = train("--out", tmp_path / "run", "--device", "cpu", *told)
     assert status == 2
