@@ -15,7 +15,9 @@ import compass
 import numpy as np
 import pytest
 import torch
+from macros.reading import chapters, words
 from macros.shape_map import TENSORS, released, small
+from macros.tuning import ADVICE, RECORD, save_peak
 from PIL import Image
 
 import janus_minimal
@@ -231,6 +233,20 @@ def test_every_page_that_explains_names_a_law_that_holds_it():
     core = ("flow", "solvers", "training", "guidance", "uvit", "time", "prompt", "cache", "loop", "numerics")
     for name in (*core, "released"):
         assert "{{ law(" in (DOCS / f"{name}.md").read_text(encoding="utf-8"), name
+
+
+def test_the_time_of_a_page_counts_what_is_read():
+    """Listings and drawings are looked at, and what a macro writes is one number."""
+    assert words('One {{ number("a.json", "b") }} <b>two</b> {{ law("f", "t") }} {{ figure("f") }} three.') == 4
+    assert len(chapters(1, 2)) == 12
+    assert chapters(1)[0] == "one-picture"
+
+
+def test_the_memory_to_have_exceeds_what_was_counted_and_measured():
+    found = json.loads(RECORD.read_text(encoding="utf-8"))
+    for way, advice in ADVICE.values():
+        assert advice > max(found["released"][way]["sum"], float(save_peak(way))), way
+    assert ADVICE["--lora 16"][1] > found["step, released"]["peak"] / 1e9
 
 
 def public_functions() -> list[tuple[str, ast.FunctionDef | ast.ClassDef]]:

@@ -245,9 +245,9 @@ def field_at_four_times() -> Drawing:
         of a moon.""",
         f"""The marginal velocity at four times; an arrow shows how far its place would move in a tenth of the
         time. Blue: a sample of z_t. Orange: the data. At t = 0 every arrow leads to the centre, the mean of all
-        data. Later each place points at the data that are still likely from there. The effective number of these
-        data points, averaged over the blue points, is {told}. Arrows are left out where there are no blue
-        points.""",
+        data. Later each place points at the data that are still likely from there. How many these are, as 1 divided
+        by the sum of their squared shares (k equal shares give k), averaged over the blue points: {told}. Arrows are
+        left out where there are no blue points.""",
     )
 
 

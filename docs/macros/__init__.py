@@ -10,14 +10,18 @@ from macros.accelerator import measured_there
 from macros.budgets import lab_budgets
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
+from macros.reading import minutes, minutes_of_parts, reading
 from macros.shape_map import shape_map, size
-from macros.tuning import tuned_ways
+from macros.tuning import save_peak, tuned_ways, what_to_have
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
     *("table", "speeds", "spared", "throughput"),
 )
-OTHERS = (measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size, tuned_ways)
+OTHERS = (
+    *(measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
+    *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have),
+)
 
 
 def define_env(env: Any) -> None:

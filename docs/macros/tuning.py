@@ -1,10 +1,20 @@
-"""{{ tuned_ways() }}: what each way to fine-tune learned and forgot, as docs/figures/fine_tuning.py measured it."""
+"""{{ tuned_ways() }}: what each way to fine-tune learned and forgot. {{ what_to_have() }}: the memory that it needs.
+
+Both from what docs/figures/fine_tuning.py measured and counted. {{ save_peak("all") }}: the memory of a save, in GB.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
 RECORD = Path(__file__).parent.parent / "figures" / "data" / "fine-tuning.json"
+MERGED = 24 * (4 * 2048**2 + 3 * 2048 * 5632)  # weights of the linear layers that adapters change, released size
+ADVICE = {  # options: what they are called in the record, and the memory to have, in GB
+    "--train all": ("all", 40),
+    "--lora 16": ("lora 16", 24),
+    "--lora 16 --dtype bfloat16": ("lora 16, bfloat16", 12),
+    "the same and --gradient-checkpointing": ("lora 16, bfloat16, checkpointing", 12),
+}
 NEW = ("new colour", "new shape", "new beside old", "both, never shown")
 
 
@@ -20,3 +30,23 @@ def _row(name: str, entry: dict[str, Any]) -> str:
     trained = [f"{entry[key]:,}" if key in entry else "" for key in ("trainable", "steps")]
     scores = [f"{entry['scores'][kind]:.2f}" for kind in NEW]
     return "| " + " | ".join([name, *trained, *scores, f"{entry['old']:.2f}"]) + " |"
+
+
+def what_to_have() -> str:
+    """A row for each choice of options: a step and a save as counted, a step as measured, and the advice."""
+    found = json.loads(RECORD.read_text(encoding="utf-8"))
+    measured = {"lora 16": f"{found['step, released']['peak'] / 1e9:.2f}, on a CPU"}
+    rows = [
+        f"| `{options}` | {found['released'][way]['sum']:.3g} | {save_peak(way)} | {measured.get(way, '')} | {advice} |"
+        for options, (way, advice) in ADVICE.items()
+    ]
+    head = "| options | a step, counted | a save, counted | a step, measured | have |"
+    return "\n".join([head, "| --- |" + " ---: |" * 4, *rows]).replace("`the same and ", "the same and `")
+
+
+def save_peak(way: str) -> str:
+    """What a save needs: a step without gradients and activations, and two copies of what was trained."""
+    parts = json.loads(RECORD.read_text(encoding="utf-8"))["released"][way]
+    lasting = sum(parts[name] for name in ("weights", "masters", "moments", "average"))
+    merged = MERGED * (2 if "bfloat16" in way else 4) / 1e9
+    return f"{lasting + 2 * (merged if way.startswith('lora') else parts['weights']):.1f}"
