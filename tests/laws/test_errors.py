@@ -31,13 +31,14 @@ def test_cleaning_twice_changes_nothing(text):
 
 
 def test_the_beginning_and_the_end_of_a_long_message_remain():
-    """one_line(fault + long + remedy) = fault ... remedy.
+    """one_line(fault + long + remedy) = 198 characters ... 99 characters, of 300 in all.
 
     A message says first what is wrong and last what would be right. The middle can go.
     """
     line = one_line(f"config.json is wrong: {'x' * 10_000}; expected 3")
     assert line.startswith("config.json is wrong: xxx")
     assert line.endswith("xxx; expected 3")
+    assert [len(part) for part in line.split("...")] == [198, 99]
 
 
 def test_terminal_sequences_leave_no_trace():
