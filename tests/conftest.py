@@ -19,7 +19,7 @@ from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
 pytest_plugins = ["museum.plugin"]
 
 settings.register_profile("dev", max_examples=25, deadline=None)
-settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
 FAST = (Phase.explicit, Phase.generate)  # do not search for the simplest failing example: any failure is enough
 settings.register_profile("tour", max_examples=10, deadline=None, derandomize=True, database=None, phases=FAST)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
