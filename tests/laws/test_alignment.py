@@ -26,11 +26,11 @@ def latent_shape(model: JanusFlow) -> tuple[int, int, int]:
     return model.config.encoder.input_channels, 8, 8  # 4 x 4 image tokens
 
 
-def aligned(model: JanusFlow) -> AlignedFlow:
+def aligned(model: JanusFlow, block: int = BLOCK) -> AlignedFlow:
     """A copy of the model, with a projector."""
     copy = deepcopy(model)
     torch.manual_seed(0)
-    return AlignedFlow(copy, FEATURES, BLOCK)
+    return AlignedFlow(copy, FEATURES, block)
 
 
 def test_the_alignment_loss_by_hand():
@@ -94,16 +94,16 @@ def test_alignment_teaches_the_blocks_below_it(model):
     assert not [name for name in moved if name.startswith(above)]
 
 
-@given(seed=SEEDS, coefficient=st.floats(0, 2))
-def test_the_loss_is_the_sum_of_both(model, seed, coefficient):
+@given(seed=SEEDS, coefficient=st.floats(0, 2), block=st.sampled_from([1, 2]))
+def test_the_loss_is_the_sum_of_both(model, seed, coefficient, block):
     """AlignedFlow = L_RF + coefficient L_REPA, with the hidden states of the image tokens after block `block`.
 
     The states are found here another way: in a model that is cut off after this block, without the final norm.
     """
-    network, batch = aligned(model), batch_for(model, seed)
+    network, batch = aligned(model, block), batch_for(model, seed)
     target = normal(seed, 4, FEATURES, 8, 8)
     cut = deepcopy(network.model)
-    cut.llama.layers, cut.llama.norm = cut.llama.layers[:BLOCK], nn.Identity()
+    cut.llama.layers, cut.llama.norm = cut.llama.layers[:block], nn.Identity()
     with torch.no_grad():
         z_t, _ = interpolate(batch.z_0, batch.z_1, batch.t)
         x_emb, t_emb, _ = cut.encode(z_t, batch.t)

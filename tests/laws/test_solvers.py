@@ -9,7 +9,7 @@ from hypothesis import given
 from scipy.integrate import solve_ivp
 from tools.drawn import PROMPTS, SEEDS, normal, pair
 
-from janus_minimal import denoise, time_grid
+from janus_minimal import denoise, solvers, time_grid
 from janus_minimal.errors import InputError
 from janus_minimal.solvers import SOLVERS, adams_bashforth, heun, midpoint
 
@@ -60,6 +60,14 @@ def test_evaluations_are_as_many_as_promised(solver, steps):
     field = KnownField()
     list(solver(field, PROMPT, torch.ones(1, 1, 1, 1), time_grid(steps), 1.0))
     assert len(field.asked) == EVALUATIONS[solver] * steps
+
+
+def test_the_table_of_solvers_says_what_each_costs():
+    """EVALUATIONS: Euler 1, midpoint 2, Heun 2, Adams-Bashforth 1, under the names of the command line.
+
+    Reports compute the NFE from it.
+    """
+    assert solvers.EVALUATIONS == {"euler": 1, "midpoint": 2, "heun": 2, "adams-bashforth": 1}
 
 
 def test_the_midpoint_is_asked_at_the_middle_and_heun_at_the_end():

@@ -22,7 +22,17 @@ from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import score_pipeline
-from janus_minimal.shapes.sweep import REFERENCE_STEPS, Run, Sample, Setting, Sweep, begin_sweep, read_sweep, run_sweep
+from janus_minimal.shapes.sweep import (
+    REFERENCE_STEPS,
+    Run,
+    Sample,
+    Setting,
+    Sweep,
+    _exact,
+    begin_sweep,
+    read_sweep,
+    run_sweep,
+)
 from janus_minimal.solvers import SOLVERS
 
 EULER = Setting(2, "euler", 2.0, 1.0)
@@ -89,6 +99,25 @@ def test_the_distance_is_zero_at_the_exact_latent_and_relative_elsewhere(sample)
     one = sample.measure(EULER, z)
     assert one.distance == pytest.approx(1, rel=1e-5)
     assert one.median == 0
+
+
+def test_the_seconds_are_those_of_one_picture(sample, monkeypatch):
+    """seconds = processor time of drawing / number of pictures.
+
+    It must not depend on how many captions a sweep has.
+    """
+    monkeypatch.setattr("time.process_time", iter([10.0, 17.0]).__next__)
+    assert sample.measure(EULER, np.ones((14, 4, 12, 12), dtype=np.float32)).seconds == 0.5
+
+
+def test_the_exact_flow_is_many_uniform_midpoint_steps(sample):
+    """_exact(w, S) = S midpoint steps at weight w and shift 1, of all captions.
+
+    All settings are compared with it, so it must not favour one of their grids.
+    """
+    exact = _exact(("shapes", 2, 3), 1.5, 2)
+    expected = torch.cat(list(sample.draw(Setting(2, "midpoint", 1.5, 1.0)).values()))
+    np.testing.assert_allclose(exact, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("change", [{"solver": "heun"}, {"cfg_weight": 3.0}, {"shift": 3.0}, {"steps": 3}])

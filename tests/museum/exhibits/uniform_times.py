@@ -1,8 +1,8 @@
 """Training times are uniform, not logit-normal.
 
 The first papers on flow matching draw t uniformly, and so do most tutorials. Many training steps are then spent near
-t = 0 and t = 1, where the prompt matters little. Nothing fails, and only the statistics of t can show it. The pictures
-here do not change, because the bundled model is already trained.
+t = 0 and t = 1, and few in the middle, which is the harder part. Nothing fails, and only the statistics of t can show
+it. The pictures here do not change, because the bundled model is already trained.
 """
 
 from museum.plant import Change
