@@ -19,7 +19,7 @@ import typer
 from tools.tour import TESTS
 
 PACKAGE = TESTS.parent / "janus_minimal"
-LAWS = ("tests/laws", "docs/test_demo.py")  # the demo's laws are among those that need a browser
+LAWS = ("tests/laws", "docs/test_demo_page.py")  # the demo's laws are among those that need a browser
 OPTIONS = ("-n", "auto", "--dist", "loadfile", "--cov-context=test", "--cov-report=", f"--cov={PACKAGE.name}")
 
 
