@@ -289,9 +289,9 @@ def measure_causes() -> dict[str, Any]:
         with ExitStack() as stack:
             for layer, head in heads:
                 stack.enter_context(page["without_head"](pipe.model, layer, head))
-            found[name] = {"heads": heads, "right of all": right_pictures(pipe).count("1")}
+            found[name] = {"heads": heads, "hits": right_pictures(pipe)}
             found[name] |= coloured(pipe, captions, pair)
-    return {"captions": COLOURED, "all": len(sampled()), "steps": STEPS} | found
+    return {"captions": COLOURED, "steps": STEPS} | found
 
 
 def chosen_heads(own: np.ndarray) -> dict[str, list[tuple[int, int]]]:
@@ -303,13 +303,16 @@ def chosen_heads(own: np.ndarray) -> dict[str, list[tuple[int, int]]]:
 
 
 def coloured(pipe: JanusFlowPipeline, captions: list[Caption], pair: PromptPair) -> dict[str, int]:
-    """Draw captions of two things. Count right pictures, and things of the named shape and colour, by their order."""
+    """Draw captions of two things. Count right pictures, and in which each thing is there, with its colour or not."""
     z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
     *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
     scenes = [detect(np.asarray(picture)) for picture in pipe.to_pictures(last.z_next)]
-    found = [{(thing.colour, thing.shape) for thing in scene} for scene in scenes]
-    own = {f"thing {i + 1}": sum(c.kinds[i] in kinds for c, kinds in zip(captions, found, strict=True)) for i in (0, 1)}
-    return own | {"right": sum(c.holds(scene) for c, scene in zip(captions, scenes, strict=True))}
+    counts = {"right": sum(c.holds(scene) for c, scene in zip(captions, scenes, strict=True))}
+    for i in (0, 1):
+        pairs = [(c.kinds[i], scene) for c, scene in zip(captions, scenes, strict=True)]
+        counts[f"thing {i + 1}"] = sum(any((t.colour, t.shape) == kind for t in scene) for kind, scene in pairs)
+        counts[f"shape {i + 1}"] = sum(any(t.shape == shape for t in scene) for (_, shape), scene in pairs)
+    return counts
 
 
 MAPS = (0, 3, 7, 14)  # steps whose attention is drawn
