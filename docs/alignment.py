@@ -1,7 +1,8 @@
-"""Does representation alignment help here? python docs/alignment.py RUNS (20 minutes) writes alignment.json.
+"""Does representation alignment help here? python docs/alignment.py RUNS (30 minutes) writes alignment.json.
 
-Two equal short runs for each of three seeds, one with the alignment loss and one without. RUNS is a folder for their
-states: a command that was stopped goes on where it was.
+Three equal short runs for each of three seeds: without the alignment loss, with it, and a control. The control has the
+same loss with the features of another scene. If it helped as much, the help would come from any second loss and not
+from what the features say. RUNS is a folder for the runs' states: a command that was stopped goes on where it was.
 
 The encoder. It should know what is in a picture, as SigLIP does in the paper. The VAE would not do: it was trained to
 keep all pixels, and its features are the latent that the flow sees anyway. So a small network is trained to count the
@@ -34,7 +35,12 @@ from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import build_flow
 from janus_minimal.training.source import encode_examples
 
-SEEDS, COEFFICIENTS = (0, 1, 2), (0.0, 1.0)  # 1 is the paper's sum L_RF + L_REPA
+SEEDS = (0, 1, 2)
+RUNS = {  # coefficient (1 is the paper's sum L_RF + L_REPA), and whose features: 0 its own, 1 those of the scene before
+    "without": (0.0, 0),
+    "aligned": (1.0, 0),
+    "control": (1.0, 1),
+}
 EXAMPLES, HELD_OUT, FEATURES = 8000, 256, 64
 BLOCK = 2  # of 6; the paper takes the 6th of 24
 STEPS, BATCH, CAPTIONS, EULER_STEPS = 500, 8, 10, 12
@@ -100,9 +106,9 @@ class Experiment:
         self.pad_id = self.bundled.tokenizer.pad_token_id
         self.counter, self.counted = train_counter(self.latents)
 
-    def run(self, seed: int, coefficient: float) -> dict[str, float | list[float]]:
-        """Train, with this coefficient of the alignment loss, and judge the averaged model."""
-        file = self.folder / f"seed-{seed}-coefficient-{coefficient:g}.json"
+    def run(self, seed: int, kind: str) -> dict[str, float]:
+        """Train a run of this kind, and judge the averaged model."""
+        file, (coefficient, shift) = self.folder / f"seed-{seed}-{kind}.json", RUNS[kind]
         if file.exists():
             return json.loads(file.read_text(encoding="utf-8"))
         recipe = Recipe(STEPS, BATCH, learning_rate=2e-3, average=0.99, save_every=STEPS // 4, seed=seed)
@@ -112,10 +118,11 @@ class Experiment:
 
         def loss(network: nn.Module, step: int) -> Tensor:
             batch = draw_batch(step, self.ids[:EXAMPLES], self.latents[:EXAMPLES], BATCH, seed)
-            return network(batch, self.counter.features(batch.z_1), self.pad_id, coefficient)
+            target = self.counter.features(batch.z_1).roll(shift, dims=0)
+            return network(batch, target, self.pad_id, coefficient)
 
         state = file.with_suffix(".safetensors")
-        trained = fit(network, loss, recipe, state, accelerator, lambda *_: None, f"{coefficient}").eval()
+        trained = fit(network, loss, recipe, state, accelerator, lambda *_: None, kind).eval()
         record = self.judge(trained)
         with atomic_write(file) as unfinished:
             unfinished.write_text(json.dumps(record), encoding="utf-8")
@@ -140,13 +147,16 @@ def summary(records: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return {key: {"mean": mean(r[key] for r in records), "std": stdev(r[key] for r in records)} for key in records[0]}
 
 
+def less(records: list[dict[str, float]], others: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Of each number, the difference of two runs of one seed."""
+    return [{key: a[key] - b[key] for key in a} for a, b in zip(records, others, strict=True)]
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     experiment = Experiment(folder)
-    runs = {c: [experiment.run(seed, c) for seed in SEEDS] for c in COEFFICIENTS}
-    without, aligned = (runs[c] for c in COEFFICIENTS)
-    differences = [{key: b[key] - a[key] for key in a} for a, b in zip(without, aligned, strict=True)]
+    runs = {kind: [experiment.run(seed, kind) for seed in SEEDS] for kind in RUNS}
     record = {
         "settings": {
             "steps": STEPS,
@@ -159,10 +169,9 @@ def main() -> None:
             "seeds": len(SEEDS),
         },
         "encoder": {"all counts right": experiment.counted},
-        "without": summary(without),
-        "aligned": summary(aligned),
-        "difference": summary(differences),
-        "runs": {"without": without, "aligned": aligned},
+        **{kind: summary(records) for kind, records in runs.items()},
+        "difference": {kind: summary(less(runs[kind], runs["without"])) for kind in RUNS if kind != "without"},
+        "runs": runs,
     }
     (Path(__file__).parent / "alignment.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -6,7 +6,7 @@ one thread).
 
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -274,6 +274,47 @@ def measure_cut(name: str) -> dict[str, Any]:
     return {"captions": len(hits), "right": hits.count("1"), "steps": STEPS, "hits": hits}
 
 
+COLOURED = 32  # captions in which one head is cut out, or one word hidden
+READS = 0.25  # a head reads colours if a thing's patches give a colour word at least this part of their attention
+
+
+def measure_causes() -> dict[str, Any]:
+    """Silence heads, and hide words: do things keep their colours?"""
+    pipe, page, captions = JanusFlowPipeline.from_pretrained("shapes"), run_page(PAGE), side_by_side(COLOURED)
+    pair, read = PromptPair.from_text([str(c) for c in captions], pipe.tokenizer), data("reading")
+    (first, second), article = [[i for i, w in enumerate(read["words"]) if w in COLOURS], read["words"].index("a")]
+    hidden = {"the first colour": first, "the second colour": second, "the first article": article}
+    found = {f"hidden: {name}": coloured(pipe, captions, page["hide_word"](pair, i)) for name, i in hidden.items()}
+    for name, heads in chosen_heads(np.array(read["heads"]["own"])).items():
+        with ExitStack() as stack:
+            for layer, head in heads:
+                stack.enter_context(page["without_head"](pipe.model, layer, head))
+            found[name] = {"heads": heads, "hits": right_pictures(pipe)}
+            found[name] |= coloured(pipe, captions, pair)
+    return {"captions": COLOURED, "steps": STEPS} | found
+
+
+def chosen_heads(own: np.ndarray) -> dict[str, list[tuple[int, int]]]:
+    """Return none, the head that reads a colour most, the one of its layer that does least, and all that do."""
+    layer, most = (int(i) for i in np.unravel_index(own.argmax(), own.shape))
+    readers = [(int(i), int(j)) for i, j in np.argwhere(own > READS)]
+    least = int(own[layer].argmin())
+    return {"nothing": [], "reader": [(layer, most)], "control": [(layer, least)], "all readers": readers}
+
+
+def coloured(pipe: JanusFlowPipeline, captions: list[Caption], pair: PromptPair) -> dict[str, int]:
+    """Draw captions of two things. Count right pictures, and in which each thing is there, with its colour or not."""
+    z = image_noise(pipe.latent_shape, len(captions), torch.Generator().manual_seed(SEED))
+    *_, last = denoise(pipe.model, pair, z, time_grid(STEPS))
+    scenes = [detect(np.asarray(picture)) for picture in pipe.to_pictures(last.z_next)]
+    counts = {"right": sum(c.holds(scene) for c, scene in zip(captions, scenes, strict=True))}
+    for i in (0, 1):
+        pairs = [(c.kinds[i], scene) for c, scene in zip(captions, scenes, strict=True)]
+        counts[f"thing {i + 1}"] = sum(any((t.colour, t.shape) == kind for t in scene) for kind, scene in pairs)
+        counts[f"shape {i + 1}"] = sum(any(t.shape == shape for t in scene) for (_, shape), scene in pairs)
+    return counts
+
+
 MAPS = (0, 3, 7, 14)  # steps whose attention is drawn
 LAYERS = (2, 4, 6)
 LENS = (0.0, 0.2, 0.5, 0.8)
@@ -333,6 +374,7 @@ def data(name: str) -> dict[str, Any]:
         "words": measure_words,
         "reading": measure_reading,
         "changed": measure_changed,
+        "causes": measure_causes,
         "maps": drawn_maps,
         "lens": drawn_lens,
         "cuts": drawn_cuts,
@@ -556,7 +598,7 @@ def inside_cuts() -> Drawing:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["measure"]:
-        for name in sys.argv[2:] or ("words", "reading", "changed", *CUTS, "maps", "lens", "cuts", "uvit"):
+        for name in sys.argv[2:] or ("words", "reading", "changed", "causes", *CUTS, "maps", "lens", "cuts", "uvit"):
             data(name)
     else:
         main()

@@ -319,7 +319,7 @@ def whole() -> Drawing:
         f"({(count['align in'] + count['align out']) / 1e6:.1f} M). "
         f"Pink: the language model ({count['language model'] / 1e9:.2f} B). The skip (red) goes around the language "
         "model. The time "
-        "goes three ways: into the blocks of both sides, and into the language model as one token.",
+        "goes two ways: into the blocks of both sides as scale and shift, and into the language model as one token.",
     )
 
 

@@ -1,6 +1,7 @@
 """The recipes of the site's third part: the pages run as they stand, and do what they say."""
 
 import runpy
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -546,6 +547,30 @@ def test_a_cut_is_undone_when_its_block_ends(inside, pipe, two):
             during = torch.stack(pipe.model.velocity(normal(0, 2, *SHAPE), 0.4, two, **with_cache))
         assert not torch.allclose(during, before, atol=1e-3)
         assert torch.equal(velocities(pipe.model, two), before)
+
+
+def test_a_silenced_head_and_a_hidden_word_are_out_of_the_computation(inside, pipe, two):
+    """Head silenced: v of a projection whose columns for it are 0. Word hidden: its id changes no velocity.
+
+    The unconditional rows show no word, so hiding one leaves them as they are.
+    """
+    attention = pipe.model.llama.layers[2].self_attn
+    weight, width = attention.o_proj.weight, attention.head_dim
+    with inside["without_head"](pipe.model, 2, 1):
+        silenced = velocities(pipe.model, two)
+    kept = weight.data.clone()
+    weight.data[:, width : 2 * width] = 0
+    expected = velocities(pipe.model, two)
+    weight.data.copy_(kept)
+    torch.testing.assert_close(silenced, expected)
+    column = two.rows.ids.shape[1] - 2
+    other = PromptPair(replace(two.rows, ids=two.rows.ids.index_fill(1, torch.tensor(column), 5)), 1)
+    hidden, changed = (velocities(pipe.model, inside["hide_word"](pair, column)) for pair in (two, other))
+    whole = velocities(pipe.model, two)
+    torch.testing.assert_close(hidden, changed)
+    torch.testing.assert_close(hidden[1], whole[1])
+    assert not torch.allclose(hidden[0], whole[0], atol=1e-3)
+    assert not torch.allclose(silenced, whole, atol=1e-3)
 
 
 def test_each_way_to_cut_a_block_leaves_out_what_it_says(inside, pipe):
