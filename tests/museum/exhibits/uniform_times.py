@@ -1,8 +1,9 @@
 """Training times are uniform, not logit-normal.
 
-The first papers on flow matching draw t uniformly, and so do most tutorials. Many training steps are then spent near
-t = 0 and t = 1, and few in the middle, which is the harder part. Nothing fails, and only the statistics of t can show
-it. The pictures here do not change, because the bundled model is already trained.
+The first papers on flow matching draw t uniformly, and so do most tutorials. The bundled recipe draws more times between
+0.1 and 0.4, where the caption decides most, and fewer near t = 1, where the latent already shows the picture. Uniform
+times spend a third of the steps above 0.67. Nothing fails, and only the statistics of t can show it. The pictures here
+do not change, because the bundled model is already trained.
 """
 
 from museum.plant import Change
