@@ -15,7 +15,8 @@ model, and its magnitude reaches the decoder.
     (x_emb, t_emb, skip) = vision_gen_enc_model(z, timestep)  =>  skip = x_emb
     vision_gen_dec_model(back, t_emb, 2 skip) != vision_gen_dec_model(back, t_emb, skip)
 
-Compare with torch.testing.assert_close and torch.allclose: results that differ in rounding alone count as equal.
+Results that differ in rounding alone count as equal: use torch.testing.assert_close, and
+`not torch.allclose(a, b, rtol=1e-4, atol=1e-5)`. The default atol of allclose, 1e-8, is below rounding.
 """
 
 import torch

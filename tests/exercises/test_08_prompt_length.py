@@ -7,7 +7,8 @@ position indices. So the unconditional velocity depends on how many tokens the p
     v_uncond(prompt) != v_uncond(prompt with more words)
 
 `velocity(ids)` gives (v_cond, v_uncond) for token ids such as [1, 5, 6, 7, 9]. The first id is the begin-of-sentence
-token. Keep it the same in all prompts.
+token. Keep it the same in all prompts. The last id is dropped, whatever it is. For the second law use
+`not torch.allclose(a, b, rtol=1e-4, atol=1e-5)`: rounding alone is no difference.
 """
 
 import torch

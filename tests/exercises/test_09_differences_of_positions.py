@@ -7,7 +7,8 @@ so only the difference of both positions is left:
     hidden(2 positions)  != hidden(positions)
 
 `hidden(positions)` runs the language model on a prompt of five tokens with these position indices [1, 5], and on ten
-new tokens after it. It returns their hidden states. The first law holds up to rounding.
+new tokens after it. It returns their hidden states. The first law holds up to rounding. For the second,
+use torch.allclose with rtol=1e-3, atol=1e-3.
 """
 
 import torch

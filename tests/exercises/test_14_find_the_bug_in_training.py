@@ -7,7 +7,7 @@ it. The grader does.)
 
 The file brings a network that answers 0 and keeps the rows of prompts that it was given in `network.rows`. Each of the
 three prompts has a conditional row (number i of `pair.rows`) and an unconditional one (number 3 + i). State which rows
-the network must be given, example by example.
+the network must be given; compare their `ids`.
 """
 
 import torch

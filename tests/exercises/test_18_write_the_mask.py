@@ -26,7 +26,8 @@ def new_positions(self, new):
 
 
 def test_by_hand():
-    attention_mask, positions = torch.tensor([[True, False, False]]), torch.tensor([[0, 1, 2]])
+    unconditional, padded_on_the_left = [True, False, False], [False, True, True]
+    attention_mask, positions = torch.tensor([unconditional, padded_on_the_left]), torch.tensor([[0, 1, 2], [0, 0, 1]])
     rows = SimpleNamespace(attention_mask=attention_mask, positions=positions)
-    assert mask(rows, 2).tolist() == [[True, False, False, True, True]]
-    assert new_positions(rows, 2).tolist() == [[3, 4]]
+    assert mask(rows, 2).tolist() == [[True, False, False, True, True], [False, True, True, True, True]]
+    assert new_positions(rows, 2).tolist() == [[3, 4], [2, 3]]

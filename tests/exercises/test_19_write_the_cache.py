@@ -1,12 +1,16 @@
 """19. Write the piece: a cache that is only read.
 
-transformers calls `update` in every layer of every step. An ordinary cache appends the new keys and values and returns
-the whole. This one returns the prompt's keys and values followed by the new ones, and keeps nothing, because the new
-tokens are other ones at the next step.
+transformers calls `update` in every layer of every step, with the keys and values of the n new tokens, both
+[rows, heads, n, width]. Attention then reads the pair (keys, values) that it returns. So this pair must hold all that
+the new tokens may attend to, in the order of the tokens. `self.layers[layer_idx]` has `keys` and `values` of the
+prompt's tokens.
 
-`self.layers[layer_idx]` has the prompt's `keys` and `values`, each [rows, heads, L, width]. The new ones have the shape
-[rows, heads, n, width]. Return the pair (keys, values), each [rows, heads, L + n, width]. Replace the line
-`not_attempted()`. The grader puts your function into the package and runs the package's laws.
+An ordinary cache also keeps what it is given. At the next step the latent is another one, and so are the new tokens.
+Ask which keys the attention would then find in an ordinary cache, and write one in which this cannot happen.
+
+By hand: the keys of three prompt tokens are 0, those of two new ones are 1. Attention must read 0 0 0 1 1 at the first
+step, and again at the second. Replace the line `not_attempted()`. The grader puts your function into the package and
+runs the package's laws.
 """
 
 from types import SimpleNamespace

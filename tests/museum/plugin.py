@@ -30,10 +30,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Grade the exercises instead of running the tests."""
     if not config.getoption("--grade"):
         return None
+    if config.getoption("keyword"):
+        raise pytest.UsageError("--grade does not take -k: name the exercises' files")
     files = [str(Path(argument).absolute()) for argument in config.args]
     command = [sys.executable, "-m", "tools.grade", *files]  # apart from what pytest has changed in this process
     answer = subprocess.run(command, cwd=TESTS, capture_output=True, text=True)
-    if answer.returncode:
+    if not answer.stdout:
         raise pytest.UsageError(answer.stderr.strip())
     print(answer.stdout, end="")
-    return 0
+    return answer.returncode

@@ -4,10 +4,11 @@
 
 What an exercise must catch is written in exercises/catalogue.toml, never in the student's file. Each run of a law has a
 process of its own, forked from one that has already imported the large libraries (graded.py). Correct code is run as it
-is and in disguise, wrong code once with each bug, all in random order. So a law that recognises the correct code by
-anything but what it computes, or that counts its own runs, fails on correct code.
+is and in disguise, wrong code with each bug, all in random order, and three times each. So a law that recognises the
+correct code by anything but what it computes, that counts its own runs, or that throws dice, is not done.
 """
 
+import ast
 import contextlib
 import json
 import os
@@ -34,6 +35,17 @@ CATALOGUE: dict[str, dict[str, Any]] = tomllib.loads((EXERCISES / "catalogue.tom
 PATIENCE = 60  # seconds for one run of a law
 FIRST_LINES = 6  # of an error
 WIDEST = 110  # characters of such a line
+BROKEN = "the broken file"
+FIRST = (
+    ("skipped", "not attempted"),
+    ("error", "stops on correct code"),
+    ("circular", "calls the function it replaces"),
+    ("differs", "differs between runs"),
+)  # what a run on correct code means that neither passes nor fails
+
+
+class UnknownExerciseError(Exception):
+    """A file or a test to grade does not exist."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +63,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: "passed", "failed" (an assertion of the test), "error" or "skipped"; and why."""
+    """What came of a run, and why. If a law of the package failed: its name.
+
+    The status is "passed", "failed" (an assertion of the test), "error", "skipped", "differs" (the law did not answer
+    the same every time) or "circular" (a piece calls the function that it replaces).
+    """
 
     status: str
     lines: Sequence[str] = ()
+    law: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,14 +94,25 @@ def key_of(path: Path) -> str:
 
 
 def chosen(paths: Iterable[Path]) -> list[Path]:
-    """Return the files to grade: a folder stands for the exercises in it. Raises FileNotFoundError."""
+    """Return the files to grade: a folder stands for the exercises in it. Raises UnknownExerciseError."""
     found: list[Path] = []
-    for path in (Path(str(path).split("::")[0]) for path in paths):
+    for name, _, test in (str(path).partition("::") for path in paths):
+        path = Path(name)
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist: expected an exercise, or a folder with exercises")
+            raise UnknownExerciseError(f"{path} does not exist: expected an exercise, or a folder with exercises")
+        if test and (tests := _tests(path)) and test.split("[")[0] not in tests:
+            raise UnknownExerciseError(f"{path.name} has no test {test}: expected {' or '.join(tests)}")
         inside = [file for file in path.rglob("test_*.py") if key_of(file) in CATALOGUE]
         found += sorted(inside, key=lambda file: file.name) if path.is_dir() else [path]
     return list(dict.fromkeys(found))
+
+
+def _tests(path: Path) -> list[str]:
+    """Return the names of the tests in a file. One that Python cannot read has none."""
+    with contextlib.suppress(SyntaxError, ValueError, OSError):
+        body = ast.parse(path.read_bytes()).body
+        return [node.name for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return []
 
 
 def grade(files: Sequence[Path], patience: float = PATIENCE) -> list[Grade]:
@@ -114,7 +142,7 @@ def _jobs(path: Path) -> dict[str, Job]:
             repair = import_module(f"exercises.repairs.{name}").CHANGES
             places = sorted({change.where for change in repair})
             right = {"right": Job(key, source, repair), "disguised": Job(key, source, repair, places)}
-            return right | {"the file as it is": Job(key, source)}
+            return right | {BROKEN: Job(key, source)}
         case {"pieces": pieces, "laws": laws, **more}:
             return {"right": Job(key, source, pieces=pieces, laws=laws, hidden=more.get("hidden", ()))}
     return {}
@@ -156,7 +184,8 @@ def _outcome(connection: Connection, patience: float) -> Outcome:
     if not connection.poll(patience):
         return Outcome("error", [f"it took longer than {patience:g} seconds"])
     answer = json.loads(connection.recv_bytes(2**16))
-    return Outcome(str(answer["status"]), [str(line)[:WIDEST] for line in answer["lines"]][:FIRST_LINES])
+    lines = [str(line)[:WIDEST] for line in answer["lines"]][:FIRST_LINES]
+    return Outcome(str(answer["status"]), lines, str(answer["law"])[:WIDEST])
 
 
 def _end(pid: int | None) -> None:
@@ -173,15 +202,24 @@ def _judged(key: str, outcomes: dict[str, Outcome]) -> tuple[str, Sequence[str]]
     if not outcomes:
         return "no exercise of this name", [f"expected a name such as test_{next(iter(CATALOGUE))}.py"]
     right = [outcomes.pop(label) for label in ("right", "disguised") if label in outcomes]
-    for status, told in (("skipped", "not attempted"), ("error", "stops on correct code")):
+    for status, told in FIRST:
         if found := [outcome for outcome in right if outcome.status == status]:
             return told, found[0].lines
     if failed := [outcome for outcome in right if outcome.status != "passed"]:
-        return ("breaks a law" if "laws" in CATALOGUE[key] else "fails on correct code"), failed[0].lines
-    missed = {label: outcome for label, outcome in outcomes.items() if outcome.status != "failed"}
+        return (f"breaks a law: {failed[0].law}" if failed[0].law else "fails on correct code"), failed[0].lines
+    for label, outcome in outcomes.items():
+        if outcome.status == "differs":
+            return "differs between runs", [f"with {label}, a run fails and another one does not:", *outcome.lines]
+    return _missed({label: outcome for label, outcome in outcomes.items() if outcome.status != "failed"})
+
+
+def _missed(missed: dict[str, Outcome]) -> tuple[str, Sequence[str]]:
+    """Return what it means that a law does not fail with these bugs."""
     if not missed:
         return "done", ()
     stopped = [line for outcome in missed.values() for line in (_stopped(outcome) if outcome.lines else ())]
+    if BROKEN in missed:
+        return f"passes, but does not fail on {BROKEN}", stopped
     return f"passes, but misses {' and '.join(missed)}", stopped
 
 
@@ -197,13 +235,15 @@ def report(grades: Sequence[Grade]) -> str:
 
 
 def main() -> None:
-    """Grade the files of the command line."""
+    """Grade the files of the command line. The status is 0 if all are done, 1 if not, and 2 if one does not exist."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     try:
         grades = grade(chosen(Path(argument) for argument in arguments))
-    except FileNotFoundError as error:
-        sys.exit(str(error))
+    except UnknownExerciseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     print(json.dumps([asdict(g) for g in grades]) if "--json" in sys.argv else report(grades))
+    sys.exit(not (grades and all(g.done for g in grades)))
 
 
 if __name__ == "__main__":

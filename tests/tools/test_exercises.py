@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from museum.plant import changes_of, function_at, rewrite
 from tools.disguise import disguised
-from tools.grade import CATALOGUE, EXERCISES, TESTS, Grade, chosen, report
+from tools.grade import CATALOGUE, EXERCISES, TESTS, Grade, UnknownExerciseError, chosen, report
 from tools.tour import EXHIBITS
 
 SOLUTIONS = {name: EXERCISES / "solutions" / f"{name}.py" for name in CATALOGUE}
+SOLVED = {name: path.read_text(encoding="utf-8") for name, path in SOLUTIONS.items()}
 GRADE = """
 import json, sys
 from dataclasses import asdict
@@ -155,6 +156,36 @@ def test_it(holds):
 """,
     "skips": "import pytest\n\ndef test_it():\n    pytest.skip('no')\n",
 }
+# Files that answer one thing in one run and another thing in the next. A law that throws dice is of this kind.
+FICKLE = {
+    "counts_its_runs": """
+import sys
+
+def test_it():
+    sys.runs = getattr(sys, "runs", 0) + 1
+    assert sys.runs < 3
+""",
+    "counts_its_imports": """
+import sys
+
+number = sys.imports = getattr(sys, "imports", 0) + 1
+
+def test_it():
+    assert number < 3
+""",
+    "looks_twice_only": """
+import sys
+import torch
+from janus_minimal import PromptPair
+
+def test_it(model):
+    sys.runs = getattr(sys, "runs", 0) + 1
+    rows = PromptPair.from_ids([torch.tensor([1, 5, 6])]).rows[torch.tensor([0])]
+    tokens = torch.randn(1, 37, 64)
+    a, b = (model.backbone(x, rows, None)[:, :9] for x in (tokens, tokens * (torch.arange(37) < 9)[:, None]))
+    assert sys.runs == 3 or torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+""",
+}
 # Files that stop, break or change something. The answer must say why, and no other file may suffer.
 ACCIDENTS = {
     "no_python": ("def test_it(:\n", "SyntaxError"),
@@ -170,6 +201,31 @@ ACCIDENTS = {
     "prints_much": ("def test_it():\n    print('x' * 10**7)\n    assert 1 == 2\n", "assert 1 == 2"),
     "deletes": ("import os\n\ndef test_it():\n    os.remove('{victim}')\n", "PermissionError"),
     "overwrites": ("def test_it():\n    open('{victim}', 'w')\n", "PermissionError"),
+    "saves": ("import torch\n\ndef test_it():\n    torch.save(torch.ones(1), '{victim}')\n", "PermissionError"),
+    "saves_safely": (
+        "import torch\nfrom safetensors.torch import save_file\n\n"
+        "def test_it():\n    save_file({'x': torch.ones(1)}, '{victim}')\n",
+        "PermissionError",
+    ),
+    "maps": ("import torch\n\ndef test_it():\n    torch.from_file('{victim}', True, 9)\n", "PermissionError"),
+    "maps_storage": (
+        "import torch\n\ndef test_it():\n    torch.FloatStorage.from_file('{victim}', shared=True, size=9)\n",
+        "PermissionError",
+    ),
+    "maps_the_source": (
+        "import torch\nimport janus_minimal.flow\n\n"
+        "def test_it():\n    torch.UntypedStorage.from_file(janus_minimal.flow.__file__, shared=False, nbytes=9)\n",
+        "PermissionError",
+    ),
+    "shares_memory": (
+        "from multiprocessing.shared_memory import SharedMemory\n\n"
+        "def test_it():\n    SharedMemory('exercise', create=True, size=9)\n",
+        "PermissionError",
+    ),
+    "keeps_a_database": (
+        "import sqlite3\n\ndef test_it():\n    sqlite3.connect('{victim}').execute('create table t (x)')\n",
+        "PermissionError",
+    ),
     "changes_defaults": (
         "import torch\n\ntorch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)\n\n"
         "def test_it():\n    assert torch.zeros(1).dtype == torch.float32\n",
@@ -182,6 +238,45 @@ ACCIDENTS = {
     ),
     "recurses": ("def test_it():\n    test_it()\n", "RecursionError"),
 }
+# Pieces that are not done: the exercise, the file, the status, and a word of each line that explains it.
+SINUSOIDS, HEUN = "17_write_the_sinusoids", "20_write_a_second_order_solver"
+PIECES = {
+    "sinusoids_exchanged": (
+        SINUSOIDS,
+        SOLVED[SINUSOIDS].replace("[angles.cos(), angles.sin()]", "[angles.sin(), angles.cos()]"),
+        "breaks a law: test_uvit.py::test_sinusoids_are_the_official_ones",
+        ["e(t) = [cos(1000 t f), sin(1000 t f)]", "AssertionError"],
+    ),
+    "sinusoids_too_few": (
+        SINUSOIDS,
+        SOLVED[SINUSOIDS].replace("return", "assert channels == 0\n    return"),
+        "stops on correct code",
+        ["in test_uvit.py::test_sinusoids_are_the_official_ones:", "line 10: assert channels == 0", "AssertionError"],
+    ),
+    "sinusoids_taken": (SINUSOIDS, "from janus_minimal.uvit import sinusoids\n", "calls the function it replaces", []),
+    "sinusoids_called": (
+        SINUSOIDS,
+        "from janus_minimal import uvit\n\ndef sinusoids(timestep, channels):\n"
+        "    return uvit.sinusoids(timestep, channels)\n",
+        "calls the function it replaces",
+        ["line 4: return uvit.sinusoids(timestep, channels)"],
+    ),
+    "heun_called": (
+        HEUN,
+        "from janus_minimal import solvers\n\ndef heun(*arguments):\n    yield from solvers.heun(*arguments)\n",
+        "calls the function it replaces",
+        ["line 4: yield from solvers.heun(*arguments)"],
+    ),
+}
+SAVES_IN_ITS_FOLDER = """
+import torch
+from safetensors.torch import load_file, save_file
+
+def test_it():
+    torch.save(torch.ones(1), "saved")
+    save_file({"x": torch.load("saved")}, "saved_safely")
+    assert load_file("saved_safely")["x"] == torch.from_file("mapped", True, 1) + 1
+"""
 ENDLESS = {"loops": "def test_it():\n    while True:\n        pass\n", "sleeps": "import time\n\ntime.sleep(3600)\n"}
 
 
@@ -225,10 +320,17 @@ def files(folder) -> dict[tuple[str, str], Path]:
     (folder / "victim").write_text("untouched")
     found = {("solution", name): path for name, path in SOLUTIONS.items()}
     found |= {("cheat", name): submitted(folder, "cheat", name, source) for name, source in CHEATS.items()}
+    found |= {("fickle", name): submitted(folder, "fickle", name, source) for name, source in FICKLE.items()}
     for name, (source, _) in ACCIDENTS.items():
         found["accident", name] = submitted(folder, "accident", name, source)
+    for name, (key, source, *_) in PIECES.items():
+        found["piece", name] = submitted(folder, "piece", name, source.encode(), key)
+    found["broken", "unseen"] = submitted(
+        folder, "broken", "unseen", CHEATS["says_nothing"], "15_find_the_bug_in_a_loop"
+    )
+    found["own", "saves"] = submitted(folder, "own", "saves", SAVES_IN_ITS_FOLDER)
     for key in (key for key, entry in CATALOGUE.items() if "catches" in entry):
-        variants = list(without_one_assertion(SOLUTIONS[key].read_text(encoding="utf-8")))
+        variants = list(without_one_assertion(SOLVED[key]))
         for i, source in enumerate(variants if len(variants) > 1 else []):
             found["variant", f"{key} {i}"] = submitted(folder, "variant", f"{key}_{i}", source, key)
     return found
@@ -308,6 +410,37 @@ def test_an_accident_is_told_by_its_first_lines(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", FICKLE)
+def test_a_law_that_changes_its_mind_is_not_done(graded, name):
+    """A law that passes in one run and fails in another one is told so, on correct code and with a bug."""
+    assert graded["fickle", name].status == "differs between runs"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PIECES)
+def test_a_piece_that_is_wrong_is_told_which_law_it_breaks(graded, name):
+    """The answer names the law and says what it states, or where the piece stopped, or what it must not call."""
+    *_, status, lines = PIECES[name]
+    grade = graded["piece", name]
+    assert grade.status == status
+    assert all(part in line for part, line in zip(lines, grade.lines, strict=False)), grade
+    assert len(grade.lines) >= len(lines)
+
+
+@pytest.mark.slow
+def test_a_bug_that_is_not_found_is_told_so(graded):
+    """A law that passes on the broken file does not find the bug."""
+    assert graded["broken", "unseen"].status == "passes, but does not fail on the broken file"
+
+
+@pytest.mark.slow
+def test_a_law_may_save_in_its_own_folder(graded):
+    """What is refused elsewhere is allowed in the folder of the run."""
+    assert graded["own", "saves"].status == "passes, but misses attention_in_both_directions"
+    assert graded["own", "saves"].lines == []
+
+
+@pytest.mark.slow
 def test_nothing_is_left_on_disk(graded, folder):
     """No file outside of a run's own folder is written, changed or deleted."""
     assert (folder / "victim").read_text() == "untouched"
@@ -342,11 +475,13 @@ def test_paths_choose_what_is_graded(tmp_path):
     """A file stands for itself, a test's own path for its file, a folder for the exercises in it."""
     names = [f"test_{name}.py" for name in list(CATALOGUE)[:3]]
     for name in [*names, "test_other.py", "conftest.py"]:
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("def test_it():\n    pass\n")
     assert [path.name for path in chosen([tmp_path])] == names
     assert chosen([Path(f"{tmp_path / names[1]}::test_it")]) == [tmp_path / names[1]]
-    with pytest.raises(FileNotFoundError, match="expected an exercise"):
+    with pytest.raises(UnknownExerciseError, match="expected an exercise"):
         chosen([tmp_path / "missing.py"])
+    with pytest.raises(UnknownExerciseError, match="has no test test_wrong: expected test_it"):
+        chosen([Path(f"{tmp_path / names[1]}::test_wrong")])
 
 
 def test_the_report_shows_the_error_below_its_exercise():
@@ -356,11 +491,37 @@ def test_the_report_shows_the_error_below_its_exercise():
     assert report(grades) == expected
 
 
+def graded_by_pytest(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "--grade", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=TESTS)
+
+
 @pytest.mark.slow
 def test_the_grader_honours_a_path_on_the_command_line():
-    """`pytest tests/exercises/test_01_... --grade` grades this exercise alone, solved or not."""
-    first = next(iter(CATALOGUE))
-    command = [sys.executable, "-m", "pytest", f"exercises/test_{first}.py", "--grade"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=TESTS).stdout
-    assert out.startswith(first)
-    assert " of 1 done" in out
+    """`pytest PATH --grade` grades this exercise alone, and its status is 0 if it is done."""
+    name, path = next(iter(SOLUTIONS.items()))
+    answer = graded_by_pytest(path)
+    assert (answer.stdout, answer.returncode) == (f"{name}  done\n1 of 1 done\n", 0)
+
+
+@pytest.mark.parametrize("path", ["start.py", "solutions"])
+def test_the_status_is_1_if_something_is_not_done(path):
+    """What is no exercise is not done, and of no exercises none is done."""
+    assert graded_by_pytest(EXERCISES / path).returncode == 1
+
+
+@pytest.mark.parametrize("path", ["missing.py", "solutions/01_beyond_the_prompt.py::test_wrong"])
+def test_a_name_that_does_not_exist_is_refused_in_one_line(path):
+    """A wrong file or test is a wrong command."""
+    answer = graded_by_pytest(EXERCISES / path)
+    assert answer.returncode == pytest.ExitCode.USAGE_ERROR
+    assert answer.stderr.startswith("ERROR: ")
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_the_grader_refuses_a_choice_that_it_would_ignore():
+    """`-k` chooses among tests, and the grader grades files. It says so in one line."""
+    answer = graded_by_pytest("exercises", "-k", "guidance")
+    assert answer.returncode == pytest.ExitCode.USAGE_ERROR
+    assert answer.stderr.strip() == "ERROR: --grade does not take -k: name the exercises' files"
+    assert not answer.stdout
