@@ -5,6 +5,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import unescape
 from ipaddress import ip_address
 from threading import Lock
@@ -62,22 +63,33 @@ def pipe() -> JanusFlowPipeline:
     return JanusFlowPipeline.from_pretrained("shapes")
 
 
-@pytest.fixture(scope="module")
-def port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
-def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator[str]:
-    """The address of the page. One server for all tests of this file."""
+def port() -> int:
+    return free_port()
+
+
+@contextmanager
+def demo(pipe: JanusFlowPipeline, port: int) -> Iterator[str]:
+    """Serve the page, and clear up after Gradio and its client, which leave event loops to the garbage collector."""
     from janus_minimal.demo.serve import serving
 
     with serving(pipe, "shapes", "127.0.0.1", port) as address:
         yield address
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()  # Gradio and its client leave event loops to the garbage collector
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def served(pipe: JanusFlowPipeline, port: int, elsewhere: Elsewhere) -> Iterator[str]:
+    """The address of the page. One server for all tests of this file."""
+    with demo(pipe, port) as address:
+        yield address
 
 
 @pytest.fixture
@@ -281,3 +293,17 @@ def test_stop_stops(tab: Any, patient: Patient):
     tab.get_by_role("button", name="Draw").click()
     expect(tab.get_by_text("step 8 of 8, t = 1.00")).to_be_visible(timeout=60_000)
     assert not tab.wrongs
+
+
+@pytest.mark.usefixtures("served")  # which clears up at the end
+def test_serving_prints_nothing(pipe: JanusFlowPipeline, capfd: pytest.CaptureFixture):
+    """The command prints one line of its own, and Gradio none beside it."""
+    with demo(pipe, free_port()):
+        pass
+    assert capfd.readouterr().out == ""
+
+
+def test_the_page_takes_every_seed_that_it_can_hold(client: Any):
+    """0 <= seed <= 2^53 - 1: JavaScript rounds larger numbers, and another picture would be drawn."""
+    (seed,) = (c["props"] for c in client.config["components"] if c["props"].get("label") == "Seed")
+    assert (seed["minimum"], seed["maximum"], seed["precision"]) == (0, 9007199254740991, 0)
