@@ -8,8 +8,8 @@ measured one after the other:
     shape            each of the five outlines is drawn with this area and centre; the one that
                      overlaps best is the shape
 
-A trained classifier would be simpler to call, but it could be wrong in unknown ways. This scorer is
-tested on drawn scenes, whose truth is known.
+A trained classifier would be simpler to call, but its rules cannot be read. Those of this scorer can,
+and it is tested on drawn scenes, whose truth is known.
 """
 
 from dataclasses import replace

@@ -13,6 +13,7 @@ from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.cli import main
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.training import pictures
+from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
 
 SHORT = ("--steps", 2, "--batch-size", 2, "--save-every", 1, "--device", "cpu")
@@ -114,6 +115,15 @@ def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, wo
     assert vae.config.latent_channels == 4
     assert {name: getattr(recipe, name) for name in changed} == changed
     assert all(getattr(recipe, n) == getattr(TUNE_RECIPE, n) for n in vars(recipe) if n not in changed)
+
+
+def test_fine_tuning_is_short_by_default():
+    """500 steps of 16 at 1e-3, a warm-up of 20, an average over 20 steps, a save every 50: as the docs say.
+
+    The defaults of a long training would show nothing of what was learned.
+    """
+    expected = Recipe(500, 16, 1e-3, weight_decay=0.01, warmup=20, average=0.95, save_every=50, seed=0)
+    assert expected == TUNE_RECIPE
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ TOGETHER = 12  # modules that are tried before the record is written again
 FIRST = 12  # laws that are tried before the others are imported
 BUDGET = 20.0  # seconds of laws for one mutant, by the record of what they took
 PATIENCE = 90  # seconds; a mutant that makes laws run longer than this counts as noticed
-# What a fork leaves open at its end is no law's failure.
-OPTIONS = ("-x", "-m", "not released", "-p", "no:unraisableexception")
+# What a fork leaves open or undeleted at its end is no law's failure.
+OPTIONS = ("-x", "-m", "not released", "-p", "no:unraisableexception", "-W", "ignore::pytest.PytestWarning")
 
 Trial = tuple[Mutant, Sequence[str]]  # a mutant, and the laws that may notice it
 
