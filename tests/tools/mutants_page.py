@@ -19,6 +19,9 @@ A test suite is worth what it notices. So a program changes one place of the pac
 most {most} places of each module were drawn at random, {total} in all, and {noticed} of these mutants were noticed
 ({share:.1%}). Each of the others stands below with the reason why no law could notice it, or why none should.
 
+The first run showed gaps that matter. New laws closed them, and those modules were tried again at the same places. So
+the number tells how the laws are now at these places. For places that were not drawn it is a little too high.
+
 The first command records which laws execute which line, and only those are run for a mutant, for 20 seconds at most.
 Without `--sample` the second tries every place, which takes hours:
 

@@ -504,12 +504,14 @@ def test_the_grader_honours_a_path_on_the_command_line():
     assert (answer.stdout, answer.returncode) == (f"{name}  done\n1 of 1 done\n", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["start.py", "solutions"])
 def test_the_status_is_1_if_something_is_not_done(path):
     """What is no exercise is not done, and of no exercises none is done."""
     assert graded_by_pytest(EXERCISES / path).returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["missing.py", "solutions/01_beyond_the_prompt.py::test_wrong"])
 def test_a_name_that_does_not_exist_is_refused_in_one_line(path):
     """A wrong file or test is a wrong command."""
@@ -519,6 +521,7 @@ def test_a_name_that_does_not_exist_is_refused_in_one_line(path):
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_grader_refuses_a_choice_that_it_would_ignore():
     """`-k` chooses among tests, and the grader grades files. It says so in one line."""
     answer = graded_by_pytest("exercises", "-k", "guidance")
