@@ -263,7 +263,7 @@ def logit_normal() -> Drawing:
     ax.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(0.93, 1.0))
     return Drawing(
         fig,
-        "Four densities over t. m = 0 and s = 1 is a broad hump around 0.5; m = -0.8 and s = 1.2 is a hump at about 0.2 with "
+        "Four densities over t. m = 0 and s = 1 is a broad hump around 0.5; m = -0.8 and s = 1.2 is a hump at about 0.14 with "
         "a long right side; s = 0.4 is narrow; s = 2.5 is low in the middle and high near both ends.",
         "Logit-normal densities. Grey: t from 0.1 to 0.3. A time falls there with probability "
         f"{shares[0.0, 1.0]:.2f} for m = 0, s = 1 (Stable Diffusion 3's standard), {shares[LOGIT_MEAN, LOGIT_STD]:.2f} for "

@@ -428,7 +428,7 @@ def windows() -> Drawing:
         svg(845, 26 + 24 * cell + 8, *parts),
         "Three grids of 24 x 24 cells around one red cell: everything above and to the left, a square of 7 x 7, a "
         "square of 13 x 13.",
-        "What the patch in row 12, column 12 (red) can be told of at the released size. Left: in the language model "
+        "What the patch in row 12, column 12, counted from 1 (red), can be told of at the released size. Left: in the language model "
         "it attends to itself and to the "
         f"{earlier} of 576 patches that come before it in raster order, and to none below it. Middle and right: "
         "convolutions see all "
