@@ -1,7 +1,7 @@
 """Training times are uniform, not logit-normal.
 
 The first papers on flow matching draw t uniformly, as do most tutorials. The bundled recipe draws more times between
-0.1 and 0.4, where the caption decides most, and fewer near t = 1, where the latent already shows the picture. Uniform
+0.1 and 0.3, where a wrong caption costs most, and fewer near t = 1, where the latent already shows the picture. Uniform
 times spend a third of the steps above 0.67. Nothing fails, and only the statistics of t can show it. The pictures here
 do not change, because the bundled model is already trained.
 """
