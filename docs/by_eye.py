@@ -7,9 +7,10 @@ where that person disagreed stand below, and the counts are written to docs/by-e
 import json
 from pathlib import Path
 from random import Random
+from textwrap import fill
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.shapes.caption import CATEGORIES
@@ -18,10 +19,10 @@ from janus_minimal.shapes.score import satisfies
 
 DOCS = Path(__file__).parent
 EACH, ACCEPTED = 100, 50  # captions of a category; accepted pictures that were looked at
-COLUMNS, WIDTH, HEIGHT, SIDE = 5, 256, 240, 192
+COLUMNS, WIDTH, HEIGHT, SIDE, TEXT = 5, 232, 264, 192, 18
 
 # What a person saw on the two sheets.
-SHOW_THEIR_CAPTION = (12,)  # of the refused: two things whose corners touch
+SHOW_THEIR_CAPTION = (12, 17)  # of the refused: two things whose corners touch; two on a diagonal
 DO_NOT_SHOW_IT: tuple[int, ...] = ()  # of the accepted
 BENT = (45, 48)  # of the accepted: the right thing, with a dent
 
@@ -49,8 +50,8 @@ def sheet(pictures: list[Judged]) -> Image.Image:
     pen = ImageDraw.Draw(drawn)
     for number, (caption, picture) in enumerate(pictures):
         left, top = number % COLUMNS * WIDTH + 8, number // COLUMNS * HEIGHT + 8
-        pen.text((left, top), f"{number}: {caption}", fill="black")
-        drawn.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, top + 24))
+        pen.text((left, top), fill(f"{number}: {caption}", 24), fill="black", font=ImageFont.load_default(TEXT))
+        drawn.paste(picture.resize((SIDE, SIDE), Image.Resampling.NEAREST), (left, top + 56))
     return drawn
 
 
