@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tools.launched import on_two_processes
@@ -37,6 +38,14 @@ def losses(directory: Path, part: str = "flow") -> list[float]:
 
 def train(directory: Path, flow: Recipe = FLOW) -> None:
     train_all(directory, Accelerator(cpu=True), VAE, flow, EXAMPLES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_samples():
+    """A report of this file shows two pictures, not 28."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmallWorld, "shown", ("a red circle", "two stars"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +97,19 @@ def test_a_batch_that_two_processes_cannot_share_is_refused(tmp_path, part, monk
     assert not (tmp_path / "run").exists()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_samples():
-    """A report of this file shows two pictures, not 28."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SmallWorld, "shown", ("a red circle", "two stars"))
-        yield
-
-
 def test_training_leaves_a_checkpoint_that_makes_pictures(uninterrupted):
     """train(directory)  =>  pipeline(directory).
 
-    A run leaves the official layout, its VAE, loss curves and sample pictures, and no unfinished file.
+    A run leaves the official layout, its VAE, loss curves, a picture of each caption that its source shows, and no
+    unfinished file.
     """
     pipe = JanusFlowPipeline.from_pretrained(uninterrupted)
     assert pipe("a red circle", 1, progress=False).images[0].size == (48, 48)
     written = {path.name for path in uninterrupted.iterdir()}
     assert {"flow-loss.png", "flow-samples.png", "vae-loss.png", "vae-samples.png"} < written
     assert not [name for name in written if name.startswith(".")]
+    with Image.open(uninterrupted / "flow-samples.png") as sheet:
+        assert sheet.size == (2 * 200 + 8, 200 + 8)  # two pictures of 192 pixels, with 8 around each
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted):
