@@ -1,20 +1,25 @@
-"""What the laws are tested on: the golden checkpoint, and what the official modules compute with it."""
+"""What the laws are tested on: the golden checkpoint, and what the official modules compute with it.
+
+The large libraries are imported where a fixture needs them. So what runs no law begins at once: `pytest --grade`, a
+name that does not exist, and the process that hands out the tests to the others.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # One thread for each process: the tensors are small, and the processes share the cores. torch reads this at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest
-import torch
 from hypothesis import Phase, settings
-from safetensors.torch import load_file
-from tools.checkpoints import GOLDEN, spoiled
 
-from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair
 
 pytest_plugins = ["museum.plugin"]
 
@@ -27,29 +32,45 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 
 @pytest.fixture(scope="session")
-def golden() -> dict[str, torch.Tensor]:
+def golden() -> dict[str, "Tensor"]:
+    from safetensors.torch import load_file
+    from tools.checkpoints import GOLDEN
+
     return load_file(GOLDEN / "golden.safetensors")
 
 
 @pytest.fixture(scope="session")
-def model() -> JanusFlow:
+def model() -> "JanusFlow":
+    from tools.checkpoints import GOLDEN
+
+    from janus_minimal import JanusFlow
+
     return JanusFlow.from_pretrained(GOLDEN)
 
 
 @pytest.fixture(scope="session")
-def half() -> JanusFlow:
+def half() -> "JanusFlow":
     """The same weights, rounded to bfloat16."""
+    import torch
+    from tools.checkpoints import GOLDEN
+
+    from janus_minimal import JanusFlow
+
     return JanusFlow.from_pretrained(GOLDEN, dtype=torch.bfloat16)
 
 
 @pytest.fixture(scope="session")
-def prompt(golden) -> PromptPair:
+def prompt(golden) -> "PromptPair":
+    from janus_minimal import PromptPair
+
     return PromptPair.from_ids([golden["input_ids"]], images_per_prompt=2, pad_id=0)
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A copy of the golden checkpoint that a test may damage."""
+    from tools.checkpoints import spoiled
+
     with spoiled() as copy:
         yield copy
 
@@ -63,10 +84,14 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def precision() -> Iterator[Callable[[str], None]]:
     """Set torch's precision of matrix products; afterwards it is as before."""
+    import torch
+
     yield torch.set_float32_matmul_precision
     torch.set_float32_matmul_precision("highest")
 
 
 @pytest.fixture(scope="session")
-def pipe() -> JanusFlowPipeline:
+def pipe() -> "JanusFlowPipeline":
+    from janus_minimal import JanusFlowPipeline
+
     return JanusFlowPipeline.from_pretrained("shapes")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
-from tools.launched import on_two_processes
+from tools.launched import twice
 
 from janus_minimal.errors import InputError, PromptError
 from janus_minimal.figures.contact_sheet import contact_sheet
@@ -56,7 +56,7 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
     make_album(pipe, PROMPTS, LIKE, tmp_path / "one")
     (tmp_path / "prompts.txt").write_text("\n\n".join(PROMPTS), encoding="utf-8")
     asked = ("--prompts", "prompts.txt", "--out", "two", "--steps", "2", "--num-images", "2")
-    result = on_two_processes(tmp_path, "generate", *asked)
+    result = twice(tmp_path, "generate", *asked)
     assert result.returncode == 0, result.stderr
     assert (
         f"{len(PROMPTS) - len(PROMPTS) // 2}/{len(PROMPTS) - len(PROMPTS) // 2}" in result.stderr

@@ -3,14 +3,14 @@
 The laws about writing files are in test_atomic.py.
 """
 
-import os
 import resource
 import signal
-import subprocess
-import sys
+import time
 from functools import partial
 
-GENERATE = [sys.executable, "-m", "janus_minimal", "generate", "a red circle", "--steps", "2"]
+from tools.launched import Launched, run
+
+GENERATE = ("generate", "a red circle", "--steps", "2")
 
 
 def test_a_full_disk_is_one_line(tmp_path):
@@ -19,12 +19,8 @@ def test_a_full_disk_is_one_line(tmp_path):
     The user needs one clear message, and no incomplete file may remain. The test limits the size of files, which has
     the same effect as a full disk.
     """
-    done = subprocess.run(
-        [*GENERATE, "--latent", tmp_path / "latents.safetensors"],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
-    )
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (5000, 5000))
+    done = run(tmp_path, *GENERATE, "--latent", "latents.safetensors", first=limit)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -36,18 +32,13 @@ def test_an_interrupted_run_ends_in_one_line(tmp_path):
 
     The user stopped the command on purpose, so a traceback would not help.
     """
-    command = [*GENERATE[:-1], "1000000", "--out", str(tmp_path / "picture.png")]
-    # Tests that run in the background ignore Ctrl-C, and a child process inherits this. So it is switched back on.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed)
-    said = b""
-    while b"1/1000000" not in said:
-        more = os.read(process.stderr.fileno(), 65536)
-        assert more, said.decode()  # the command ended before its first step
-        said += more
-    process.send_signal(signal.SIGINT)
-    said += process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert b"Traceback" not in said
-    assert said.decode().splitlines()[-1].startswith("janus-minimal: interrupted")
+    command = Launched(tmp_path, *GENERATE[:-1], "1000000", "--out", "picture.png")
+    while "1/1000000" not in command.stderr:
+        assert command.runs, command.stderr  # the command ended before its first step
+        time.sleep(0.05)
+    command.send(signal.SIGINT)
+    done = command.wait()
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("janus-minimal: interrupted")
     assert list(tmp_path.iterdir()) == []

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tools.launched import on_two_processes
+from tools.launched import Launched, twice
 from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline
@@ -383,12 +381,11 @@ def test_a_killed_run_on_a_folder_goes_on_with_the_same_losses(uninterrupted, fo
 
     The pictures are read anew, cut at the same places, and have the same latents.
     """
-    command = [sys.executable, "-m", "janus_minimal", "train", "--data", str(folder), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen([*command, *OPTIONS], stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (tmp_path / "run" / "flow.training.safetensors").exists():
+    command = Launched(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS)
+    while command.runs and not (tmp_path / "run" / "flow.training.safetensors").exists():
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command.send(signal.SIGKILL)
+    assert command.wait().returncode == -signal.SIGKILL
     assert len(losses(tmp_path / "run")) < FLOW.steps
     train(folder, tmp_path / "run")
     for name in ("vae.training", "latents", "flow.training", "model"):
@@ -402,7 +399,7 @@ def test_two_processes_learn_a_folder_as_one_does(uninterrupted, folder, tmp_pat
 
     Both read the folder, the main one encodes it, and each takes its share of the same batch.
     """
-    result = on_two_processes(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS[:-2])
+    result = twice(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS[:-2])
     assert result.returncode == 0, result.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
 

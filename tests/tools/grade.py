@@ -28,6 +28,7 @@ from typing import Any
 from unittest.mock import patch
 
 from museum.plant import Change, changes_of
+from tools.attended import attended
 
 TESTS = Path(__file__).parent.parent
 EXERCISES = TESTS / "exercises"
@@ -161,11 +162,9 @@ def _warm_up() -> None:
 
 def _run(job: Job, patience: float) -> Outcome:
     """Run a job in a fresh process and an empty folder. Whatever the process does, an outcome comes back."""
-    from tools.graded import attend
-
     ours, theirs = get_context("forkserver").Pipe()
     with TemporaryDirectory() as folder:
-        process = get_context("forkserver").Process(target=attend, args=(theirs, folder))
+        process = get_context("forkserver").Process(target=attended, args=(theirs, folder))
         process.start()
         theirs.close()
         try:

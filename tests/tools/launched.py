@@ -1,15 +1,99 @@
-"""The command line, run as two processes on this machine's CPU."""
+"""The command line in a process of its own, on this machine's CPU: to kill it, to interrupt it, or to run it twice.
 
+A fresh Python imports torch, transformers and diffusers for seconds before a command begins. So most laws fork a
+process from one that has imported them (tools.tour), and run the command there. `on_two_processes` is the exception: it
+starts two processes as users do, with accelerate.
+"""
+
+import contextlib
+import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from tools.tour import forkserver
 
 # accelerate calls several processes on one machine --multi_gpu. Without it, only one process starts if there is no GPU.
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
 PLAIN = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal")
 
+Done = subprocess.CompletedProcess[str]
 
-def on_two_processes(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `janus-minimal` with these arguments in two processes."""
+
+class Launched:
+    """A command that runs. `first` is called before it, in its process; `environment` is added to the variables."""
+
+    def __init__(
+        self, directory: Path, *words: str, first: Callable[[], object] | None = None, **environment: str
+    ) -> None:
+        self.words, self.said = words, Path(tempfile.mkdtemp())
+        arguments = (self.said, directory, words, first, environment)
+        self.process = forkserver().Process(target=_command, args=arguments)
+        self.process.start()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.is_alive()
+
+    @property
+    def stderr(self) -> str:
+        """What it has said until now."""
+        path = self.said / "stderr"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal. A process that has ended gets none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid or 0, number)
+
+    def wait(self, seconds: float = 120) -> Done:
+        """Wait until it ends."""
+        self.process.join(seconds)
+        assert not self.runs, f"{self.words} still runs: {self.stderr[-300:]}"
+        said = (self.said / "stdout").read_text(encoding="utf-8")
+        return subprocess.CompletedProcess(self.words, self.process.exitcode or 0, said, self.stderr)
+
+
+def _command(
+    said: Path, directory: Path, words: tuple[str, ...], first: Callable[[], object] | None, environment: dict[str, str]
+) -> None:
+    """Run a command in this process, which is a fork."""
+    for stream, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream)
+    os.chdir(directory)
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore Ctrl-C
+    sys.argv = ["janus-minimal", *words]
+    if first:
+        first()
+    from janus_minimal.cli import main
+
+    main()
+
+
+def run(directory: Path, *words: str, first: Callable[[], object] | None = None) -> Done:
+    """Run a command to its end."""
+    return Launched(directory, *words, first=first).wait()
+
+
+def twice(directory: Path, *words: str) -> Done:
+    """Run a command in two processes that share the work, with the variables that accelerate gives them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    started = [Launched(directory, *words, "--device", "cpu", **shared, **rank) for rank in ranks]
+    first, second = (process.wait() for process in started)
+    status = first.returncode or second.returncode
+    return subprocess.CompletedProcess(words, status, first.stdout + second.stdout, first.stderr + second.stderr)
+
+
+def on_two_processes(directory: Path, *arguments: str) -> Done:
+    """Run a command in two processes that accelerate starts."""
     command = [sys.executable, *LAUNCH, *PLAIN, *arguments, "--device", "cpu"]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True)

@@ -117,7 +117,7 @@ def passed_and_failed(runs: Iterable[Run]) -> list[tuple[set[str], set[str]]]:
 
 def in_fresh_processes(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Return the results of all items in order. Each is computed in its own process, which has no package yet."""
-    return _in_order(_forkserver(), work, items)
+    return _in_order(forkserver(), work, items)
 
 
 def in_forks(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -125,8 +125,8 @@ def in_forks(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
 
     So nothing has to be imported for an item, and it takes a tenth of the time.
     """
-    ours, theirs = _forkserver().Pipe()
-    process = _forkserver().Process(target=_fork_for_each, args=(theirs, work, items))
+    ours, theirs = forkserver().Pipe()
+    process = forkserver().Process(target=_fork_for_each, args=(theirs, work, items))
     process.start()
     theirs.close()
     results: list[Any] = ours.recv()
@@ -141,7 +141,8 @@ def _fork_for_each(connection: Connection, work: Callable[[Any], Any], items: Se
     connection.send(_in_order(get_context("fork"), work, items))
 
 
-def _forkserver() -> ForkServerContext:
+def forkserver() -> ForkServerContext:
+    """Return the context whose processes are forked from one that has imported the large libraries."""
     context = get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     return context

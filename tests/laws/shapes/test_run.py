@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tools.launched import on_two_processes
+from tools.launched import Launched, on_two_processes
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
@@ -61,11 +59,11 @@ def test_a_killed_run_goes_on_with_the_same_losses(uninterrupted, tmp_path):
 
     Everything random in step k is drawn from (seed, k), and the state file holds all the rest.
     """
-    process = subprocess.Popen([sys.executable, "-m", "janus_minimal", "train", "--out", str(tmp_path), *OPTIONS])
-    while process.poll() is None and not (tmp_path / "flow.training.safetensors").exists():
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command = Launched(tmp_path, "train", "--out", ".", *OPTIONS)
+    while command.runs and not (tmp_path / "flow.training.safetensors").exists():
+        time.sleep(0.02)
+    command.send(signal.SIGKILL)
+    assert command.wait().returncode == -signal.SIGKILL
     assert len(losses(tmp_path)) < FLOW.steps
     train(tmp_path)
     assert losses(tmp_path, "vae") == losses(uninterrupted, "vae")

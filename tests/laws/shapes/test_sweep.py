@@ -4,17 +4,16 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tools.launched import Launched
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
@@ -242,12 +241,10 @@ def test_whoever_leaves_a_sweep_does_not_wait_for_what_is_queued(tmp_path):
     """
     words = ["sweep", "--processes", "1", "--captions", "1", "--json", "sweep.json", *["--cfg-weight", "1"]]
     many = [word for steps in range(1, 60) for word in ("--steps", str(steps))]
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a background job of a shell ignores it
-    command = [sys.executable, "-m", "janus_minimal", *words, *many]
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=heed)
-    while not (tmp_path / "sweep.json").exists() and run.poll() is None:
+    command = Launched(tmp_path, *words, *many)
+    while not (tmp_path / "sweep.json").exists() and command.runs:
         time.sleep(0.1)
     before = len(json.loads((tmp_path / "sweep.json").read_text())["runs"])
-    run.send_signal(signal.SIGINT)
-    run.communicate(timeout=120)
+    command.send(signal.SIGINT)
+    command.wait()
     assert len(json.loads((tmp_path / "sweep.json").read_text())["runs"]) < before + 30
