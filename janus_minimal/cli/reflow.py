@@ -14,12 +14,19 @@ def reflow(
     out: Annotated[
         Path, typer.Option(help="The directory of the run. An interrupted run continues there.")
     ],
+    student: Annotated[
+        str,
+        typer.Option(help="The checkpoint the student begins with: shapes, or an earlier student."),
+    ] = "shapes",
     pairs: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="The number of pairs of noise and picture.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=MOST, help="Training steps.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=2**16, help="The number of pairs in one step.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, max=1.0, help="The highest learning rate.")
     ] = None,
     save_every: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="Steps between two checkpoints.")
@@ -43,7 +50,8 @@ def reflow(
         pairs=pairs,
         steps=steps,
         batch_size=batch_size,
+        learning_rate=learning_rate,
         save_every=save_every,
         seed=seed,
     )
-    train_few(out, Accelerator(cpu=where.type == "cpu", mixed_precision="no"), recipe)
+    train_few(out, Accelerator(cpu=where.type == "cpu", mixed_precision="no"), recipe, student)

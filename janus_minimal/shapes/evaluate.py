@@ -102,8 +102,13 @@ def fresh_captions(category: str, number: int, seed: int) -> list[Caption]:
 
 def count_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> int:
     """Return how many of the pictures show what their captions say."""
+    return sum(are_satisfied(pictures, captions))
+
+
+def are_satisfied(pictures: Sequence[Image.Image], captions: Sequence[Caption]) -> list[bool]:
+    """Return of each picture whether it shows what its caption says."""
     pairs = zip(pictures, captions, strict=True)
-    return sum(satisfies(np.asarray(picture), caption) for picture, caption in pairs)
+    return [satisfies(np.asarray(picture), caption) for picture, caption in pairs]
 
 
 def generator_of(*seeds: int) -> torch.Generator:

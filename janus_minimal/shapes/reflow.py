@@ -26,8 +26,9 @@ from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.weights import read_safetensors
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
-from janus_minimal.shapes.evaluate import generator_of
-from janus_minimal.shapes.examples import SmallWorld, tokenize_examples
+from janus_minimal.shapes.caption import Caption
+from janus_minimal.shapes.evaluate import are_satisfied, generator_of
+from janus_minimal.shapes.examples import SmallWorld, draw_example
 from janus_minimal.training.folder import run_folder
 from janus_minimal.training.loop import check_share
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
@@ -39,6 +40,7 @@ from janus_minimal.training.run import (
     write_progress,
 )
 from janus_minimal.training.surroundings import check_surroundings
+from janus_minimal.training.tokenizer import tokenize
 
 REFLOW_RECIPE = ReflowRecipe(
     steps=8000,
@@ -52,45 +54,66 @@ REFLOW_RECIPE = ReflowRecipe(
     cfg_weight=2.0,
 )
 CHUNK = 100  # pairs in a file; a killed run loses at most the work on one file
+DRAWS = 4  # noises of a pair, drawn until one leads to a picture that shows the caption
 NOISE = 7  # the stream of random numbers of the pairs' noise; evaluation uses 0 to 6
 
 
-def train_few(out: Path, accelerator: Accelerator, recipe: ReflowRecipe = REFLOW_RECIPE) -> None:
+def train_few(
+    out: Path,
+    accelerator: Accelerator,
+    recipe: ReflowRecipe = REFLOW_RECIPE,
+    student: str | Path = "shapes",
+) -> None:
     """Draw the pairs with the bundled model, and train the student, in the directory `out`.
 
     Args:
         out: the directory of the run.
         accelerator: the device, and the processes that share the work.
         recipe: how to draw the pairs, and how to train.
+        student: the checkpoint whose weights the student begins with: the bundled model's, or those
+            of an earlier student, to train it on.
 
     Raises:
         InputError: if the directory holds a run with other settings, or a run that another process
-            works on; if it cannot be written; and as `fit` does.
+            works on; if it cannot be written; if the student is of another size than the bundled
+            model; and as `fit` does.
     """
     check_surroundings(accelerator)
     check_share(recipe.batch_size, accelerator.num_processes)
     teacher = JanusFlowPipeline.from_pretrained("shapes", device=accelerator.device)
-    settings = asdict(recipe) | {"teacher": fingerprint(teacher.model.state_dict())}
-    with run_folder(out, settings, PARTS, accelerator):
+    beginner = _beginner(student, teacher)
+    models = {"teacher": teacher.model, "student": beginner}
+    settings = {name: fingerprint(model.state_dict()) for name, model in models.items()}
+    with run_folder(out, asdict(recipe) | settings, PARTS, accelerator):
         pairs = _drawn_pairs(out, accelerator, teacher, recipe)
-        _train(out, accelerator, teacher, pairs, recipe)
+        _train(out, accelerator, teacher, beginner, pairs, recipe)
+
+
+def _beginner(student: str | Path, teacher: JanusFlowPipeline) -> JanusFlow:
+    """Return the student before training. Its tokens must be the teacher's."""
+    beginner = JanusFlow.from_pretrained(student)
+    if beginner.config != teacher.model.config:
+        raise InputError(
+            f"{student} has another config than shapes, its teacher: expected a student of shapes"
+        )
+    return beginner
 
 
 def _drawn_pairs(
     out: Path, accelerator: Accelerator, teacher: JanusFlowPipeline, recipe: ReflowRecipe
 ) -> Pairs:
     """Return all pairs. Files that are missing are drawn first, each process its share of them."""
-    ids = tokenize_examples(teacher.tokenizer, recipe.pairs, recipe.seed)
-    chunks = [
-        range(first, min(first + CHUNK, recipe.pairs)) for first in range(0, recipe.pairs, CHUNK)
-    ]
+    captions = [draw_example(i, recipe.seed)[0] for i in range(recipe.pairs)]
+    ids = tokenize(teacher.tokenizer, [str(caption) for caption in captions])
+    firsts = range(0, recipe.pairs, CHUNK)
+    chunks = [range(first, min(first + CHUNK, recipe.pairs)) for first in firsts]
     missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
     accelerator.wait_for_everyone()  # nobody writes until all have listed the same missing files
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
-        _draw_chunk(
-            _path(out, chunk, recipe), teacher, ids[chunk.start : chunk.stop], chunk, recipe
-        )
+        pairs = _draw_chunk(teacher, captions, ids, chunk, recipe)
+        with atomic_write(_path(out, chunk, recipe)) as unfinished:
+            save_file(pairs, unfinished)
     accelerator.wait_for_everyone()
     drawn = [_read_chunk(_path(out, chunk, recipe), teacher, len(chunk)) for chunk in chunks]
     z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
@@ -114,24 +137,40 @@ def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
 
 
 def _draw_chunk(
-    path: Path,
     teacher: JanusFlowPipeline,
+    captions: Sequence[Caption],
     ids: Sequence[Tensor],
     chunk: range,
     recipe: ReflowRecipe,
-) -> None:
-    """Write the pairs with these numbers. The noise of each is drawn from (seed, its number) alone."""
-    generators = [generator_of(recipe.seed, NOISE, i) for i in chunk]
-    z_0 = image_noise(teacher.latent_shape, len(chunk), generators)
-    z_1 = follow_teacher(teacher.model, ids, z_0, teacher.tokenizer.pad_token_id, recipe)
-    with atomic_write(path) as unfinished:
-        save_file({"z_0": z_0, "z_1": z_1}, unfinished)
+) -> dict[str, Tensor]:
+    """Return the pairs with these numbers: z_0 and z_1.
+
+    The noise of each is drawn from (seed, its number, draw) alone. A noise that the teacher takes to
+    a wrong picture is drawn again, because a student learns its teacher's mistakes as well. After
+    DRAWS noises the last one is kept.
+    """
+    pairs, wrong = {}, list(chunk)
+    for draw in range(DRAWS):
+        generators = [generator_of(recipe.seed, NOISE, i, draw) for i in wrong]
+        z_0 = image_noise(teacher.latent_shape, len(wrong), generators)
+        pad_id = teacher.tokenizer.pad_token_id
+        z_1 = follow_teacher(teacher.model, [ids[i] for i in wrong], z_0, pad_id, recipe)
+        pairs |= dict(zip(wrong, zip(z_0, z_1, strict=True), strict=True))
+        right = are_satisfied(
+            teacher.to_pictures(z_1.to(teacher.model.device)), [captions[i] for i in wrong]
+        )
+        wrong = [i for i, is_right in zip(wrong, right, strict=True) if not is_right]
+        if not wrong:
+            break
+    z_0s, z_1s = zip(*(pairs[i] for i in chunk), strict=True)
+    return {"z_0": torch.stack(z_0s), "z_1": torch.stack(z_1s)}
 
 
 def _train(
     out: Path,
     accelerator: Accelerator,
     teacher: JanusFlowPipeline,
+    student: JanusFlow,
     pairs: Pairs,
     recipe: ReflowRecipe,
 ) -> None:
@@ -139,16 +178,17 @@ def _train(
     vae, tokenizer = teacher.vae, teacher.tokenizer
     shown = SmallWorld(recipe.pairs, recipe.seed).shown
 
-    def report(student: JanusFlow, losses: list[float]) -> None:
-        if not is_written(out, "reflow", student):
-            pipe = JanusFlowPipeline(student, vae, tokenizer)
+    def report(averaged: JanusFlow, losses: list[float]) -> None:
+        if not is_written(out, "reflow", averaged):
+            pipe = JanusFlowPipeline(averaged, vae, tokenizer)
             samples = draw_samples(pipe, shown, steps=1, cfg_weight=1.0)
             write_progress(out, "reflow", losses, samples)
-            write_checkpoint(out, student, tokenizer)
+            write_checkpoint(out, averaged, tokenizer)
 
     if accelerator.is_main_process:
         with atomic_directory(out / "vae") as unfinished:
             vae.save_pretrained(unfinished)
     state = out / "reflow.training.safetensors"
-    student = JanusFlow.from_pretrained("shapes").train()
-    train_student(student, pairs, tokenizer.pad_token_id, state, accelerator, report, recipe)
+    train_student(
+        student.train(), pairs, tokenizer.pad_token_id, state, accelerator, report, recipe
+    )

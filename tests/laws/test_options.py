@@ -236,20 +236,22 @@ def test_each_option_of_sweep_reaches_the_measurement(monkeypatch):
 
 
 def test_each_option_of_reflow_reaches_its_recipe(monkeypatch):
-    """reflow --pairs --steps --batch-size --save-every --seed --device --out; without options the recipe of the docs.
+    """reflow --student --pairs --steps --batch-size --learning-rate --save-every --seed --device --out; or the recipe.
 
     A student of another recipe is another student.
     """
     calls = []
     monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: calls.append(given))
     monkeypatch.setattr("janus_minimal.cli.reflow.pick_device", lambda name: CPU if name in (None, "cpu") else name)
-    words = ("--pairs", 6, "--steps", 5, "--batch-size", 4, "--save-every", 2, "--seed", 9)
-    run("reflow", "--out", "there", *words, "--device", "cpu")
+    words = ("--pairs", 6, "--steps", 5, "--batch-size", 4, "--save-every", 2, "--seed", 9, "--learning-rate", 0.5)
+    run("reflow", "--out", "there", *words, "--device", "cpu", "--student", "first")
     run("reflow", "--out", "again")
-    (out, accelerator, recipe), (again, _, plain) = calls
+    (out, accelerator, recipe, student), (again, _, plain, none) = calls
     assert (out, again, accelerator.device.type) == (Path("there"), Path("again"), "cpu")
-    assert recipe == replace(REFLOW_RECIPE, pairs=6, steps=5, batch_size=4, save_every=2, seed=9)
+    changed = {"pairs": 6, "steps": 5, "batch_size": 4, "save_every": 2, "seed": 9, "learning_rate": 0.5}
+    assert recipe == replace(REFLOW_RECIPE, **changed)
     assert plain == REFLOW_RECIPE
+    assert (student, none) == ("first", "shapes")
 
 
 def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
