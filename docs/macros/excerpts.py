@@ -88,7 +88,18 @@ def law(file: str, name: str) -> str:
 @cache
 def _laws(path: Path) -> list[Any]:
     """The laws of a file, as the page of the laws tells them."""
-    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))["laws"](path)
+    return _laws_page()["laws"](path)
+
+
+def law_title(law: str) -> str:
+    """The title of a law that is named as pytest names it."""
+    return _laws_page()["sentence"](law)
+
+
+@cache
+def _laws_page() -> dict[str, Any]:
+    """What tests/tools/laws_page.py defines; `tests` is no folder that this package can import from."""
+    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))
 
 
 def exhibit(name: str) -> str:
