@@ -61,13 +61,13 @@ def _names(node: ast.AST) -> list[str]:
     return [getattr(node, "name", "")]
 
 
-def snippet(file: str, start: str, end: str) -> str:
+def snippet(file: str, start: str, end: str, language: str = "python") -> str:
     """The lines of a file between the first line that holds `start` and the next one that holds `end`."""
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     first = next(i for i, line in enumerate(lines) if start in line)
     last = next(i for i, line in enumerate(lines) if end in line and i > first)
     text = textwrap.dedent("\n".join(lines[first + 1 : last])).strip("\n")
-    return f'```python title="{file}"\n{text}\n```'
+    return f'```{language} title="{file}"\n{text}\n```'
 
 
 def stage(index: int) -> str:
@@ -185,9 +185,9 @@ def spared(file: str) -> str:
         ("the mask, once", ms["language model"], ms["language model, mask made before"]),
         ("rows without words see one token", ms["language model"], ms["language model, rows without words apart"]),
         (
-            "prompt and new keys in one place",
+            "prompt and new keys in one buffer, not joined",
             ms["joining the prompt's keys and the new ones"],
-            "a copy of the new ones",
+            "not tried",
         ),
     ]
     return "\n".join(
