@@ -194,12 +194,35 @@ def assert_close(found: Any, expected: Any) -> None:
         assert np.allclose(found, expected, atol=1e-5)
 
 
-def test_the_table_of_the_museum_marks_what_was_caught():
-    caught = json.loads((DOCS / "museum.json").read_text(encoding="utf-8")).values()
-    laws_that_catch = {law for laws in caught for law in laws}
-    table = (DOCS / "museum.md").read_text(encoding="utf-8").split("## Which law catches")[1]
-    assert table.count("●") == sum(len(laws) for laws in caught)
-    assert len(re.findall(r"^\|.*●", table, re.MULTILINE)) == len(laws_that_catch)
+def test_the_tables_of_the_museum_mark_what_was_caught():
+    """A mark stands in the row of a law and in the column of a bug if, and only if, this law catches this bug."""
+    record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
+    tables = (DOCS / "museum.md").read_text(encoding="utf-8").split("## Which law catches")[1].split("**In `")[1:]
+    marked = [pair for table in tables for pair in marks(table)]
+    assert len(marked) == len(set(marked))
+    assert set(marked) == {(law.split("::")[-1], name) for name, laws in record.items() for law in laws}
+
+
+def marks(table: str) -> list[tuple[str, str]]:
+    """The laws and the bugs that a table joins by a mark."""
+    head, _, *rows = [line.split(" | ") for line in table.splitlines() if line.startswith("|")]
+    bugs = [re.search(r"#(\w+)\)", cell)[1] for cell in head[1:]]
+    laws = [re.search(r"#(\w+)\)", row[0])[1] for row in rows]
+    return [
+        (law, bug)
+        for law, row in zip(laws, rows, strict=True)
+        for bug, cell in zip(bugs, row[1:], strict=True)
+        if "●" in cell
+    ]
+
+
+def test_the_exhibits_are_numbered_as_they_stand():
+    """The tables name a bug by its number, so the headings count 1, 2, 3 ... down the page."""
+    museum = (DOCS / "museum.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^### (\d+)\. .*\{ #(\w+) \}$", museum, re.MULTILINE)
+    assert [int(number) for number, _ in shown] == list(range(1, len(shown) + 1))
+    assert {name for _, name in shown} == set(json.loads((DOCS / "museum.json").read_text(encoding="utf-8")))
+    assert [f"[{number} {name}](#{name})" for number, name in shown] == re.findall(r"\[\d+ \w+\]\(#\w+\)", museum)
 
 
 def test_every_exhibit_shows_its_picture_or_says_why_not():

@@ -10,6 +10,7 @@ from macros.accelerator import measured_there
 from macros.budgets import lab_budgets
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
+from macros.parity import parity
 from macros.reading import minutes, minutes_of_parts, reading
 from macros.shape_map import shape_map, size
 from macros.tuning import save_peak, tuned_ways, what_to_have
@@ -19,7 +20,7 @@ NAMES = (
     *("table", "speeds", "spared", "throughput"),
 )
 OTHERS = (
-    *(measured_there, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
+    *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
     *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have),
 )
 

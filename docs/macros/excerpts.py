@@ -61,13 +61,13 @@ def _names(node: ast.AST) -> list[str]:
     return [getattr(node, "name", "")]
 
 
-def snippet(file: str, start: str, end: str) -> str:
+def snippet(file: str, start: str, end: str, language: str = "python") -> str:
     """The lines of a file between the first line that holds `start` and the next one that holds `end`."""
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     first = next(i for i, line in enumerate(lines) if start in line)
     last = next(i for i, line in enumerate(lines) if end in line and i > first)
     text = textwrap.dedent("\n".join(lines[first + 1 : last])).strip("\n")
-    return f'```python title="{file}"\n{text}\n```'
+    return f'```{language} title="{file}"\n{text}\n```'
 
 
 def stage(index: int) -> str:
@@ -88,7 +88,18 @@ def law(file: str, name: str) -> str:
 @cache
 def _laws(path: Path) -> list[Any]:
     """The laws of a file, as the page of the laws tells them."""
-    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))["laws"](path)
+    return _laws_page()["laws"](path)
+
+
+def law_title(law: str) -> str:
+    """The title of a law that is named as pytest names it."""
+    return _laws_page()["sentence"](law)
+
+
+@cache
+def _laws_page() -> dict[str, Any]:
+    """What tests/tools/laws_page.py defines; `tests` is no folder that this package can import from."""
+    return runpy.run_path(str(ROOT / "tests" / "tools" / "laws_page.py"))
 
 
 def exhibit(name: str) -> str:
@@ -174,9 +185,9 @@ def spared(file: str) -> str:
         ("the mask, once", ms["language model"], ms["language model, mask made before"]),
         ("rows without words see one token", ms["language model"], ms["language model, rows without words apart"]),
         (
-            "prompt and new keys in one place",
+            "prompt and new keys in one buffer, not joined",
             ms["joining the prompt's keys and the new ones"],
-            "a copy of the new ones",
+            "not tried",
         ),
     ]
     return "\n".join(

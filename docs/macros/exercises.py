@@ -1,11 +1,12 @@
 """What pages pull from the exercises: links by name, and the page of them all."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from macros.excerpts import exhibit
+from macros.excerpts import ROOT, exhibit, law_title
 
 FOLDER = Path(__file__).parent.parent.parent / "tests" / "exercises"
 CATALOGUE: dict[str, dict[str, Any]] = tomllib.loads((FOLDER / "catalogue.toml").read_text(encoding="utf-8"))
@@ -24,8 +25,7 @@ def exercise(name: str) -> str:
 def exercise_table() -> str:
     """A row for each exercise: its kind, its chapter, and the minutes that it takes."""
     rows = [
-        f"| {exercise(name)} | {_kind(entry)} | [{entry['chapter'].removesuffix('.md')}]({entry['chapter']}) "
-        f"| {entry['minutes']} |"
+        f"| {exercise(name)} | {_kind(entry)} | {_chapter(entry)} | {entry['minutes']} |"
         for name, entry in CATALOGUE.items()
     ]
     total = sum(entry["minutes"] for entry in CATALOGUE.values())
@@ -40,7 +40,7 @@ def exercises() -> str:
 
 def _section(name: str, entry: dict[str, Any]) -> str:
     title, _, body = _docstring(name).partition("\n\n")
-    about = f"A {_kind(entry)}, about {entry['minutes']} minutes. Chapter: [{entry['chapter']}]({entry['chapter']}). "
+    about = f"A {_kind(entry)}, about {entry['minutes']} minutes. Chapter: {_chapter(entry)}. "
     heading = f"## {title.rstrip('.')} {{ #exercise-{name[:2]} }}"
     hints = [f'??? tip "Hint {n}"\n\n    {hint}' for n, hint in enumerate(entry.get("hints", ()), 1)]
     return "\n\n".join([heading, f"{about}File: `tests/exercises/test_{name}.py`.", body, _asked(entry), *hints])
@@ -54,8 +54,14 @@ def _asked(entry: dict[str, Any]) -> str:
 
 
 def _law(law: str) -> str:
-    name = law.split("::")[1].split("[")[0]
-    return f"[{name.removeprefix('test_').replace('_', ' ')}](laws.md#{name})"
+    return f"[{law_title(law)}](laws.md#{law.split('::')[1].split('[')[0]})"
+
+
+def _chapter(entry: dict[str, Any]) -> str:
+    """A link to the chapter, by the title that it has in the navigation."""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (title,) = re.findall(rf'^ +- "?(.*?)"?: {re.escape(entry["chapter"])}$', nav, re.MULTILINE)
+    return f"[{title}]({entry['chapter']})"
 
 
 def _kind(entry: dict[str, Any]) -> str:

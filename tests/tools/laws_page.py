@@ -2,6 +2,8 @@
 
 import ast
 import html
+import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +27,7 @@ ORDER = (
     *("training", "batch", "loop", "album", "device", "compile", "figures", "bench"),
 )  # the order of the files; the others follow in alphabetical order
 UNTOLD = ("cli", "options", "interrupted")  # not on the page: these test the command line, not the system
-POSSESSIVES = {
-    "a steps": "a step's",
-    "callers gradient": "caller's gradient",
-    "demos own": "demo's own",
-    "diffusers own": "diffusers' own",
-    "diffusers scheduler": "diffusers' scheduler",
-    "prompts keys": "prompt's keys",
-    "prompts length": "prompt's length",
-    "stable diffusion 3s": "Stable Diffusion 3's",
-    "torchs own": "torch's own",
-}  # a name in Python has no apostrophe
+WRITTEN: dict[str, str] = tomllib.loads((TESTS / "tools" / "titles.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -50,10 +42,14 @@ class Law:
     @property
     def sentence(self) -> str:
         """The name, read as a sentence."""
-        words = self.name.removeprefix("test_").replace("_", " ")
-        for plain, right in POSSESSIVES.items():
-            words = words.replace(plain, right)
-        return words[0].upper() + words[1:]
+        return sentence(self.name)
+
+
+def title(name: str) -> str:
+    """Return a name of Python as a title: words in place of underscores, written as titles.toml says."""
+    longest_first = sorted(WRITTEN, key=len, reverse=True)
+    words = re.sub(rf"\b({'|'.join(longest_first)})\b", lambda found: WRITTEN[found[0]], name.replace("_", " "))
+    return words[0].upper() + words[1:]
 
 
 def files() -> list[Path]:
@@ -80,8 +76,8 @@ def _law(path: Path, test: ast.FunctionDef, source: str) -> Law:
 
 
 def sentence(law: str) -> str:
-    """Return the name of a test, read as a sentence."""
-    return Law(law.split("::")[-1], "", "", "").sentence
+    """Return the name of a test, read as a sentence; what pytest puts before and behind it is left out."""
+    return title(law.split("::")[-1].split("[")[0].removeprefix("test_"))
 
 
 def names(path: Path) -> list[str]:
@@ -112,7 +108,7 @@ def laws_page() -> str:
     found = {path: laws(path) for path in files()}
     lines = [INTRODUCTION.format(number=sum(map(len, found.values())))]
     for path, held in found.items():
-        lines += [f"## {path.stem.removeprefix('test_').replace('_', ' ').capitalize()}", ""]
+        lines += [f"## {title(path.stem.removeprefix('test_'))}", ""]
         lines += [f"`{path.relative_to(TESTS.parent)}`", "", *map(_shown, held), ""]
     return "\n".join(lines)
 

@@ -6,8 +6,9 @@ import html
 import json
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 from museum.plant import Change, applied, lines_of
@@ -22,8 +23,9 @@ SEEN = 0.5  # if pixels differ by less than this on average, of 255, pictures lo
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A bug: its story, what it changes, and the laws that fail."""
+    """A bug: its place on the page, its story, what it changes, and the laws that fail."""
 
+    number: int
     name: str
     title: str
     story: str
@@ -37,17 +39,18 @@ class Exhibit:
 
 
 def exhibits() -> list[Exhibit]:
-    """Return all exhibits, in the order of the modules."""
+    """Return all exhibits, in the order of the modules, numbered from 1."""
     record = json.loads((DOCS / "museum.json").read_text(encoding="utf-8"))
     found = [_exhibit(name, caught) for name, caught in record.items()]
     rooms = [*ROOMS, *(exhibit.room for exhibit in found)]
-    return sorted(found, key=lambda exhibit: rooms.index(exhibit.room))
+    found.sort(key=lambda exhibit: rooms.index(exhibit.room))
+    return [replace(exhibit, number=number) for number, exhibit in enumerate(found, 1)]
 
 
 def _exhibit(name: str, caught: list[str]) -> Exhibit:
     module = import_module(f"museum.exhibits.{name}")
     title, story = (module.__doc__ or "").split("\n\n", 1)
-    return Exhibit(name, title.rstrip("."), " ".join(story.split()), module.CHANGES, caught)
+    return Exhibit(0, name, title.rstrip("."), " ".join(story.split()), module.CHANGES, caught)
 
 
 INTRODUCTION = """\
@@ -58,7 +61,8 @@ render_macros: false
 # Museum: what it looks like when it is wrong
 
 Your own pictures are wrong and you look for the cause? [This table](faq.md#which-test-tells-the-causes-apart) leads
-from what you see to the test that tells the causes apart. The museum is ordered by module.
+from what you see to the test that tells the causes apart. The museum is ordered by module, and the bugs are numbered in
+this order. [The tables at the end](#which-law-catches-which-bug) mark which law catches which of them.
 
 Here are {number} bugs. They were made in public or are easy to make. `pytest --exhibit NAME` plants one in the
 package; then the laws named here fail. Each pair of pictures starts from the same noise, with the caption *{caption}*:
@@ -71,19 +75,24 @@ shows its three with worse ones, and says how much they vary.
 
 
 def museum_page() -> str:
-    """Return the page: all exhibits, then the table of laws and exhibits."""
+    """Return the page: all exhibits, then the tables of laws and exhibits."""
     found, pictures = exhibits(), json.loads((DOCS / "museum-pictures.json").read_text(encoding="utf-8"))
     lines = [INTRODUCTION.format(number=len(found), caption=pictures["caption"])]
     for index, exhibit in enumerate(found):
         if not index or exhibit.room != found[index - 1].room:
             lines += [f"## In `{exhibit.room}`", ""]
         lines += _shown(exhibit, pictures["exhibits"][exhibit.name])
-    return "\n".join([*lines, *_table(found), ""])
+    return "\n".join([*lines, *_tables(found)])
 
 
 def _shown(exhibit: Exhibit, apart: dict[str, float | None]) -> list[str]:
     """Return one exhibit: its story, both pictures, the difference in code, and the laws that catch it."""
-    head = [f"### {exhibit.title} {{ #{exhibit.name} }}", "", f"`{exhibit.name}`: {_linked(exhibit.story)}", ""]
+    head = [
+        f"### {exhibit.number}. {exhibit.title} {{ #{exhibit.name} }}",
+        "",
+        f"`{exhibit.name}`: {_linked(exhibit.story)}",
+        "",
+    ]
     code = ["```diff", *difference(exhibit), "```", ""]
     return [*head, *_pair(exhibit, apart), *code, f"Caught by {_few(exhibit.caught)}.", ""]
 
@@ -140,16 +149,32 @@ def _linked(text: str) -> str:
     return re.sub(r"https://[^\s,;)]*[^\s,;).:]", r"<a href='\g<0>'>\g<0></a>", escaped)
 
 
-def _table(found: list[Exhibit]) -> list[str]:
-    """Return the table: a row for each law that catches a bug, and a numbered column for each exhibit."""
-    numbers = " | ".join(f"[{index}](#{exhibit.name})" for index, exhibit in enumerate(found, 1))
-    head = ["## Which law catches which bug", "", '<div class="marks" markdown>', ""]
-    head += [f"| law | {numbers} |", f"| --- |{' --- |' * len(found)}"]
-    caught = [law for path in files() for law in names(path) if any(law in exhibit.caught for exhibit in found)]
-    return [*head, *(_row(law, found) for law in caught), "", "</div>"]
+TABLES = """\
+## Which law catches which bug
+
+A table for each module: a row for each law that catches one of its bugs, and a column for each bug, under its number
+and the name that `pytest --exhibit` takes. A dot says that the law fails if this bug is planted. A row with many dots
+is a law that notices many mistakes. A column with a single dot is a bug that one law alone notices. A law that catches
+bugs of several modules has a row in several tables.
+"""
 
 
-def _row(law: str, found: list[Exhibit]) -> str:
+def _tables(found: list[Exhibit]) -> list[str]:
+    """Return the tables: one for each module, as groups of exhibits stand one after the other."""
+    rooms = [list(room) for _, room in groupby(found, key=lambda exhibit: exhibit.room)]
+    return [TABLES, *(line for room in rooms for line in _table(room))]
+
+
+def _table(room: list[Exhibit]) -> list[str]:
+    """Return the table of one module: a row for each law that catches one of its bugs, and a column for each bug."""
+    columns = " | ".join(f"[{exhibit.number} {exhibit.name}](#{exhibit.name})" for exhibit in room)
+    head = [f"**In `{room[0].room}`**", "", '<div class="marks" markdown>', ""]
+    head += [f"| law | {columns} |", f"| --- |{' --- |' * len(room)}"]
+    caught = [law for path in files() for law in names(path) if any(law in exhibit.caught for exhibit in room)]
+    return [*head, *(_row(law, room) for law in caught), "", "</div>", ""]
+
+
+def _row(law: str, room: list[Exhibit]) -> str:
     """Return the row of a law, with a mark under each exhibit that it catches."""
-    marks = ["●" if law in exhibit.caught else "" for exhibit in found]
-    return f"| {sentence(law)} | {' | '.join(marks)} |"
+    marks = ["●" if law in exhibit.caught else "" for exhibit in room]
+    return f"| [{sentence(law)}](laws.md#{law.split('::')[-1]}) | {' | '.join(marks)} |"
