@@ -47,7 +47,7 @@ def test_the_law_holds_and_catches_a_bug(copy):
 def test_the_exhibit_is_caught(copy):
     """With the pasted exhibit planted, laws about guidance fail."""
     assert "FAILED tests/laws/test_flow.py::test_guidance" in run(
-        copy, "tests/laws/test_flow.py", "--exhibit", "pasted"
+        copy, "tests/laws/test_flow.py", "-k", "guidance", "--exhibit", "pasted"
     )
 
 
