@@ -28,6 +28,7 @@ from janus_minimal.prompt import duplicate_for_cfg
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "janus_minimal"
+HELD = re.compile(r'<p class="held">(.*?)</p>', re.DOTALL)
 LOADED = {"script": "src", "img": "src", "link": "href", "source": "src", "iframe": "src"}  # without being asked for
 
 
@@ -82,6 +83,13 @@ def test_every_link_and_anchor_leads_somewhere(pages):
             if not file.exists() or (anchor and file in pages and anchor not in pages[file].anchors):
                 broken.append(f"{path.name}: {link}")
     assert not broken
+
+
+def test_the_statement_of_a_law_is_one_piece_of_code(site):
+    """A backtick in a statement would end the code there, and the words around it would run together."""
+    shown = [line for path in site.glob("*.html") for line in HELD.findall(path.read_text(encoding="utf-8"))]
+    assert shown
+    assert not [line for line in shown if line.count("<code>") != 1 or not line.endswith("</code>")]
 
 
 def test_nothing_is_loaded_from_elsewhere(pages):

@@ -26,6 +26,7 @@ from janus_minimal.training.batch import LOGIT_MEAN, LOGIT_STD, draw_batch
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.optimizers import build_optimizers
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.small import untrained_flow
 from janus_minimal.training.source import encode_examples
 
 TIMES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -98,7 +99,7 @@ def best_answers(data: Tensor, z_0: Tensor) -> dict[str, float]:
 
 def tiny(vocabulary: int) -> JanusFlow:
     """Return an untrained model of about a sixth of the bundled one's parameters."""
-    model = JanusFlow(
+    return untrained_flow(
         JanusConfig(
             EncoderConfig(block_out_channels=(48,), padding=0, hidden_size=96),
             DecoderConfig(in_channels=48, block_out_channels=(48,), hidden_size=96),
@@ -106,11 +107,6 @@ def tiny(vocabulary: int) -> JanusFlow:
             image_size=SIDE,
         )
     )
-    torch.nn.init.normal_(model.llama.embed_tokens.weight)
-    for name, parameter in model.named_parameters():
-        if "cond_embeds_mapper" in name or "unpatch_conv" in name:
-            torch.nn.init.zeros_(parameter)
-    return model
 
 
 def small_world(pipe: JanusFlowPipeline, number: int, seed: int) -> tuple[list[Any], list[Tensor], Tensor]:
@@ -181,9 +177,9 @@ def loss_floor() -> Drawing:
     loss = np.array([row["loss"] for row in told])
     fig = Figure(figsize=(7.0, 3.6), layout="constrained")
     ax = fig.subplots()
-    ax.plot(t, [row["target"] for row in told], ":", color=INK, label="E |T|^2: a network that answers 0")
+    ax.plot(t, [row["target"] for row in told], ":", color=INK, label="E |Y|^2: a network that answers 0")
     ax.plot(t, loss, "-o", color=BLUE, ms=4, label="measured loss")
-    ax.plot(t, floor, "--", color=ORANGE, label="estimated irreducible loss: E |T|^2 - E |v|^2")
+    ax.plot(t, floor, "--", color=ORANGE, label="estimated irreducible loss: E |Y|^2 - E |v|^2")
     ax.set(xlabel="t", ylabel="mean over all numbers of the latent", ylim=(0, None))
     ax.legend(frameon=False, fontsize=9)
     least = min(rows, key=lambda time: rows[time]["loss"])

@@ -44,14 +44,19 @@ def small_config(vocab_size: int, image_size: int = SIDE) -> JanusConfig:
 
 
 def build_flow(vocab_size: int, image_size: int = SIDE) -> JanusFlow:
-    """Return an untrained model for latents of 4 x 12 x 12.
+    """Return an untrained model for latents of 4 x 12 x 12."""
+    return untrained_flow(small_config(vocab_size, image_size))
+
+
+def untrained_flow(config: JanusConfig) -> JanusFlow:
+    """Return a model of these sizes whose random weights are good to begin with.
 
     Two changes of the initial weights make it learn faster from nothing. The word embeddings are
     drawn from N(0, 1) and not from Llama's N(0, 0.02^2), so that different words differ much from the
     start. The layers that end in zero weights, the scale and shift of each ConvNeXt block and the
     last convolution, make the first velocity exactly zero, so the first loss is about 2.
     """
-    model = JanusFlow(small_config(vocab_size, image_size))
+    model = JanusFlow(config)
     nn.init.normal_(model.llama.embed_tokens.weight)
     for name, parameter in model.named_parameters():
         if "cond_embeds_mapper" in name or "unpatch_conv" in name:

@@ -106,6 +106,22 @@ def test_an_error_of_the_velocity_is_a_scaled_error_of_the_others(t, seed):
     torch.testing.assert_close((z_t - t * guess) - z_0, -t * error)
 
 
+@given(t=INSIDE, seed=SEEDS)
+def test_the_velocity_is_edms_target_and_a_known_part(t, seed):
+    """z_1 - z_0 = (2t - 1) / r^2 z_t + F / r,  r^2 = t^2 + (1 - t)^2, with F what EDM's network is trained to say.
+
+    EDM's factors are written down as in its table 1, for data of variance 1. So the two losses differ only by the
+    weight 1 / r^2, which is between 1 and 2.
+    """
+    z_0, z_1 = normal(seed, 2, 1, 5, dtype=torch.float64)
+    z_t, target = interpolate(z_0, z_1, double(t)[None])
+    sigma, r_squared = (1 - t) / t, t**2 + (1 - t) ** 2
+    state, skip, out = z_1 + sigma * z_0, 1 / (sigma**2 + 1), sigma / (sigma**2 + 1) ** 0.5
+    trained = (z_1 - skip * state) / out
+    torch.testing.assert_close((2 * t - 1) / r_squared * z_t + trained / r_squared**0.5, target)
+    assert 1 <= 1 / r_squared <= 2
+
+
 @pytest.mark.parametrize("t", [0.0, 0.3, 0.8])
 def test_the_squared_error_finds_the_conditional_mean(t):
     """argmin_u E (u(z_t) - (z_1 - z_0))^2 = E[z_1 - z_0 | z_t].

@@ -395,6 +395,18 @@ def test_one_picture_can_be_memorised(own):
     assert sum(own["one_losses"][-5:]) < 0.5 * sum(own["one_losses"][:5])
 
 
+def test_other_sizes_train_and_draw_pictures_of_their_size(own):
+    """image_size = 64, D = 128, 4 layers  =>  latents of 16 x 16, pictures of 64 x 64, first loss = mean |z_1 - z_0|^2.
+
+    No part of the training knows a size. The last layers are zero at first, so the untrained model answers 0.
+    """
+    batch = draw_batch(0, own["ids"], own["at_64"], own["trial"].batch_size, own["trial"].seed)
+    assert batch.z_1.shape[1:] == (4, 16, 16)
+    assert own["first_losses"][0] == pytest.approx((batch.z_1 - batch.z_0).square().mean().item(), rel=1e-5)
+    assert own["noisy"].size == (64, 64)
+    assert own["first"].config == own["sizes"]
+
+
 @pytest.fixture
 def low_rank(own):
     """A fresh bundled model with low-rank changes around its attention."""

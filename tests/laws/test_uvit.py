@@ -152,6 +152,20 @@ def test_the_response_norm_calms_what_hardly_speaks(g):
     torch.testing.assert_close(norm(x), (1 + g / (g + 1e-6)) * x, rtol=1e-4, atol=0)
 
 
+def test_norms_are_summed_in_float32_under_bfloat16_weights():
+    """bfloat16: norm of 576 ones = 24, and RMSNorm of 2,048 ones = ones.
+
+    A running sum of ones in bfloat16 stops at 256, where the next number is 258. So both sums must be float32 inside.
+    """
+    x, few = torch.ones(1, 24, 24, 2, dtype=torch.bfloat16), 64
+    x.view(576, 2)[few:, 1] = 0  # the norms are 24 and 8, their mean is 16
+    norm = GlobalResponseNorm(2).bfloat16()
+    norm.weight.data.fill_(1)
+    assert norm(x)[0, 0, 0].tolist() == [1 + 24 / 16, 1 + 8 / 16]
+    ones = torch.ones(1, 2048, 1, 1, dtype=torch.bfloat16)
+    assert torch.equal(norm_over_channels(nn.RMSNorm(2048, eps=1e-6).bfloat16(), ones), ones)
+
+
 @given(side=SIDES, channels=CHANNELS, seed=SEEDS)
 def test_the_response_norm_knows_no_order_of_channels(side, channels, seed):
     """norm_p(x[p]) = norm(x)[p] for every permutation p of the channels, applied to weight and bias too.
