@@ -34,6 +34,8 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | 
             raise InputError(f"{path} is asked for twice: expected a name of its own for each file")
         if any(_is_read(Path(place), source) for source in inputs if source is not None):
             raise InputError(f"{path} is read by this command and not replaced: expected another")
+        if path.exists() and _is_named_like_a_part(path):
+            raise InputError(f"{path} is part of a checkpoint and not replaced: expected another")
 
 
 @contextmanager
@@ -47,9 +49,12 @@ def after_writing(*written: Path) -> Iterator[None]:
 
 
 def _is_read(place: Path, source: Path | str) -> bool:
-    directory = BUNDLED / source if (BUNDLED / source).is_dir() else Path(source)
-    home = Path(os.path.realpath(directory))
-    if home.is_dir():
-        named = any(fnmatch(place.name, pattern) for pattern in READ)
-        return named and place.parent in (home, home / "vae")
-    return place == home or (place.exists() and home.exists() and place.samefile(home))
+    bundled = BUNDLED / source  # os.path.isdir: unlike Path.is_dir, it takes a name of any length
+    home = Path(os.path.realpath(bundled if os.path.isdir(bundled) else source))
+    if os.path.isdir(home):
+        return _is_named_like_a_part(place) and place.parent in (home, home / "vae")
+    return place == home or (os.path.exists(home) and place.exists() and place.samefile(home))
+
+
+def _is_named_like_a_part(path: Path) -> bool:
+    return any(fnmatch(path.name, pattern) for pattern in READ)

@@ -4,6 +4,7 @@ The network is used only for a repository's id, "owner/name", and never under HF
 the files that the loaders read are fetched: a repository may also hold pickles and code.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,10 +33,12 @@ def find_checkpoint(
         raise CheckpointError(f"the checkpoint is {name!r}: expected a name or a path")
     bundled = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir())
     directory = BUNDLED / name if str(name) in bundled else Path(name)
-    if directory.is_dir():
+    if os.path.isdir(
+        directory
+    ):  # unlike Path.is_dir, it does not raise for a name that is too long
         return directory
     # "runs/mine" looks like a repository's id. Next to a folder "runs" it is a mistyped path.
-    if REPOSITORY.fullmatch(str(name)) and not directory.parent.is_dir():
+    if REPOSITORY.fullmatch(str(name)) and not os.path.isdir(directory.parent):
         return _fetch(str(name), revision, files)
     raise CheckpointError(
         f"no checkpoint {name}: expected a directory with config.json, a bundled one: "

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from janus_minimal.errors import InputError
 from janus_minimal.loading.atomic import make_directory
-from janus_minimal.training.settings import begin_or_go_on
+from janus_minimal.training.settings import begin_or_go_on, check_known
 
 LOCK = "run.lock"  # stays in the folder; only a live process holds it
 
@@ -36,6 +36,7 @@ def run_folder(
     if not accelerator.is_main_process:
         yield
         return
+    check_known(directory, parts)  # a folder that is refused gets no lock
     make_directory(directory)
     with _locked(directory):
         begin_or_go_on(directory, settings, parts)

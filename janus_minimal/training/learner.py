@@ -99,7 +99,7 @@ class Learner:
         tensors, stored = self._tensors(), set(file.keys())
         if odd := sorted(stored ^ {*tensors, "losses"}):
             raise ValueError(f"{odd[0]} is {'unknown' if odd[0] in stored else 'missing'}")
-        losses = file.get_tensor("losses")
+        losses = torch.zeros(file.get_slice("losses").get_shape(), dtype=torch.float64)
         for key, tensor in {**tensors, "losses": losses}.items():
             value = file.get_tensor(key)
             if (value.shape, value.dtype) != (tensor.shape, tensor.dtype):

@@ -34,7 +34,7 @@ from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.figures.plots import loss_curve
 from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.fingerprint import fingerprint
-from janus_minimal.loading.hub import VAE_FILES
+from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
 from janus_minimal.loading.latents import read_about, read_latents, write_latents
 from janus_minimal.loading.vae import load_vae, pixels_per_latent
 from janus_minimal.loading.vocabulary import padding_id
@@ -55,7 +55,7 @@ from janus_minimal.training.vae import train_vae
 
 SHIPPED = torch.float16  # of the checkpoint: half the bytes, and loading casts to any dtype
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-PARTS = ("*.training.safetensors", "latents.safetensors", "model.safetensors", "config.json")
+PARTS = ("*.training.safetensors", "latents.safetensors", *MODEL_FILES, *VAE_FILES)
 
 
 def train_checkpoint(

@@ -27,27 +27,35 @@ def check_same(place: Path, begun: Mapping[str, Any], asked: Mapping[str, Any]) 
             )
 
 
+def check_known(directory: Path, parts: Sequence[str]) -> None:
+    """Raise InputError if the directory holds parts of a run without the settings that made them.
+
+    `parts` are patterns of the files that a run writes. Without settings.json, nobody knows how one
+    was made: it may be part of a checkpoint that somebody wants to keep.
+    """
+    strays = sorted(found.name for part in parts for found in directory.glob(part))
+    if strays and not (directory / SETTINGS).exists():
+        raise InputError(
+            f"{directory} holds {strays[0]} but no {SETTINGS}, so nobody knows how it was made: "
+            "train in another directory"
+        )
+
+
 def begin_or_go_on(directory: Path, settings: Mapping[str, Any], parts: Sequence[str]) -> None:
     """Write the settings of a new run, or check that they are those of the run in the directory.
 
     Args:
         directory: the folder of the run.
         settings: names and values, as they are stored in settings.json.
-        parts: patterns of the files that a run writes. If one is there without settings.json, nobody
-            knows how it was made.
+        parts: patterns of the files that a run writes.
 
     Raises:
         InputError: if the run in the directory has other settings, or if they are lost.
     """
+    check_known(directory, parts)
     path = directory / SETTINGS
     if path.exists():
         check_same(directory, read_json(path), settings)
         return
-    strays = sorted(found.name for part in parts for found in directory.glob(part))
-    if strays:
-        raise InputError(
-            f"{directory} holds {strays[0]} but no {SETTINGS}, so nobody knows how it was made: "
-            "train in another directory"
-        )
     with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -367,11 +367,13 @@ def test_a_device_that_is_not_here_is_refused(run):
 
 
 def test_a_missing_checkpoint_is_refused(run):
-    """--checkpoint nowhere is refused, with the bundled names.
+    """--checkpoint nowhere is refused, with the bundled names; a name that no file can have, too.
 
     A mistyped name should not end in a traceback.
     """
     assert "no checkpoint nowhere" in refused(run, "generate", "a star", "--checkpoint", "nowhere")
+    assert "no checkpoint aaaa" in refused(run, "generate", "a star", "--checkpoint", "a" * 300)
+    assert "no checkpoint aaaa" in refused(run, "generate", "a star", "--vae", "a" * 300)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vae/diffusion_pytorch_model.safetensors"])
@@ -451,6 +453,9 @@ def test_no_output_takes_the_place_of_an_input(run):
     assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
     assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
     assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    part = "is part of a checkpoint and not replaced"
+    assert part in refused(run, "bench", "--json", "mine/config.json")
+    assert part in refused(run, "generate", "a star", "--out", "mine/vae/diffusion_pytorch_model.safetensors")
     assert "asked for twice" in refused(run, "bench", "--json", "report", "--plot", "./report")
 
 

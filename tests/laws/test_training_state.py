@@ -98,6 +98,7 @@ DAMAGE = {
     "NaN in a weight": lambda path: change(path, **{"network.0.bias": torch.full((3,), torch.nan)}),
     "NaN in a moment": lambda path: change(path, **{"optimizer.0.0.exp_avg": torch.full((3,), torch.nan)}),
     "NaN in a loss": lambda path: change(path, losses=torch.full((4,), torch.nan, dtype=torch.float64)),
+    "losses of another dtype": lambda path: change(path, losses=torch.ones(4, dtype=torch.bool)),
     "fewer losses than steps": lambda path: change(path, losses=torch.ones(2, dtype=torch.float64)),
     "renamed tensor": lambda path: rename(path, "average.module.0.bias", "average.module.0.bios"),
     "a tensor more": lambda path: change(path, **{"network.9.bias": torch.zeros(3)}),

@@ -240,16 +240,18 @@ def test_a_folder_is_not_made_for_settings_that_are_refused(tmp_path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_does_not_begin_in_the_folder_of_a_checkpoint(tmp_path):
-    """a folder with a checkpoint and no settings  =>  InputError, and the checkpoint is untouched.
+@pytest.mark.parametrize("folder", [".", "vae"])
+def test_a_run_does_not_begin_in_the_folder_of_a_checkpoint(tmp_path, folder):
+    """a folder with a checkpoint or a VAE and no settings  =>  InputError, and the folder is as it was.
 
     `train --out` with the folder of somebody's model would replace its weights.
     """
+    mine = tmp_path / "mine" / folder
     shutil.copytree(BUNDLED / "shapes", tmp_path / "mine")
-    before = (tmp_path / "mine" / "model.safetensors").read_bytes()
+    before = {path: path.read_bytes() for path in mine.rglob("*.*")}
     with pytest.raises(InputError, match=r"holds config\.json but no settings\.json"):
-        train(tmp_path / "mine")
-    assert (tmp_path / "mine" / "model.safetensors").read_bytes() == before
+        train(mine)
+    assert {path: path.read_bytes() for path in mine.rglob("*.*")} == before
 
 
 def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
