@@ -113,13 +113,14 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
 def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:
     """Raise InputError if the latent after step `index` holds NaN or infinity.
 
-    A huge guidance weight can drive a latent beyond what float32 can hold. The VAE would decode it
-    to a plain colour without a word, and the reason could not be seen in the picture.
+    A huge guidance weight can drive a latent beyond what float32 can hold, and hidden states beyond
+    65,504 overflow in float16. The VAE would decode the latent to a plain colour without a word, and
+    the reason could not be seen in the picture.
     """
     if not z.isfinite().all():
         raise InputError(
             f"after step {index} the latent is not finite: "
-            "expected a smaller guidance weight, or smaller latents"
+            "expected a smaller guidance weight, smaller latents, or a dtype wider than float16"
         )
 
 
