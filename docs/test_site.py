@@ -1,6 +1,7 @@
 """The built site holds together: links, anchors, pictures, the API, the map, the scrubber."""
 
 import ast
+import html
 import importlib
 import json
 import pkgutil
@@ -12,9 +13,11 @@ from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import compass
+import markdown
 import numpy as np
 import pytest
 import torch
+from macros.annotations import as_markdown
 from macros.reading import chapters, words
 from macros.shape_map import TENSORS, released, small
 from macros.tuning import ADVICE, RECORD, save_peak
@@ -106,6 +109,22 @@ def test_every_public_name_has_an_entry_in_the_api(site, pages):
     entries = {anchor for path, page in pages.items() if path.parent.name == "api" for anchor in page.anchors}
     assert not [name for name in public_names() if name not in entries]
     assert set(janus_minimal.__all__) <= {name.split(".")[-1] for name in entries}
+
+
+def test_a_token_in_a_docstring_is_shown():
+    """A browser takes <begin_of_image> for an element and shows nothing. In code, Markdown writes it as text."""
+    told = "The last token, <begin_of_image>, of `<a>`, where 1 < 2.\n\n>>> split()\n['<unk>']\n"
+    shown = markdown.markdown(as_markdown(told), extensions=["fenced_code"])
+    assert re.findall(r"<(\w+)", shown) == ["p", "code", "pre", "code"]
+    text = html.unescape(re.sub(r"<[^>]*>", "", shown))
+    assert text == "The last token, <begin_of_image>, of <a>, where 1 < 2.\n>>> split()\n['<unk>']\n"
+
+
+def test_no_token_is_lost_in_the_api(site):
+    """The core tells of <begin_of_image>, and no page has an element of that name."""
+    pages = {path: path.read_text(encoding="utf-8") for path in site.glob("api/*.html")}
+    assert not [path.name for path, page in pages.items() if re.search(r"<\w+_\w+", page)]
+    assert "The last token, &lt;begin_of_image&gt;, is dropped" in pages[site / "api" / "prompt.html"]
 
 
 def test_every_public_name_says_what_it_is():

@@ -82,8 +82,7 @@ def law(file: str, name: str) -> str:
     found = next((entry for path in LAWS.rglob(f"{file}.py") for entry in _laws(path) if entry.name == name), None)
     if found is None:
         raise KeyError(f"no law {name} in {file}.py")
-    fence = "``" if "`" in found.statement else "`"  # one backtick would end at the first inside
-    return f"Held by: [{found.sentence}](laws.md#{name}): {fence} {found.statement} {fence}\n{{ .held }}"
+    return f"Held by: [{found.sentence}](laws.md#{name}): ` {found.statement} `\n{{ .held }}"
 
 
 @cache

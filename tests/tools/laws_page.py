@@ -72,7 +72,8 @@ def _law(path: Path, test: ast.FunctionDef, source: str) -> Law:
         raise ValueError(f"{path.name}::{test.name}: expected a docstring of a statement, a blank line, and why")
     first = min([test.lineno, *(decorator.lineno for decorator in test.decorator_list)])
     text = "\n".join(source.splitlines()[first - 1 : test.end_lineno])
-    return Law(test.name, " ".join(statement.split()), " ".join(why[0].split()), text)
+    plain = " ".join(statement.split()).replace("`", "")  # all of it is shown as code
+    return Law(test.name, plain, " ".join(why[0].split()), text)
 
 
 def sentence(law: str) -> str:
@@ -115,6 +116,7 @@ def laws_page() -> str:
 
 def _shown(law: Law) -> str:
     """Return one law as HTML. Mathematics and code are escaped, so that they appear as they are written."""
-    head = f"{html.escape(law.sentence)}<br><code>{html.escape(law.statement)}</code> {html.escape(law.why)}"
+    why = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(law.why))
+    head = f"{html.escape(law.sentence)}<br><code>{html.escape(law.statement)}</code> {why}"
     source = html.escape(law.source).replace("\n", "&#10;")
     return f'<details class="law" id="{law.name}"><summary>{head}</summary><pre><code>{source}</code></pre></details>\n'

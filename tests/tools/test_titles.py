@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tools.laws_page import LAWS, WRITTEN, sentence
+from tools.laws_page import LAWS, WRITTEN, laws_page, sentence
 
 GLOSSARY = Path(__file__).parent.parent.parent / "docs" / "glossary.md"
 TESTS = [
@@ -32,6 +32,11 @@ def test_a_title_writes_a_name_as_the_glossary_does():
 def test_what_is_somebodys_own_has_an_apostrophe():
     """A name has no apostrophe, so "the demos own" needs an entry in titles.toml."""
     assert not [title for title in map(sentence, TESTS) if re.search(r"\w(?<!\bit)s own\b", title)]
+
+
+def test_code_is_shown_as_code():
+    """The page of the laws is HTML: a backtick in it stands there as a backtick."""
+    assert "`" not in "".join(re.findall(r"<summary>(.*?)</summary>", laws_page()))
 
 
 @pytest.mark.parametrize("plain", WRITTEN)
