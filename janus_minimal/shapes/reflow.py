@@ -149,7 +149,8 @@ def _draw_chunk(
     a wrong picture is drawn again, because a student learns its teacher's mistakes as well. After
     DRAWS noises the last one is kept.
     """
-    pairs, wrong = {}, list(chunk)
+    pairs: dict[int, tuple[Tensor, Tensor]] = {}
+    wrong = list(chunk)
     for draw in range(DRAWS):
         generators = [generator_of(recipe.seed, NOISE, i, draw) for i in wrong]
         z_0 = image_noise(teacher.latent_shape, len(wrong), generators)

@@ -71,7 +71,7 @@ def test_the_unconditional_velocity_knows_only_the_prompts_length(model, ids, se
     """v_uncond(words) = v_uncond(other words) of the same number; v_uncond(L) != v_uncond(L - 2).
 
     The prompt's words are masked in the unconditional row, so they cannot change the velocity. Masked tokens keep their
-    position indices, so the prompt's length still does. The released weights were trained this way, so we keep it.
+    position indices, so the prompt's length still does. The official demo draws this way, so we keep it.
     """
     z, other = latents(seed, 1), [ids[0], *[93 - i for i in ids[1:]]]
     (cond, uncond), (cond_other, uncond_other) = (velocities(model, pair([words]), z) for words in (ids, other))
