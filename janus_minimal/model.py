@@ -340,8 +340,8 @@ class JanusFlow(nn.Module):
         are equal for all images of a prompt too, so the language model sees 2P rows, and the
         results are repeated for 2B.
 
-        Why without the prompt's last token, <begin_of_image>: the model was trained with the time
-        token in its place. `PromptPair` has dropped it, and the rows hold the L tokens before it.
+        Why without the prompt's last token, <begin_of_image>: the official demo puts the time token
+        in its place, and so does our training. `PromptPair` has dropped it, and the rows hold the L tokens before it.
         With it in the cache, the image would stand one position too far from the prompt.
 
         The hidden states are thrown away: later tokens read keys and values only.

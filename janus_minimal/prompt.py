@@ -19,8 +19,9 @@ For the ids [1, 5, 6, 7, 9], where 9 is dropped, with padding id 0 (L = 4):
     unconditional    1 0 0 0      1 0 0 0           0 1 2 3      4, 5, 6, ...
 
 Masked tokens keep their position indices. So the image starts at position 4 in both rows, and the
-unconditional row still "knows" how long the prompt was, and nothing else about it. The official demo
-draws this way. Its training code was never released, but its weights were probably trained so too.
+unconditional row still "knows" how long the prompt was, and nothing else about it. The official
+demo draws this way. So the released weights were very likely trained this way (their training code
+is not published), and we keep it.
 
 Several prompts of different lengths can share a batch; this is our extension. Shorter ones are
 padded on the left, so that every prompt ends where the time token begins. The padding is masked and

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from janus_minimal.loading.vae import encode_picture, to_pictures
 from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.scene import COLOURS, Thing
 from janus_minimal.shapes.score import satisfies
 from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
 from janus_minimal.training.vae import KL_WEIGHT
@@ -226,6 +227,21 @@ def wrong_factor() -> dict:
     return answer
 
 
+def colours() -> dict:
+    """Decode one circle of each colour with the latent scaled, and with pixels in the wrong range."""
+    vae = pipeline().vae
+    x = pictures([(Thing(colour, "circle", 24.0, 24.0, 16.0),) for colour in COLOURS])
+    mean, of_0_to_1 = (vae.encode(pixels).latent_dist.mean for pixels in (x, (x + 1) / 2))
+    decoded = {
+        "right": vae.decode(mean).sample,
+        "latent times 0.5": vae.decode(0.5 * mean).sample,
+        "latent times 2": vae.decode(2 * mean).sample,
+        "encoded from 0..1": vae.decode(of_0_to_1).sample,
+        "shown as 0..1": 2 * vae.decode(mean).sample - 1,
+    }
+    return {name: [png(picture) for picture in as_bytes(y)] for name, y in decoded.items()}
+
+
 def stretched(k: float) -> AutoencoderKL:
     """Return a VAE that computes the same picture through activations that are k times as large.
 
@@ -370,6 +386,7 @@ MEASURES = {
     "one number": one_number,
     "noisy": noisy,
     "wrong factor": wrong_factor,
+    "colours": colours,
     "half precision": half_precision,
     "mixing": mixing,
     **{f"toy {name}": (lambda sigma=sigma: toy(sigma)) for name, sigma in TOYS.items()},
@@ -617,6 +634,22 @@ def factors() -> Drawing:
         f"(factor {data('statistics')['factor']:.3f}), and with an error of the size of SDXL's factor. Below: of how "
         "many pictures the "
         "caption is still true.",
+    )
+
+
+@figure("latents_colours")
+def scaled_colours() -> Drawing:
+    """Show that a scaled latent is another colour, and what pixels in a wrong range do."""
+    told = data("colours")
+    names = [name.replace("latent times", "latent|times").replace(" 0..1", "|0..1") for name in told]
+    return Drawing(
+        album(COLOURS, names, list(told.values()), side=64, left=96, top=28),
+        "Five rows of six circles: right; latent halved, where orange is red and yellow is orange; doubled, where red is "
+        "orange and orange is yellow; encoded from 0..1, where orange is red and purple is green; shown as 0..1, all "
+        "dark.",
+        "One circle of each colour, encoded and decoded by the bundled VAE. From top to bottom: right; with the latent "
+        "halved or doubled before decoding; with pixels in 0..1 given to the encoder; and decoded rightly, but shown as "
+        "if −1..1 were 0..1.",
     )
 
 

@@ -58,6 +58,38 @@ def test_a_second_condition_is_cached_and_hidden_from_the_unconditional_row(part
     torch.testing.assert_close(one.v_uncond, other.v_uncond, rtol=1e-4, atol=1e-5)
 
 
+def test_an_added_block_changes_nothing_at_first(parts):
+    """deeper(z, t) = model(z, t) to the last bit, with and without the cache; at first only the zeroed weights learn.
+
+    x + 0 and x (1 + 0) + 0 round nothing. The identity must not be a dead end: what is zero needs a gradient.
+    """
+    old, deeper, z, prompt = (parts[name] for name in ("pipe", "deeper", "noise", "prompt"))
+    for cached in (False, True):
+        with torch.no_grad():
+            before, after = (
+                torch.stack(model.velocity(z, 0.3, prompt, model.prefill(prompt) if cached else None))
+                for model in (old.model, deeper)
+            )
+        assert torch.equal(before, after)
+    found = {name for name, weight in deeper.named_parameters() if weight.requires_grad}
+    assert found == deeper.state_dict().keys() - old.model.state_dict().keys()
+    sum(v.square().sum() for v in deeper.velocity(z, 0.3, prompt)).backward()
+    moved = {name for name, p in deeper.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {name for name in found if name.split(".")[-2] in parts["LAST"]}
+
+
+def test_a_grown_model_is_saved_and_loaded(parts):
+    """load(save(deeper)) = deeper, depth and weights; a config with no place for a weight is refused.
+
+    strict=False would drop the weights of a block without a word.
+    """
+    again, deeper = parts["again"].model, parts["deeper"]
+    assert again.config == deeper.config == parts["one_more"]
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in deeper.state_dict().items())
+    with pytest.raises(ValueError, match="no place for"):
+        parts["grown"](deeper, parts["config"])
+
+
 def test_a_field_of_ones_own_is_followed(parts):
     """v = (goal - z) / (1 - t)  =>  z_S = goal, for every noise.
 

@@ -420,7 +420,7 @@ def velocities(model, prompt):
 
 
 def test_low_rank_changes_nothing_before_training(pipe, two, low_rank):
-    """B = 0  =>  W x + (alpha / r) B A x = W x.
+    """B = 0  =>  W x + (alpha / R) B A x = W x.
 
     Training begins at the model that is tuned, and only A, B require gradients.
     """
@@ -430,7 +430,7 @@ def test_low_rank_changes_nothing_before_training(pipe, two, low_rank):
 
 
 def test_merging_low_rank_changes_nothing(own, two, low_rank):
-    """(W + (alpha / r) B A) x = W x + (alpha / r) B A x.
+    """(W + (alpha / R) B A) x = W x + (alpha / R) B A x.
 
     After merging, the checkpoint has the official layout and the same velocities.
     """

@@ -20,8 +20,9 @@ from tools.drawn import SEEDS
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures
-from janus_minimal.shapes.render import render
-from janus_minimal.shapes.vae import draw_scenes, encode_scenes
+from janus_minimal.shapes.render import PALETTE, render
+from janus_minimal.shapes.scene import Thing
+from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
 
 VAE = BUNDLED / "shapes" / "vae"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -268,6 +269,38 @@ def test_the_scaling_factor_cancels(vae, factor):
     scaled = encode_picture(vae, picture, SIDE)
     torch.testing.assert_close(scaled, plain * factor)
     torch.testing.assert_close(to_pictures(vae, scaled, "pt"), decoded)
+
+
+def circle(colour):
+    """The pixels of one large circle, in -1..1."""
+    return pictures([(Thing(colour, "circle", 24.0, 24.0, 16.0),)])
+
+
+@torch.no_grad()
+def colour_after(vae, pixels, scale=1.0):
+    """The palette's colour that is nearest to the middle of the picture, encoded, scaled and decoded."""
+    decoded = vae.decode(scale * vae.encode(pixels).latent_dist.mean).sample
+    middle = (decoded[0, :, 20:28, 20:28].mean(dim=(1, 2)) + 1) * 127.5
+    return min(PALETTE, key=lambda name: (middle - torch.tensor(PALETTE[name])).norm())
+
+
+def test_a_scaled_latent_is_another_colour(vae):
+    """decode(2 E[z | red]) is orange, decode(E[z | orange] / 2) is red; unscaled, every colour is itself.
+
+    A colour is a place in the space of the four channels, so a wrong scaling factor changes more than the contrast.
+    """
+    assert [colour_after(vae, circle(colour)) for colour in PALETTE] == [*PALETTE]
+    assert colour_after(vae, circle("red"), 2) == "orange"
+    assert colour_after(vae, circle("orange"), 1 / 2) == "red"
+
+
+def test_pixels_from_0_to_1_are_encoded_as_other_colours(vae):
+    """decode(E[z | (x + 1) / 2]): orange becomes red, purple becomes green.
+
+    Both ranges are tensors of one shape, so only the colours tell that pixels were not in -1..1.
+    """
+    found = {colour: colour_after(vae, (circle(colour) + 1) / 2) for colour in ("orange", "purple")}
+    assert found == {"orange": "red", "purple": "green"}
 
 
 @given(seed=SEEDS, left=st.integers(0, 30), top=st.integers(0, 30), wide=st.booleans())
