@@ -1,8 +1,8 @@
 """The prompt's last token is kept, and the time token follows it.
 
-In training, and most likely in that of the released model, the time token takes the place of <begin_of_image>. It is easy to append the time token instead, because
-the tokenised prompt ends with <begin_of_image>. Then every position after the prompt is one too high. The pictures
-change so little that nobody notices.
+In training, and most likely in that of the released model, the time token takes the place of <begin_of_image>. It is
+easy to append the time token instead, because the tokenised prompt ends with <begin_of_image>. Then every position
+after the prompt is one too high. The pictures change so little that nobody notices.
 """
 
 from museum.plant import Change
