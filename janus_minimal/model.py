@@ -341,8 +341,8 @@ class JanusFlow(nn.Module):
         results are repeated for 2B.
 
         Why without the prompt's last token, <begin_of_image>: the official demo puts the time token
-        in its place, and so does our training. `PromptPair` has dropped it, and the rows hold the L tokens before it.
-        With it in the cache, the image would stand one position too far from the prompt.
+        in its place, and so does our training. `PromptPair` has dropped it, and the rows hold the L
+        tokens before it. With it in the cache, the image would stand one position too far.
 
         The hidden states are thrown away: later tokens read keys and values only.
         """

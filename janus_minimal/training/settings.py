@@ -5,6 +5,7 @@ result shows it. So what a run was begun with is stored, and anything else is re
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def check_known(directory: Path, parts: Sequence[str]) -> None:
     `parts` are patterns of the files that a run writes. Without settings.json, nobody knows how one
     was made: it may be part of a checkpoint that somebody wants to keep.
     """
+    if not os.path.isdir(directory):  # unlike Path's, it takes a name that is too long for a file
+        return
     strays = sorted(found.name for part in parts for found in directory.glob(part))
     if strays and not (directory / SETTINGS).exists():
         raise InputError(

@@ -434,6 +434,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     assert "cannot be written" in refused(run, "generate", "a star", "--out", "nowhere/picture.png")
     assert "cannot be written" in refused(run, "evaluate", "--json", "/proc/report.json")
     assert "cannot be made" in refused(run, "train", "--out", "/proc/run")
+    assert "cannot be made" in refused(run, "train", "--out", "a" * 300)
     Path("picture-strip.png").mkdir()
     assert "picture-strip.png is a directory" in refused(run, "generate", "a star", "--strip")
 

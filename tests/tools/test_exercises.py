@@ -189,7 +189,7 @@ def test_it(model):
 # Files that stop, break or change something. The answer must say why, and no other file may suffer.
 ACCIDENTS = {
     "no_python": ("def test_it(:\n", "SyntaxError"),
-    "no_text": (b"\xff\xfe\x00def", "SyntaxError"),
+    "no_text": (b"\xff\xfe\x00def", "null bytes"),  # a SyntaxError or, in Python before 3.11.4, a ValueError
     "no_such_name": ("from janus_minimal import gide\n", "ImportError"),
     "no_test": ("x = 1\n", "holds no test"),
     "no_line": ("", "holds no test"),
