@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tools.launched import printed
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
@@ -267,7 +268,7 @@ def test_the_package_exports_the_loop():
     code = (
         "import janus_minimal.pipeline; from janus_minimal import denoise, Step; print(denoise.__name__, Step.__name__)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "denoise Step\n"
+    assert printed(code) == "denoise Step\n"
 
 
 def test_the_same_seed_writes_the_same_file(run):

@@ -1,22 +1,19 @@
 """Compiled stages: they draw the same pictures as the uncompiled ones."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from tools.checkpoints import GOLDEN
+from tools.launched import printed
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.runtime.compile import STAGES, compile_stages
 
 # Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled.
 COMPARED = """
-import sys
 import torch
 from janus_minimal import JanusFlow, PromptPair, denoise, time_grid
 from janus_minimal.runtime.compile import compile_stages
-plain, compiled = (JanusFlow.from_pretrained(sys.argv[1]) for _ in range(2))
+plain, compiled = (JanusFlow.from_pretrained("CHECKPOINT") for _ in range(2))
 compile_stages(compiled)
 prompt = PromptPair.from_ids([torch.arange(2, 9)], images_per_prompt=2)
 noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -31,9 +28,7 @@ def test_the_compiled_loop_draws_the_same_pictures():
 
     The compiler fuses operations, but they compute the same. Only rounding may differ.
     """
-    command = [sys.executable, "-c", COMPARED, str(GOLDEN)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert float(said) < 1e-4
+    assert float(printed(COMPARED.replace("CHECKPOINT", str(GOLDEN)))) < 1e-4
 
 
 LENGTHS = """
@@ -67,8 +62,8 @@ def test_prompts_of_any_length_share_the_compiled_graphs():
     A graph with a fixed prompt length would have to be compiled again for each length. After eight compilations, torch
     would give up and run the model uncompiled.
     """
-    done = subprocess.run([sys.executable, "-c", LENGTHS], check=True, capture_output=True, text=True)
-    assert int(done.stdout.split()[0]) <= 2, done.stdout
+    said = printed(LENGTHS)
+    assert int(said.split()[0]) <= 2, said
 
 
 def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch):

@@ -6,6 +6,7 @@ starts two processes as users do, with accelerate.
 """
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.tour import forkserver
+from tools.tour import forkserver, in_fresh_processes
 
 # accelerate calls several processes on one machine --multi_gpu. Without it, only one process starts if there is no GPU.
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
@@ -97,3 +98,15 @@ def on_two_processes(directory: Path, *arguments: str) -> Done:
     """Run a command in two processes that accelerate starts."""
     command = [sys.executable, *LAUNCH, *PLAIN, *arguments, "--device", "cpu"]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
+def printed(code: str) -> str:
+    """Return what Python code prints in a process that has the libraries, but not yet the package."""
+    (text,) = in_fresh_processes(_printed, [code])
+    return str(text)
+
+
+def _printed(code: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(code, {})
+    return out.getvalue()
