@@ -1,8 +1,9 @@
 """The small networks: a VAE and a JanusFlow of the official architecture, and how they are trained.
 
 With these sizes and recipes the bundled model was trained. Latents are 4 x 12 x 12, that is 36 image
-tokens. A picture has 12 times as many pixels as the VAE makes of one latent value: 48 x 48 with the
-small VAE, 96 x 96 with a VAE of four levels such as SDXL's.
+tokens. The VAE says how large the pictures are. The small VAE halves each side twice, so the pictures
+have 12 * 4 = 48 pixels on each side. A VAE of four levels, such as SDXL's, halves it three times, so
+they have 12 * 8 = 96.
 """
 
 from diffusers import AutoencoderKL

@@ -17,7 +17,8 @@ render_macros: false
 
 A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. At
 most {most} places of each module were drawn at random, {total} in all, and {noticed} of these mutants were noticed
-({share:.1%}). Each of the others stands below with the reason why no law could notice it, or why none should.
+({share:.1%}). Each of the others stands below with a reason: why no law could notice it, why none should, or which law
+notices it that was not run for it.
 
 The first run showed gaps that matter. New laws closed them, and those modules were tried again at the same places. So
 the number tells how the laws are now at these places. For places that were not drawn it is a little too high.
@@ -46,7 +47,7 @@ def mutants_page() -> str:
     most = max(module["mutants"] for module in report.values())
     lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total, most=most)]
     lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
-    lines += ["", "## Mutants that no law notices", "", "Each was examined."]
+    lines += ["", "## Mutants that the laws of this run did not notice", "", "Each was examined."]
     for name, found in report.items():
         for survivor in found["survivors"]:
             lines += ["", f'```diff title="janus_minimal/{name}.py"', _flush(survivor["change"]), "```", ""]
