@@ -28,6 +28,7 @@ from janus_minimal.errors import InputError, one_line
 INTERRUPTED = 130  # the usual status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # of every wrong option; typer does not export it
 
+NO_MEMORY = "the memory is too small: expected fewer or smaller pictures at a time"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -64,6 +65,13 @@ def _run(arguments: list[str]) -> int:
         return _say(str(error), 2)
     except UsageError as error:
         return _say(f"{error.format_message()} (--help shows the options)", error.exit_code)
+    except (
+        MemoryError,
+        RuntimeError,
+    ) as error:  # torch has several errors for it, all of them these
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        return _say(f"{NO_MEMORY} ({one_line(error, 100)})", 2)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:

@@ -95,7 +95,7 @@ def generate(
     if prompts is None:
         request = {"prompt": prompt, **settings}
         picture = None if latent else out or PICTURE
-        frames = picture.with_name(f"{picture.stem}-strip.png") if picture and strip else None
+        frames = picture.parent / f"{picture.stem}-strip.png" if picture and strip else None
         check_outputs([picture, frames, latent], [checkpoint, vae])
         _generate_sheet(load, request, picture, frames, latent)
     elif strip or latent:

@@ -34,8 +34,12 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | 
             raise InputError(f"{path} is asked for twice: expected a name of its own for each file")
         if any(_is_read(Path(place), source) for source in inputs if source is not None):
             raise InputError(f"{path} is read by this command and not replaced: expected another")
-        if path.exists() and _is_named_like_a_part(path):
+        if os.path.exists(path) and _is_named_like_a_part(path):
             raise InputError(f"{path} is part of a checkpoint and not replaced: expected another")
+        if os.path.exists(path) and Path(place).suffix != path.suffix:
+            raise InputError(
+                f"{path} leads to {Path(place).name}, a file of another kind: expected another"
+            )
 
 
 @contextmanager
@@ -53,7 +57,9 @@ def _is_read(place: Path, source: Path | str) -> bool:
     home = Path(os.path.realpath(bundled if os.path.isdir(bundled) else source))
     if os.path.isdir(home):
         return _is_named_like_a_part(place) and place.parent in (home, home / "vae")
-    return place == home or (os.path.exists(home) and place.exists() and place.samefile(home))
+    return place == home or (
+        os.path.exists(home) and os.path.exists(place) and place.samefile(home)
+    )
 
 
 def _is_named_like_a_part(path: Path) -> bool:

@@ -65,6 +65,12 @@ def check_writable(path: Path) -> None:
     Commands call this before their work, which may take hours, and not after it.
     """
     _check_takes_files(_final_place(path).parent, path)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, above all
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def make_directory(path: Path) -> None:

@@ -195,6 +195,10 @@ def _read_config(path: Path) -> VaeConfig:
 
 def _check_kind(path: Path, raw: dict[str, Any]) -> None:
     """Refuse other networks with the same weights, and latents that JanusFlow does not have."""
+    if "architectures" in raw or "model_type" in raw:
+        raise CheckpointError(
+            f"{path} is of a language model: expected a VAE's; a checkpoint has it in its folder vae"
+        )
     kind = raw.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
         raise CheckpointError(f"{path} is of a {kind!r}: expected an AutoencoderKL")

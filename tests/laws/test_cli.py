@@ -377,6 +377,35 @@ def test_a_missing_checkpoint_is_refused(run):
     assert "no checkpoint aaaa" in refused(run, "generate", "a star", "--vae", "a" * 300)
 
 
+def test_a_checkpoint_is_no_vae(run):
+    """--vae CHECKPOINT is one line that says where its VAE is, and no warnings before it.
+
+    The config of a language model has the same name, and each of its settings would be called unknown.
+    """
+    Path("mine").symlink_to(BUNDLED / "shapes")
+    error = refused(run, "generate", "a star", "--vae", "mine")
+    assert "a checkpoint has it in its folder vae" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_one_line(run, monkeypatch, error):
+    """MemoryError, or torch's RuntimeError about memory  =>  one line, status 2; others are faults of ours.
+
+    Five hundred pictures at a time are a request like any other, and a traceback would not help.
+    """
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("janus_minimal.cli.generate.load_pipeline", fail)
+    assert "the memory is too small: expected fewer" in refused(run, "generate", "a star")
+    error.args = ("shapes do not fit",)
+    if isinstance(error, RuntimeError):
+        with pytest.raises(RuntimeError, match="do not fit"):
+            run("generate", "a star")
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vae/diffusion_pytorch_model.safetensors"])
 @pytest.mark.parametrize("bytes_kept", [0, 1000])
 def test_a_truncated_file_is_refused_and_named(run, name, bytes_kept):
@@ -438,6 +467,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     assert "cannot be made" in refused(run, "train", "--out", "a" * 300)
     Path("picture-strip.png").mkdir()
     assert "picture-strip.png is a directory" in refused(run, "generate", "a star", "--strip")
+    assert ". is a directory" in refused(run, "generate", "a star", "--strip", "--out", ".")
+    assert "cannot be written" in refused(run, "generate", "a star", "--out", "a" * 300)
 
 
 def test_no_output_takes_the_place_of_an_input(run):
@@ -455,6 +486,8 @@ def test_no_output_takes_the_place_of_an_input(run):
     assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
     assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
     assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    Path("link").symlink_to("z.safetensors")
+    assert "leads to z.safetensors, a file of another kind" in refused(run, "evaluate", "--json", "link")
     part = "is part of a checkpoint and not replaced"
     assert part in refused(run, "bench", "--json", "mine/config.json")
     assert part in refused(run, "generate", "a star", "--out", "mine/vae/diffusion_pytorch_model.safetensors")

@@ -58,6 +58,7 @@ RUN_AWAY_OR_CRASH = {
         "normalizer": reduce(lambda inner, _: sequence(inner, replace("a", "aa")), range(40), sequence())
     },
     "an empty pattern": {"normalizer": sequence(*[replace("", "xx", "Regex")] * 9)},
+    "an empty prefix": {"normalizer": {"type": "Prepend", "prepend": ""}},
     "a long prefix, many times": {"normalizer": sequence(*[{"type": "Prepend", "prepend": "a" * 10**4}] * 9)},
     "one letter becomes a book": {"normalizer": replace("a", "a" * 10**6)},
     "characters become bytes, forty times": {
