@@ -221,3 +221,11 @@ def test_only_differences_of_positions_count(model, shift, seed):
         plain, shifted, doubled = (model.backbone(tokens, row, None) for row in rows)
     torch.testing.assert_close(shifted, plain, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(doubled, plain, rtol=1e-3, atol=1e-3)
+
+
+def test_no_token_begins_or_ends_a_text(model):
+    """config(Llama).bos_token_id = config(Llama).eos_token_id = None.
+
+    No text is written. With its own defaults, 1 and 2, transformers warns about vocabularies in which they are not.
+    """
+    assert (model.llama.config.bos_token_id, model.llama.config.eos_token_id) == (None, None)
