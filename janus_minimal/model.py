@@ -120,8 +120,8 @@ class JanusFlow(nn.Module):
         super().__init__()
         self.config = config
         channels, width = config.encoder.channels, config.language.hidden_size
-        # torch's own attention, even if the file asks for one that needs CUDA. No text is written, so
-        # no token begins or ends one; transformers' defaults may lie outside a small vocabulary.
+        # torch's own attention, even if the file asks for one that needs CUDA. No text is written,
+        # so no token ends one; transformers' defaults may lie outside a small vocabulary.
         textless = {"use_cache": False, "bos_token_id": None, "eos_token_id": None}
         llama = LlamaConfig(**asdict(config.language), **textless, attn_implementation="sdpa")
         self.vision_gen_enc_model = ShallowUViTEncoder(config.encoder)
