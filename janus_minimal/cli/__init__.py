@@ -27,8 +27,8 @@ from janus_minimal.errors import InputError, one_line
 
 INTERRUPTED = 130  # the usual status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # of every wrong option; typer does not export it
-
-NO_MEMORY = "the memory is too small: expected fewer or smaller pictures at a time"
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate")
+NO_MEMORY = "the memory is too small: expected fewer pictures at a time, or a smaller batch"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -65,11 +65,8 @@ def _run(arguments: list[str]) -> int:
         return _say(str(error), 2)
     except UsageError as error:
         return _say(f"{error.format_message()} (--help shows the options)", error.exit_code)
-    except (
-        MemoryError,
-        RuntimeError,
-    ) as error:  # torch has several errors for it, all of them these
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
             raise
         return _say(f"{NO_MEMORY} ({one_line(error, 100)})", 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -77,6 +74,11 @@ def _run(arguments: list[str]) -> int:
     if status == INTERRUPTED:
         return _say("interrupted; no file was left half written", status)
     return status
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Return whether memory ended. torch says so in a RuntimeError, with other words on each device."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _say(message: str, status: int) -> int:

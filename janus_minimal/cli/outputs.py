@@ -34,12 +34,8 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[Path | str | 
             raise InputError(f"{path} is asked for twice: expected a name of its own for each file")
         if any(_is_read(Path(place), source) for source in inputs if source is not None):
             raise InputError(f"{path} is read by this command and not replaced: expected another")
-        if os.path.exists(path) and _is_named_like_a_part(path):
-            raise InputError(f"{path} is part of a checkpoint and not replaced: expected another")
-        if os.path.exists(path) and Path(place).suffix != path.suffix:
-            raise InputError(
-                f"{path} leads to {Path(place).name}, a file of another kind: expected another"
-            )
+        if os.path.exists(place):
+            _check_replaceable(path, Path(place))
 
 
 @contextmanager
@@ -50,6 +46,16 @@ def after_writing(*written: Path) -> Iterator[None]:
     except InputError as error:
         names = " and ".join(map(str, written))
         raise InputError(f"{error} ({names} had been written before)") from None
+
+
+def _check_replaceable(path: Path, place: Path) -> None:
+    """Raise InputError if a file that is there, where `path` leads to, is probably of another kind."""
+    if _is_named_like_a_part(place):
+        raise InputError(
+            f"{path} has the name of a checkpoint's file and is not replaced: expected another"
+        )
+    if place.suffix != path.suffix:
+        raise InputError(f"{path} links to {place.name}, a file of another kind: expected another")
 
 
 def _is_read(place: Path, source: Path | str) -> bool:

@@ -68,7 +68,7 @@ def check_writable(path: Path) -> None:
     try:
         path.lstat()
     except FileNotFoundError:
-        pass
+        return
     except OSError as error:  # a name that is too long, above all
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -114,11 +114,20 @@ def _remove_abandoned(parent: Path) -> None:
 def _move_files(unfinished: Path, directory: Path) -> None:
     written = sorted(path for path in unfinished.iterdir() if not path.name.startswith(LOCK))
     targets = [_final_place(directory / path.name) for path in written]
+    mode = _mode_of_a_new_file(unfinished)
     for path in written:
+        path.chmod(mode)  # safetensors makes files that their owner alone can read
         with path.open("rb") as file:
             os.fsync(file.fileno())  # else a power cut after the renaming could lose the content
     for path, target in zip(written, targets, strict=True):
         path.replace(target)
+
+
+def _mode_of_a_new_file(unfinished: Path) -> int:
+    """Return the permissions that open() gives: the umask says them, which cannot be read safely."""
+    example = unfinished / f"{LOCK}-example"  # goes with the hidden directory
+    example.touch()
+    return example.stat().st_mode
 
 
 def _final_place(path: Path) -> Path:

@@ -33,9 +33,7 @@ def find_checkpoint(
         raise CheckpointError(f"the checkpoint is {name!r}: expected a name or a path")
     bundled = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir())
     directory = BUNDLED / name if str(name) in bundled else Path(name)
-    if os.path.isdir(
-        directory
-    ):  # unlike Path.is_dir, it does not raise for a name that is too long
+    if os.path.isdir(directory):  # Path.is_dir raises for a name that is too long
         return directory
     # "runs/mine" looks like a repository's id. Next to a folder "runs" it is a mistyped path.
     if REPOSITORY.fullmatch(str(name)) and not os.path.isdir(directory.parent):

@@ -26,9 +26,8 @@ from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.weights import read_safetensors
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
-from janus_minimal.shapes.caption import Caption
 from janus_minimal.shapes.evaluate import are_satisfied, generator_of
-from janus_minimal.shapes.examples import SmallWorld, draw_example
+from janus_minimal.shapes.examples import SmallWorld, draw_example, tokenize_examples
 from janus_minimal.training.folder import run_folder
 from janus_minimal.training.loop import check_share
 from janus_minimal.training.reflow import Pairs, ReflowRecipe, follow_teacher, train_student
@@ -40,7 +39,6 @@ from janus_minimal.training.run import (
     write_progress,
 )
 from janus_minimal.training.surroundings import check_surroundings
-from janus_minimal.training.tokenizer import tokenize
 
 REFLOW_RECIPE = ReflowRecipe(
     steps=8000,
@@ -54,7 +52,7 @@ REFLOW_RECIPE = ReflowRecipe(
     cfg_weight=2.0,
 )
 CHUNK = 100  # pairs in a file; a killed run loses at most the work on one file
-DRAWS = 4  # noises of a pair, drawn until one leads to a picture that shows the caption
+DRAWS = 4  # the most noises that are drawn for a pair, until one ends at a right picture
 NOISE = 7  # the stream of random numbers of the pairs' noise; evaluation uses 0 to 6
 
 
@@ -103,17 +101,15 @@ def _drawn_pairs(
     out: Path, accelerator: Accelerator, teacher: JanusFlowPipeline, recipe: ReflowRecipe
 ) -> Pairs:
     """Return all pairs. Files that are missing are drawn first, each process its share of them."""
-    captions = [draw_example(i, recipe.seed)[0] for i in range(recipe.pairs)]
-    ids = tokenize(teacher.tokenizer, [str(caption) for caption in captions])
+    ids = tokenize_examples(teacher.tokenizer, recipe.pairs, recipe.seed)
     firsts = range(0, recipe.pairs, CHUNK)
     chunks = [range(first, min(first + CHUNK, recipe.pairs)) for first in firsts]
     missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
     accelerator.wait_for_everyone()  # nobody writes until all have listed the same missing files
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
-        pairs = _draw_chunk(teacher, captions, ids, chunk, recipe)
         with atomic_write(_path(out, chunk, recipe)) as unfinished:
-            save_file(pairs, unfinished)
+            save_file(_draw_chunk(teacher, ids, chunk, recipe), unfinished)
     accelerator.wait_for_everyone()
     drawn = [_read_chunk(_path(out, chunk, recipe), teacher, len(chunk)) for chunk in chunks]
     z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
@@ -137,34 +133,42 @@ def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
 
 
 def _draw_chunk(
-    teacher: JanusFlowPipeline,
-    captions: Sequence[Caption],
-    ids: Sequence[Tensor],
-    chunk: range,
-    recipe: ReflowRecipe,
+    teacher: JanusFlowPipeline, ids: Sequence[Tensor], chunk: range, recipe: ReflowRecipe
 ) -> dict[str, Tensor]:
     """Return the pairs with these numbers: z_0 and z_1.
 
-    The noise of each is drawn from (seed, its number, draw) alone. A noise that the teacher takes to
-    a wrong picture is drawn again, because a student learns its teacher's mistakes as well. After
-    DRAWS noises the last one is kept.
+    A noise that the teacher takes to a wrong picture is drawn again, because a student learns its
+    teacher's mistakes as well. After DRAWS noises the last one is kept.
     """
-    pairs: dict[int, tuple[Tensor, Tensor]] = {}
+    kept: dict[int, tuple[Tensor, Tensor]] = {}
     wrong = list(chunk)
     for draw in range(DRAWS):
-        generators = [generator_of(recipe.seed, NOISE, i, draw) for i in wrong]
-        z_0 = image_noise(teacher.latent_shape, len(wrong), generators)
-        pad_id = teacher.tokenizer.pad_token_id
-        z_1 = follow_teacher(teacher.model, [ids[i] for i in wrong], z_0, pad_id, recipe)
-        pairs |= dict(zip(wrong, zip(z_0, z_1, strict=True), strict=True))
-        right = are_satisfied(
-            teacher.to_pictures(z_1.to(teacher.model.device)), [captions[i] for i in wrong]
-        )
-        wrong = [i for i, is_right in zip(wrong, right, strict=True) if not is_right]
-        if not wrong:
-            break
-    z_0s, z_1s = zip(*(pairs[i] for i in chunk), strict=True)
-    return {"z_0": torch.stack(z_0s), "z_1": torch.stack(z_1s)}
+        if wrong:
+            z_0, z_1 = _draw_pairs(teacher, [ids[i] for i in wrong], wrong, draw, recipe)
+            kept |= dict(zip(wrong, zip(z_0, z_1, strict=True), strict=True))
+            wrong = _wrong(teacher, z_1, wrong, recipe.seed)
+    z_0, z_1 = (torch.stack([kept[i][end] for i in chunk]) for end in (0, 1))
+    return {"z_0": z_0, "z_1": z_1}
+
+
+def _draw_pairs(
+    teacher: JanusFlowPipeline,
+    ids: Sequence[Tensor],
+    numbers: Sequence[int],
+    draw: int,
+    recipe: ReflowRecipe,
+) -> tuple[Tensor, Tensor]:
+    """Return noises and their ends. Each noise is drawn from (seed, its number, draw) alone."""
+    generators = [generator_of(recipe.seed, NOISE, i, draw) for i in numbers]
+    z_0 = image_noise(teacher.latent_shape, len(numbers), generators)
+    return z_0, follow_teacher(teacher.model, ids, z_0, teacher.tokenizer.pad_token_id, recipe)
+
+
+def _wrong(teacher: JanusFlowPipeline, z_1: Tensor, numbers: Sequence[int], seed: int) -> list[int]:
+    """Return the numbers of the pairs whose picture does not show its caption."""
+    captions = [draw_example(i, seed)[0] for i in numbers]
+    right = are_satisfied(teacher.to_pictures(z_1.to(teacher.model.device)), captions)
+    return [i for i, is_right in zip(numbers, right, strict=True) if not is_right]
 
 
 def _train(

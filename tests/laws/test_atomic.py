@@ -10,8 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from janus_minimal.errors import InputError
 from janus_minimal.loading.atomic import (
@@ -116,6 +118,21 @@ def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path, pid):
     with atomic_write(tmp_path / "other") as unfinished:
         unfinished.touch()
     assert names(tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_may_be_read_by_whom_the_umask_says(tmp_path, umask):
+    """permissions(file) = 0o666 without the umask's, for weights too.
+
+    safetensors makes files that their owner alone can read. A checkpoint in a shared folder is for the others as well.
+    """
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "weights") as unfinished:
+            save_file({"x": torch.zeros(1)}, unfinished)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "weights").stat().st_mode) == 0o666 & ~umask
 
 
 def test_writes_into_one_directory_do_not_disturb_each_other(tmp_path):

@@ -400,7 +400,7 @@ def test_too_little_memory_is_one_line(run, monkeypatch, error):
 
     monkeypatch.setattr("janus_minimal.cli.generate.load_pipeline", fail)
     assert "the memory is too small: expected fewer" in refused(run, "generate", "a star")
-    error.args = ("shapes do not fit",)
+    error.args = ("shapes do not fit into memory_format",)
     if isinstance(error, RuntimeError):
         with pytest.raises(RuntimeError, match="do not fit"):
             run("generate", "a star")
@@ -487,8 +487,10 @@ def test_no_output_takes_the_place_of_an_input(run):
     assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
     assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
     Path("link").symlink_to("z.safetensors")
-    assert "leads to z.safetensors, a file of another kind" in refused(run, "evaluate", "--json", "link")
-    part = "is part of a checkpoint and not replaced"
+    assert "links to z.safetensors, a file of another kind" in refused(run, "evaluate", "--json", "link")
+    Path("report.json").symlink_to("mine/config.json")
+    part = "has the name of a checkpoint's file and is not replaced"
+    assert part in refused(run, "bench", "--json", "report.json")
     assert part in refused(run, "bench", "--json", "mine/config.json")
     assert part in refused(run, "generate", "a star", "--out", "mine/vae/diffusion_pytorch_model.safetensors")
     assert "asked for twice" in refused(run, "bench", "--json", "report", "--plot", "./report")

@@ -12,9 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tools.tour import forkserver, in_fresh_processes
 
@@ -31,7 +31,8 @@ class Launched:
     def __init__(
         self, directory: Path, *words: str, first: Callable[[], object] | None = None, **environment: str
     ) -> None:
-        self.words, self.said = words, Path(tempfile.mkdtemp())
+        self.words, self.folder = words, TemporaryDirectory()
+        self.said = Path(self.folder.name)
         arguments = (self.said, directory, words, first, environment)
         self.process = forkserver().Process(target=_command, args=arguments)
         self.process.start()
@@ -53,11 +54,13 @@ class Launched:
             os.kill(self.process.pid or 0, number)
 
     def wait(self, seconds: float = 120) -> Done:
-        """Wait until it ends."""
+        """Wait until it ends. What it said is kept by the answer alone."""
         self.process.join(seconds)
         assert not self.runs, f"{self.words} still runs: {self.stderr[-300:]}"
         said = (self.said / "stdout").read_text(encoding="utf-8")
-        return subprocess.CompletedProcess(self.words, self.process.exitcode or 0, said, self.stderr)
+        done = subprocess.CompletedProcess(self.words, self.process.exitcode or 0, said, self.stderr)
+        self.folder.cleanup()
+        return done
 
 
 def _command(
