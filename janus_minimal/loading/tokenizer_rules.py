@@ -67,7 +67,9 @@ def _growth(rule: dict[str, Any]) -> int:
     """Return by what a rule multiplies a text of one character at most."""
     written = rule.get("content", rule.get("prepend", ""))
     _check(isinstance(written, str), f"it writes {written!r}, which is no text")
-    _check(written or rule["type"] != "Prepend", "it prepends nothing, which crashes the library")
+    _check(
+        bool(written) or rule["type"] != "Prepend", "it prepends nothing, which crashes the library"
+    )
     return GROWTH[rule["type"]] * (len(written) + 1 if len(written) > 1 else 1)
 
 
