@@ -4,7 +4,7 @@
 {{ stage(1) }}                                  the line of the loop with this number
 {{ snippet("tests/x.py", "# begin", "# end") }} the lines of a file between two lines that hold these words
 {{ law("test_flow", "test_guidance_is_...") }}  a link to the law that holds what stands above, with its equation
-{{ exhibit("guidance_sign") }}                  a link to a bug of the museum
+{{ exhibit("guidance_sign") }}                  a link to a bug of the museum ("Exhibit: ..." if alone at a line's end)
 {{ term("NFE") }}                               a link to the glossary
 {{ figure("two_points") }}                      a drawing of docs/figures with its caption
 {{ number("evaluation.json", "overall") }}      a number from a file that a command wrote
@@ -107,6 +107,14 @@ def exhibit(name: str) -> str:
     source = (ROOT / "tests" / "museum" / "exhibits" / f"{name}.py").read_text(encoding="utf-8")
     title = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].rstrip(".")
     return f"[{title}](museum.md#{name})"
+
+
+def announced(markdown: str) -> str:
+    """The page with "Exhibit: ..." for each exhibit that follows a sentence and ends the line.
+
+    The title of an exhibit is a sentence about a bug. Where nothing leads to it, it reads as a sentence of the page.
+    """
+    return re.sub(r'(?<=[.*] )(\{\{ exhibit\("\w+"\) \}\})$', r"Exhibit: \1.", markdown, flags=re.MULTILINE)
 
 
 def term(word: str) -> str:
