@@ -611,8 +611,8 @@ def toys() -> Drawing:
         "at five "
         "sizes; 30 Euler steps, drawn back to one size. The percentages: points that lie in no cluster, and wrong "
         "shares of the "
-        f"clusters. At size 0.13 {100 * small['off']:.0f} % lie in none, at size 1 {100 * unit['off']:.0f} %, at 7.68 "
-        f"{100 * large['off']:.0f} %; the shares are {100 * small['shares']:.0f} %, {100 * unit['shares']:.0f} % and "
+        f"clusters. In no cluster: {100 * small['off']:.0f} % at size 0.13, {100 * unit['off']:.0f} % at size 1, "
+        f"{100 * large['off']:.0f} % at 7.68. The shares are {100 * small['shares']:.0f} %, {100 * unit['shares']:.0f} % and "
         f"{100 * large['shares']:.0f} % off. One run each.",
     )
 
