@@ -32,11 +32,6 @@ def define_env(env: Any) -> None:
         env.macro(_from_any_folder(function, env), function.__name__)
 
 
-def on_pre_page_macros(env: Any) -> None:
-    """Change the page before its macros are run; mkdocs-macros calls this function by its name."""
-    env.markdown = excerpts.announced(env.markdown)
-
-
 def _from_any_folder(function: Callable[..., str], env: Any) -> Callable[..., str]:
     """Links in what a macro gives start at the root of the docs: make them fit a page in a folder."""
 

@@ -109,14 +109,6 @@ def exhibit(name: str) -> str:
     return f"[{title}](museum.md#{name})"
 
 
-def announced(markdown: str) -> str:
-    """The page with "Exhibit: ..." for each exhibit that follows a sentence and ends the line.
-
-    The title of an exhibit is a sentence about a bug. Where nothing leads to it, it reads as a sentence of the page.
-    """
-    return re.sub(r'(?<=[.*] )(\{\{ exhibit\("\w+"\) \}\})$', r"Exhibit: \1.", markdown, flags=re.MULTILINE)
-
-
 def term(word: str) -> str:
     """A link to the glossary."""
     return f"[{word}](glossary.md#{slug(word)})"
