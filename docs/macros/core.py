@@ -23,7 +23,7 @@ USES = {
     "huggingface-hub": "downloads of checkpoints",
     "jaxtyping": "shapes in annotations, which the tests enforce",
     "matplotlib": "loss curves and other plots",
-    "numpy": "the drawn scenes",
+    "numpy": "arrays of pixels, and the drawn scenes",
     "pillow": "reading and writing pictures",
     "pydantic": "checks of config files",
     "rich": "the model's tree in the terminal",

@@ -105,7 +105,7 @@ do not](faq.md#what-do-the-laws-prove-and-what-do-they-not-prove) is a question 
 | one fixed case, with fixed seeds where it draws numbers | {fixed} | |
 
 A program counts these from the tests. It cannot tell which laws judge a *distribution*, with a tolerance of several
-standard errors: they stand in the second and third row, and their statement says so.
+standard errors, so these are not counted. Their statements say so.
 
 <p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ..."></label>
 <output class="law-count"></output></p>
