@@ -7,6 +7,8 @@ import json
 import pkgutil
 import re
 import runpy
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import markdown
 import numpy as np
 import pytest
 import torch
+from macros import built
 from macros.annotations import as_markdown
 from macros.reading import chapters, words
 from macros.shape_map import TENSORS, released, small
@@ -283,6 +286,22 @@ def test_every_page_that_explains_names_a_law_that_holds_it():
     core = ("flow", "solvers", "training", "guidance", "uvit", "time", "prompt", "cache", "loop", "numerics")
     for name in (*core, "released"):
         assert "{{ law(" in (DOCS / f"{name}.md").read_text(encoding="utf-8"), name
+
+
+def test_files_outside_of_a_checkout_name_no_commit(tmp_path, monkeypatch):
+    """An archive has no history, and the folder around it may have one of its own."""
+    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
+    for command in (("init",), (*somebody, "commit", "--allow-empty", "--message", "theirs")):
+        subprocess.run(["git", *command, "--quiet"], cwd=tmp_path, check=True)
+    (archive := tmp_path / "archive").mkdir()
+    shutil.copy(DOCS.parent / "pyproject.toml", archive)
+    monkeypatch.setattr(built, "ROOT", archive)
+    assert built.built_from() == ""
+    assert "note" not in built.bibtex()
+    monkeypatch.setattr(built, "ROOT", tmp_path)
+    assert re.fullmatch(r"commit [0-9a-f]{7,} of \d{4}-\d\d-\d\d", built.built_from())
+    monkeypatch.setenv("PATH", "")  # no git on this machine
+    assert built.built_from() == ""
 
 
 def test_the_time_of_a_page_counts_what_is_read():

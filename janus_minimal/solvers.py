@@ -1,8 +1,9 @@
-"""Solvers of second order: siblings of `denoise`, as accurate with fewer evaluations.
+"""Siblings of `denoise`: three solvers of second order, and Euler without the unconditional row.
 
 The problem. Euler's step assumes that the velocity stays constant. On a bending path it leaves the
 path a little at every step, so S steps leave an error of order 1/S. A solver of second order looks
 at the velocity in two places and leaves an error of order 1/S^2: twice the steps, a quarter of it.
+That pays once steps are short. With two or four evaluations in all, Euler may be the better one.
 
 What it costs is counted in evaluations of the network (NFE, number of function evaluations), since
 everything else is cheap:

@@ -8,7 +8,9 @@ from typing import Any
 from macros import excerpts
 from macros.accelerator import measured_there
 from macros.budgets import lab_budgets
+from macros.built import bibtex, built_from
 from macros.colours import shifted_colours
+from macros.core import core_files, dependencies
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
 from macros.parity import parity
@@ -23,11 +25,13 @@ NAMES = (
 OTHERS = (
     *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
     *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have, shifted_colours),
+    *(bibtex, built_from, core_files, dependencies),
 )
 
 
 def define_env(env: Any) -> None:
-    """Tell mkdocs-macros what a page may ask for."""
+    """Tell mkdocs-macros what a page may ask for, and the footer where the pages come from."""
+    env.conf["copyright"] = f"janus_minimal, {told}" if (told := built_from()) else None
     for function in (*(getattr(excerpts, name) for name in NAMES), *OTHERS):
         env.macro(_from_any_folder(function, env), function.__name__)
 

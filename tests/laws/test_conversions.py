@@ -77,6 +77,38 @@ def test_each_prediction_converts_into_every_other(wanted, known, t, seed):
         torch.testing.assert_close(converted, found[wanted], rtol=1e-8, atol=1e-8)
 
 
+PATHS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "straight": (lambda t: t, lambda t: 1 - t),
+    "circle": (lambda t: (torch.pi / 2 * t).sin(), lambda t: (torch.pi / 2 * t).cos()),
+    "late": (lambda t: t**2, lambda t: 1 - t),
+}
+
+
+def slope(f: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    """The derivative of a number, found by automatic differentiation."""
+    t = t.clone().requires_grad_()
+    return torch.autograd.grad(f(t), t)[0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@given(t=INSIDE, seed=SEEDS)
+def test_on_every_gaussian_path_one_prediction_gives_the_others(path, t, seed):
+    """z = a x + b n, D = a' b - a b'  =>  clean = (b v - b' z) / D,  noise = (a' z - a v) / D,  score = -noise / b.
+
+    z and v are two linear combinations of the same two means. D is not 0 if the share of the data grows.
+    """
+    now, (z, one, other) = double(t), normal(seed, 3, 3, dtype=torch.float64)
+    (a, b), (da, db) = (f(now) for f in PATHS[path]), (slope(f, now) for f in PATHS[path])
+    d, known = da * b - a * db, of_points(torch.stack([one, other]), z / (a + b), a / (a + b))
+    clean, noise = known["clean"], known["noise"]  # means over the same lines: z / (a + b) is on the straight path
+    v, score = da * clean + db * noise, known["score"] / (a + b)
+    expected = {"clean": clean, "noise": noise, "v": v, "again v": v, "score": score}
+    found = {"clean": (b * v - db * z) / d, "noise": (da * z - a * v) / d, "score": (a * v - da * z) / (b * d)}
+    found |= {"v": (db * z + d * clean) / b, "again v": (da * z + d * b * score) / a}
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-7, atol=1e-7)
+
+
 @given(t=st.just(0.0) | st.floats(0, 1, width=32), seed=SEEDS)
 def test_a_steps_denoised_prediction_is_the_mean_of_the_data(t, seed):
     """z + (1 - t) v(z, t) = E[z_1 | z_t = z].

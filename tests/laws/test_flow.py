@@ -49,8 +49,8 @@ def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
 def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     """shift > 1  =>  t_k < k / S inside the grid.
 
-    All inner times move towards t = 0, the noisy end. There the content of the picture is decided and the velocity
-    changes fastest, so small steps help most.
+    All inner times move towards t = 0, the noisy end. There the content of the picture is decided, and most of the
+    change of the velocity happens, so small steps help most.
     """
     assert (time_grid(10, shift=2.0)[1:-1] < time_grid(10)[1:-1]).all()
 

@@ -1,53 +1,14 @@
 """The official demo's loop, re-enacted: what its cache does, what two ports do, and ten lines that mend it."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from tools.official_loop import STEPS, Run, demo, no_cache
 from torch import Tensor
 from transformers import DynamicCache, LlamaModel
 
-from janus_minimal import JanusFlow, denoise, time_grid
+from janus_minimal import denoise, time_grid
 
-Run = Callable[[Tensor], Tensor]  # [t_emb ; image tokens] -> their hidden states, once for each step
-STEPS, WEIGHT = 6, 2.0
-
-
-def demo(
-    model: JanusFlow,
-    input_ids: Tensor,
-    z: Tensor,
-    language_model: Callable[[LlamaModel, Tensor, Tensor], Run],
-) -> Tensor:
-    """Do what the official demo does, in its order: one prompt, B images, conditional rows first.
-
-    Every row is encoded, prompts are embedded once, and positions are left to transformers. Only the precision differs:
-    it is float32 here. The demo's call of the language model and its cache are `language_model`.
-    """
-    images, length, side = len(z), len(input_ids) - 1, z.shape[-1] // 2
-    tokens = input_ids.repeat(2 * images, 1)
-    tokens[images:, 1:] = 0  # the padding token
-    prompt = model.llama.embed_tokens(tokens)[:, :-1]
-    mask = torch.ones(2 * images, length + 1 + side * side, dtype=torch.int)
-    mask[images:, 1:length] = 0
-    run = language_model(model.llama, prompt, mask)
-    for step in range(STEPS):
-        timestep = torch.full((2 * images,), 1000 * step / STEPS)
-        x_emb, t_emb, skip = model.vision_gen_enc_model(torch.cat([z, z]), timestep)
-        image = model.vision_gen_enc_aligner(x_emb.flatten(2).transpose(1, 2))
-        hidden = run(torch.cat([t_emb[:, None], image], dim=1))[:, 1:]
-        back = model.vision_gen_dec_aligner(model.vision_gen_dec_aligner_norm(hidden))
-        back = back.transpose(1, 2).unflatten(2, (side, side))
-        v_cond, v_uncond = model.vision_gen_dec_model(back, t_emb, skip).chunk(2)
-        z = z + (WEIGHT * v_cond - (WEIGHT - 1) * v_uncond) / STEPS
-    return z
-
-
-def no_cache(llama: LlamaModel, prompt: Tensor, mask: Tensor) -> Run:
-    """Compute the prompt at every step: what the demo does on old versions of transformers."""
-    return lambda new: llama(inputs_embeds=torch.cat([prompt, new], dim=1), attention_mask=mask).last_hidden_state[
-        :, prompt.shape[1] :
-    ]
+WEIGHT = 2.0
 
 
 def as_published(llama: LlamaModel, prompt: Tensor, mask: Tensor) -> Run:
@@ -112,7 +73,8 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 def drawn(model, golden, language_model):
     with torch.no_grad():
-        return demo(model, golden["input_ids"], golden["loop_w_z"][0], language_model)
+        *_, (_, last) = demo(model, golden["input_ids"], golden["loop_w_z"][0], language_model, WEIGHT)
+    return last
 
 
 @pytest.mark.parametrize("language_model", [no_cache, mended])

@@ -124,6 +124,34 @@ def test_away_from_the_same_caption_is_no_guidance(extending, pipe):
     torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, times, 1.0)), rtol=1e-3, atol=1e-3)
 
 
+def test_away_from_an_equal_model_is_no_guidance(extending, pipe):
+    """weak = model  =>  v = v_cond for every weight; with another weak model v = w v_cond - (w - 1) v_weak.
+
+    Autoguidance enlarges the difference of two models, and equal models have none.
+    """
+    prompt, z, times = PromptPair.from_text("a red star", pipe.tokenizer, 2), normal(0, 2, *SHAPE), time_grid(3)
+    found = last_of(extending["away_from_weaker"](pipe.model)(pipe.model, prompt, z, times, 5.0))
+    torch.testing.assert_close(found, last_of(denoise(pipe.model, prompt, z, times, 1.0)), rtol=1e-3, atol=1e-3)
+    ours, weaks = (next(denoise(model, prompt, z, times)).v_cond for model in (pipe.model, extending["weak"]))
+    assert (ours - weaks).norm() > 0.01 * ours.norm()
+    step = next(extending["away_from_weaker"](extending["weak"])(pipe.model, prompt, z, times, 3.0))
+    torch.testing.assert_close(step.v, 3 * ours - 2 * weaks, rtol=1e-3, atol=1e-3)
+
+
+def test_the_unconditional_noise_makes_guidance_depend_on_the_time(extending):
+    """z' = t' (z + (1 - t) (v_u + lambda (v_c - v_u))) + (1 - t') (z - t v_u).
+
+    The page turns this, CFG++'s own step, into Euler's step with a weight that depends on the time.
+    """
+    v_cond, v_uncond, z = (normal(seed, 2, *SHAPE) for seed in range(3))
+    for t in (0.0, 0.4, 0.9):
+        step = step_of(v_cond, v_uncond, 1.0, z, t)
+        picture = z + (1 - step.t) * (v_uncond + 0.3 * (v_cond - v_uncond))
+        expected = step.t_next * picture + (1 - step.t_next) * (z - step.t * v_uncond)
+        found = euler_step(z, extending["plus_plus"](step, 0.3), step.t, step.t_next)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_leaving_out_the_unconditional_row_changes_only_the_work(extending, pipe, two, monkeypatch):
     """sparing(0, 0.5) = in_interval(0, 0.5), and the language model computes 6 + 3 rows of B in place of 12.
 
@@ -238,6 +266,27 @@ def test_noise_and_score_together_keep_every_distribution(extending, monkeypatch
             t = step.t_next.item()
             assert step.z_next.mean().item() == pytest.approx(3 * t, abs=0.03)
             assert step.z_next.std().item() == pytest.approx((t**2 / 4 + (1 - t) ** 2) ** 0.5, rel=0.04)
+
+
+def test_with_guidance_noise_leads_towards_the_sharpened_distribution(extending, monkeypatch):
+    """p(x|c) = N(0, 1/4), p(x) = N(0, 1), w = 2  =>  variance 1/16 by the ODE, 0.104, 0.130 by the SDE; 1/7 is sharp.
+
+    The SDE follows the score of p(z|c)^2 / p(z), the sharpened distribution. The guided ODE does not end there.
+    """
+
+    def to_guided(model, prompt, z, times, cfg_weight=2.0):
+        for index, (t, t_next) in enumerate(pairwise(times)):
+            v_cond, v_uncond = ((t * s - (1 - t)) / (t**2 * s + (1 - t) ** 2) * z for s in (0.25, 1.0))
+            v = guide(v_cond, v_uncond, cfg_weight)
+            step = Step(index, t, t_next, z, v_cond, v_uncond, v, euler_step(z, v, t, t_next))
+            yield step
+            z = step.z_next
+
+    monkeypatch.setitem(extending, "denoise", to_guided)
+    for amount, variance in {0.0: 1 / 16, 1.0: 0.104, 4.0: 0.130}.items():
+        solver = extending["noisy"](amount, torch.Generator().manual_seed(1))
+        end = last_of(solver(None, None, normal(0, 30, 4, 12, 12), time_grid(400)))
+        assert end.var().item() == pytest.approx(variance, rel=0.05)
 
 
 def test_steering_lowers_the_loss_and_zero_strength_is_guidance(extending, pipe):

@@ -93,11 +93,19 @@ render_macros: false
 
 # Laws: what must be true
 
-A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Many of them
-are checked on random examples. [What laws prove and what they do
-not](faq.md#what-do-the-laws-prove-and-what-do-they-not-prove) is a question of its own. Open a law to read its test.
-The lines *Held by* in the chapters lead here;
-[the museum](museum.md) shows what happens when a law is broken.
+A law is a test that states a fact about the system and the reason for it. There are {number} laws here. Open a law to
+read its test. The lines *Held by* in the chapters lead here; [the museum](museum.md) shows what happens when a law is
+broken. [What is shown, and how strongly](evidence.md) is the summary on two pages, and [what laws prove and what they
+do not](faq.md#what-do-the-laws-prove-and-what-do-they-not-prove) is a question of its own.
+
+| inputs of the test | laws | to see them, filter for |
+| --- | ---: | --- |
+| drawn by Hypothesis, 25 examples, other ones in each run (the same ones where `CI` is set) | {drawn} | `@given` |
+| every case of a list | {listed} | `parametrize` |
+| one fixed case, with fixed seeds where it draws numbers | {fixed} | |
+
+A program counts these from the tests. It cannot tell which laws judge a *distribution*, with a tolerance of several
+standard errors, so these are not counted. Their statements say so.
 
 <p><label>Filter <input class="law-filter" type="search" placeholder="cache, guidance, mask ..."></label>
 <output class="law-count"></output></p>
@@ -107,11 +115,18 @@ The lines *Held by* in the chapters lead here;
 def laws_page() -> str:
     """Return the page: all laws, file by file, each folded around its source."""
     found = {path: laws(path) for path in files()}
-    lines = [INTRODUCTION.format(number=sum(map(len, found.values())))]
+    lines = [INTRODUCTION.format(**_counted([law for held in found.values() for law in held]))]
     for path, held in found.items():
         lines += [f"## {title(path.stem.removeprefix('test_'))}", ""]
         lines += [f"`{path.relative_to(TESTS.parent)}`", "", *map(_shown, held), ""]
     return "\n".join(lines)
+
+
+def _counted(found: list[Law]) -> dict[str, int]:
+    """Return how many laws there are, and how many get their inputs in each of three ways."""
+    drawn = sum("@given(" in law.source for law in found)
+    listed = sum("@pytest.mark.parametrize(" in law.source and "@given(" not in law.source for law in found)
+    return {"number": len(found), "drawn": drawn, "listed": listed, "fixed": len(found) - drawn - listed}
 
 
 def _shown(law: Law) -> str:

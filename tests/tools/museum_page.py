@@ -71,6 +71,9 @@ relative to the right ones, and how far the pixels are apart on average, of 255.
 the pictures. How far apart they are depends on the noise as much as on the bug. So other pages, which draw from other
 noises, show the same bug with other distances: [the page of the cache](cache.md#three-published-loops-and-some-ports)
 shows its three with worse ones, and says how much they vary.
+
+That laws notice each bug was measured: `cd tests && python -m tools.tour` plants every one and runs all laws. [What is
+shown, and how strongly](evidence.md) says what else rests on what.
 """
 
 

@@ -16,12 +16,13 @@ render_macros: false
 # Mutants: would a law notice a small change?
 
 A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. At
-most {most} places of each module were drawn at random, {total} in all, and {noticed} of these mutants were noticed
-({share:.1%}). Each of the others stands below with a reason: why no law could notice it, why none should, or which law
-notices it that was not run for it.
+most {most} places of each module were drawn at random, whatever its length, {total} in all, and {noticed} of these
+mutants were noticed ({share:.1%}). Each of the others stands below with a reason: why no law could notice it, why none
+should, or which law notices it that was not run for it.
 
 The first run showed gaps that matter. New laws closed them, and those modules were tried again at the same places. So
-the number tells how the laws are now at these places. For places that were not drawn it is a little too high.
+the number tells how the laws are now at these places. For places that were not drawn it is a little too high, and no
+fresh sample was drawn ([what is not shown](evidence.md#what-is-not-shown-here)).
 
 The first command records which laws execute which line, and only those are run for a mutant, for 20 seconds at most.
 Without `--sample` the second tries every place, which takes hours:
