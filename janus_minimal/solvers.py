@@ -1,8 +1,9 @@
-"""Solvers of second order: siblings of `denoise`, as accurate with fewer evaluations.
+"""Other solvers: siblings of `denoise`, three of second order, and one that leaves out a row.
 
 The problem. Euler's step assumes that the velocity stays constant. On a bending path it leaves the
 path a little at every step, so S steps leave an error of order 1/S. A solver of second order looks
 at the velocity in two places and leaves an error of order 1/S^2: twice the steps, a quarter of it.
+This holds for short steps. With two or four evaluations Euler is as good or better.
 
 What it costs is counted in evaluations of the network (NFE, number of function evaluations), since
 everything else is cheap:

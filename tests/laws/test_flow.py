@@ -49,8 +49,8 @@ def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
 def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     """shift > 1  =>  t_k < k / S inside the grid.
 
-    All inner times move towards t = 0, the noisy end. There the content of the picture is decided and the velocity
-    changes fastest, so small steps help most.
+    All inner times move towards t = 0, the noisy end. There the content of the picture is decided, and most of what
+    the velocity changes on its way is changed there. So with few steps, small ones help most at that end.
     """
     assert (time_grid(10, shift=2.0)[1:-1] < time_grid(10)[1:-1]).all()
 
