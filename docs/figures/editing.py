@@ -203,6 +203,27 @@ def measure_inversion() -> dict[str, Any]:
     return found
 
 
+def measure_growth() -> dict[str, Any]:
+    """Follow close latents back and close noises forth, at two weights: how many times as far apart do they end?"""
+    edits, noise_of = Edits(12), run_page(PAGE)["noise_of"]
+    model, said = edits.pipe.model, PromptPair.from_text([str(c) for c in edits.before], edits.pipe.tokenizer)
+    nudge = 1e-3 * image_noise(edits.pipe.latent_shape, 12, torch.Generator().manual_seed(1))
+    found: dict[str, Any] = {"pictures": 12, "nudge": 1e-3}
+    for weight in (1.0, 2.0):
+        origin = noise_of(model, said, edits.latent, 40, weight, midpoint)
+        for way, start, times in (("back", edits.latent, time_grid(40).flip(0)), ("forth", origin, time_grid(40))):
+            one, other = (_end(model, said, z, times, weight) for z in (start, start + nudge))
+            growth = (other - one).flatten(1).norm(dim=1) / nudge.flatten(1).norm(dim=1)
+            found[f"w = {weight:g}, {way}"] = {"median": growth.median().item(), "most": growth.max().item()}
+    return found
+
+
+def _end(model: Any, prompt: PromptPair, z: Tensor, times: Tensor, weight: float) -> Tensor:
+    """Return where the midpoint method leads."""
+    *_, last = midpoint(model, prompt, z, times, weight)
+    return last.z_next
+
+
 def measure_origin() -> dict[str, Any]:
     """Draw the new caption from a scene's own noise, from fresh noise, and by image-to-image: what stays in place?"""
     edits, page = Edits(), run_page(PAGE)
@@ -430,6 +451,7 @@ TASKS = {
     "drawn blend": drawn_blend,
     "round trip": measure_round_trip,
     "inversion": measure_inversion,
+    "growth": measure_growth,
     "origin": measure_origin,
     "strength": measure_strength,
     "fill": measure_fill,

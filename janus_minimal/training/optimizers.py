@@ -14,7 +14,7 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Opt
     dominated by a few directions. Muon makes the update orthogonal, so that all directions of the
     matrix learn at the same speed. With `adjust_lr_fn="match_rms_adamw"` (arXiv 2502.16982) its steps
     have the size of AdamW's, so one learning rate and one weight decay serve both. How much faster
-    the small world is learned with it was compared on a tiny model only (docs/training.md).
+    the small world is learned with it was compared on a tiny model only (docs/training-runs.md).
 
     Muon is made for matrices. Convolutions, embeddings, norms and biases stay with AdamW. The paper
     trains with AdamW alone, betas (0.9, 0.95) and no weight decay.

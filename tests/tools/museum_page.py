@@ -60,7 +60,7 @@ render_macros: false
 
 # Museum: what it looks like when it is wrong
 
-Your own pictures are wrong and you look for the cause? [This table](faq.md#which-test-tells-the-causes-apart) leads
+Your own pictures are wrong and you look for the cause? [This table](symptoms.md) leads
 from what you see to the test that tells the causes apart. The museum is ordered by module, and the bugs are numbered in
 this order. [The tables at the end](#which-law-catches-which-bug) mark which law catches which of them.
 
