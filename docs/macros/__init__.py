@@ -9,6 +9,7 @@ from macros import excerpts
 from macros.accelerator import measured_there
 from macros.budgets import lab_budgets
 from macros.colours import shifted_colours
+from macros.evaluations import excluded, pairs, scores
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
 from macros.parity import parity
@@ -23,6 +24,7 @@ NAMES = (
 OTHERS = (
     *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
     *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have, shifted_colours),
+    *(scores, pairs, excluded),
 )
 
 
