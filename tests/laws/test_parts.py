@@ -32,7 +32,7 @@ def test_ids_of_ones_own_are_the_texts_ids(parts):
 def test_a_shifted_vae_centres_its_latents_and_puts_them_back(parts):
     """latent = s (mean - m), picture of z = decode(z / s + m): so a shift of all latents is not seen in the picture.
 
-    A shift on one side only gives the pictures a tint.
+    A shift on one side only moves every latent, and no error says so.
     """
     pipe, shifted = parts["pipe"], parts["shifted"]
     s, m = pipe.vae.config.scaling_factor, shifted.config.shift_factor
@@ -160,7 +160,7 @@ def test_another_network_trains_draws_and_is_saved(parts):
     This is all that the package asks of a network: forward, velocity, prefill, config.
     """
     losses, dit, loaded = parts["dit_losses"], parts["dit"], parts["loaded"]
-    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
     assert parts["dit_picture"].size == (48, 48)
     assert sum(len(part.right) for part in parts["dit_report"].categories.values()) == 7
     assert all(torch.equal(weight, loaded.state_dict()[name]) for name, weight in dit.state_dict().items())
@@ -179,8 +179,8 @@ def test_an_exported_evaluation_takes_prompts_of_other_lengths(parts):
 
     A length that was fixed while tracing fails only when another caption comes.
     """
-    model, tokenizer, noise = parts["pipe"].model, parts["pipe"].tokenizer, parts["noise"]
-    longer = PromptPair.from_text("a red circle left of a blue square", tokenizer)
+    model, noise = parts["mine"], parts["noise"]
+    longer = PromptPair.from_text("a red circle left of a blue square", parts["pipe"].tokenizer)
     rows, t = longer.rows, torch.tensor(0.3)
     found = parts["program"].module()(noise, t, rows.ids, rows.attention_mask, rows.positions)
     with torch.no_grad():
