@@ -128,16 +128,16 @@ def read_evaluation(path: Path) -> Evaluation:
         found = TypeAdapter(Evaluation).validate_python(read_json(path))
     except InputError as error:
         reason = str(error).removeprefix(f"{path} ").partition("; expected")[0]
-        raise _no_answers(path, reason) from None
+        raise InputError(_no_answers(path, reason)) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise _no_answers(path, f"{place}: {first['msg'].lower()}") from None
+        raise InputError(_no_answers(path, f"{place}: {first['msg'].lower()}")) from None
     parts = found.categories.values()
     if not parts or not all(0 < len(part.asked) == len(part.right) for part in parts):
-        raise _no_answers(path, "not one answer for each caption")
+        raise InputError(_no_answers(path, "not one answer for each caption"))
     return found
 
 
-def _no_answers(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} holds no answers: {one_line(reason, 120)}; expected {WANTED}")
+def _no_answers(path: Path, reason: str) -> str:
+    return f"{path} holds no answers: {one_line(reason, 120)}; expected {WANTED}"

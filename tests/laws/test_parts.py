@@ -155,7 +155,7 @@ def test_a_field_of_ones_own_is_followed(parts):
 
 
 def test_another_network_trains_draws_and_is_saved(parts):
-    """A small DiT: flow_loss falls; the pipeline draws and scores; load(save) = it; v_uncond knows no word.
+    """A small DiT: flow_loss falls; it draws and is scored; load(save) = it; v_uncond knows no words, nor how many.
 
     This is all that the package asks of a network: forward, velocity, prefill, config.
     """
@@ -164,7 +164,7 @@ def test_another_network_trains_draws_and_is_saved(parts):
     assert parts["dit_picture"].size == (48, 48)
     assert sum(len(part.right) for part in parts["dit_report"].categories.values()) == 7
     assert all(torch.equal(weight, loaded.state_dict()[name]) for name, weight in dit.state_dict().items())
-    captions = ("a red circle", "a blue square")
+    captions = ("a star", "a red circle left of a blue square")
     one, other = (PromptPair.from_text(text, parts["pipe"].tokenizer) for text in captions)
     with torch.no_grad():
         (v_one, u_one), (v_other, u_other) = (
