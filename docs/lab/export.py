@@ -1,4 +1,6 @@
-"""Write what the live lab reads: python docs/lab/export.py writes docs/lab/graphs/, with the bundled model.
+"""Write a model as ONNX graphs: python docs/lab/export.py writes docs/lab/graphs/, which the live lab reads.
+
+    python docs/lab/export.py [CHECKPOINT FOLDER]    another model: its directory, and where its graphs are written
 
     prefill.onnx, step.onnx, decode.onnx    the graphs of graphs.py, opset 20, without weights
     noise.bin                               the noise of the seeds 0..15, float32
@@ -10,14 +12,19 @@ data): its offset and its length. So the browser loads the very file that Python
 graphs, and no second copy of the weights is kept. What is left is so small that it is committed with the pages; then
 building the site needs neither torch's exporter nor its two minutes.
 
-The graphs are stale when the weights or the traced code change. hashes.json holds a hash of both, and a law compares.
+Limits. The checkpoint is a directory whose weights are one model.safetensors in float16 or float32, with its VAE in the
+folder vae. The graphs draw one image at a time, of the checkpoint's own size, from a prompt of 2 to 256 tokens.
+onnxruntime looks for both weight files in the folder of the graphs.
+
+The lab's graphs are stale when the weights or the traced code change. hashes.json holds a hash of both, and a law
+compares.
 """
 
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +46,22 @@ WEIGHTS = {"model": "model.safetensors", "vae": "vae/diffusion_pytorch_model.saf
 TRACED = ("cache", "model", "prompt", "uvit", "loading/vae", "figures/attention")
 DTYPES = {"F16": ir.DataType.FLOAT16, "F32": ir.DataType.FLOAT}
 
+Weights = dict[str, ir.ExternalTensor]
 
-def main() -> None:
-    """Write all files of docs/lab/graphs."""
-    pipe = JanusFlowPipeline.from_pretrained("shapes")
-    OUT.mkdir(exist_ok=True)
+
+def main(checkpoint: str = "shapes", folder: str = str(OUT)) -> None:
+    """Write all files of docs/lab/graphs, or of another folder."""
+    pipe, out = JanusFlowPipeline.from_pretrained(checkpoint), Path(folder)
+    weights = stored(find_checkpoint(checkpoint))
+    out.mkdir(exist_ok=True)
     for name, graph in graphs(pipe).items():
-        write(OUT / f"{name}.onnx", without_weights(exported(graph)))
-    write(OUT / "hashes.json", json.dumps(hashes(), indent=1).encode())
-    write(OUT / "noise.bin", torch.cat([noise(pipe, seed) for seed in range(SEEDS)]).numpy().tobytes())
-    write(OUT / "lab.json", facts(pipe))
+        write(out / f"{name}.onnx", without_weights(exported(graph, weights), weights))
+    write(out / "hashes.json", json.dumps(hashes(find_checkpoint(checkpoint)), indent=1).encode())
+    write(out / "noise.bin", torch.cat([noise(pipe, seed) for seed in range(SEEDS)]).numpy().tobytes())
+    write(out / "lab.json", facts(pipe))
 
 
-def exported(graph: Graph) -> ir.Model:
+def exported(graph: Graph, weights: Weights) -> ir.Model:
     """Return what torch exports, simplified, but with every weight as it is stored."""
     length = Dim("L", min=2, max=256)
     shapes = {name: {graph.prompt_axes[name]: length} if name in graph.prompt_axes else None for name in graph.inputs}
@@ -66,20 +76,20 @@ def exported(graph: Graph) -> ir.Model:
         optimize=False,
         verbose=False,
     )
+
     # A folded weight would be transposed, and no longer what the checkpoint's file holds.
-    optimize_ir(program.model, should_fold=lambda node: False if any(map(_is_weight, node.inputs)) else None)
+    def fold(node: ir.Node) -> bool | None:
+        return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+    optimize_ir(program.model, should_fold=fold)
     return program.model
 
 
-def _is_weight(value: ir.Value | None) -> bool:
-    return value is not None and value.name in stored()
-
-
-def without_weights(model: ir.Model) -> bytes:
+def without_weights(model: ir.Model, weights: Weights) -> bytes:
     """Return the graph as a file in which every weight is a reference into the checkpoint's files."""
     graph = model.graph
-    for value in [value for value in graph.initializers.values() if _is_weight(value)]:
-        tensor = stored()[str(value.name)]
+    for value in [value for value in graph.initializers.values() if value.name in weights]:
+        tensor = weights[str(value.name)]
         _same(value, tensor)
         value.const_value = tensor
         if tensor.dtype == ir.DataType.FLOAT16:
@@ -91,14 +101,12 @@ def without_weights(model: ir.Model) -> bytes:
     return ir.to_proto(model).SerializeToString(deterministic=True)
 
 
-@cache
-def stored() -> dict[str, ir.ExternalTensor]:
+def stored(directory: Path) -> Weights:
     """Return where each weight lies in the files of the checkpoint, by its name in the graphs."""
-    return {f"{part}.{key}": tensor for part in WEIGHTS for key, tensor in _stored(part)}
+    return {f"{part}.{key}": tensor for part, file in WEIGHTS.items() for key, tensor in _stored(directory / file)}
 
 
-def _stored(part: str) -> Iterator[tuple[str, ir.ExternalTensor]]:
-    path = find_checkpoint("shapes") / WEIGHTS[part]
+def _stored(path: Path) -> Iterator[tuple[str, ir.ExternalTensor]]:
     head, start = safetensors_header(path)
     for key in head.keys() - {"__metadata__"}:
         first, last = head[key]["data_offsets"]
@@ -131,9 +139,8 @@ def _widen(graph: ir.Graph, value: ir.Value) -> None:
     graph.insert_before(graph[0], cast)
 
 
-def hashes() -> dict[str, str]:
+def hashes(directory: Path) -> dict[str, str]:
     """Return the SHA-256 of the weights, of the traced code and of the code that exports."""
-    directory = find_checkpoint("shapes")
     weights = b"".join((directory / file).read_bytes() for file in WEIGHTS.values())
     sources = [*(PACKAGE / f"{name}.py" for name in TRACED), HERE / "graphs.py", HERE / "export.py"]
     code = "\n".join(without_prose(path.read_text(encoding="utf-8")) for path in sources)
@@ -150,4 +157,4 @@ def without_prose(source: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

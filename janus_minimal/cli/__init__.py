@@ -1,5 +1,5 @@
-"""The command line, one file a command: generate, edit, demo, decode, evaluate, sweep, bench, inspect,
-train, reflow.
+"""The command line, one file a command: generate, edit, demo, decode, evaluate, compare, sweep, bench,
+inspect, train, reflow.
 
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
@@ -13,6 +13,7 @@ import typer
 
 from janus_minimal.cli import (
     bench,
+    compare,
     decode,
     demo,
     edit,
@@ -42,6 +43,7 @@ app.command()(edit.edit)
 app.command()(demo.demo)
 app.command()(decode.decode)
 app.command()(evaluate.evaluate)
+app.command()(compare.compare)
 app.command()(sweep.sweep)
 app.command()(bench.bench)
 app.command()(inspect.inspect)

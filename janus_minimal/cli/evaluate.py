@@ -20,7 +20,7 @@ from janus_minimal.runtime.device import pick_device
 
 if TYPE_CHECKING:
     from janus_minimal.pipeline import JanusFlowPipeline
-    from janus_minimal.shapes.evaluate import Evaluation
+    from janus_minimal.shapes.report import Evaluation
 
 
 def evaluate(
@@ -36,7 +36,10 @@ def evaluate(
     ] = 0,
     device: DeviceOption = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report to this file.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write the report, with the answer for each picture, to this file."
+        ),
     ] = None,
 ) -> None:
     """Score the small world's pictures against their captions, by category."""

@@ -6,63 +6,18 @@ error rate on drawn scenes is known.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from janus_minimal.jobs.identity import identity
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
+from janus_minimal.shapes.report import Answers, Evaluation
 from janus_minimal.shapes.score import satisfies
 
 BATCH = 50  # captions at a time
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The score of each category, and how it was measured.
-
-    A score is the share of pictures of which the caption is true, in 0..1. `captions` is the number
-    of captions in each category, `steps` the number of Euler steps.
-    """
-
-    scores: dict[str, float]
-    captions: int
-    seed: int
-    steps: int
-    cfg_weight: float
-
-    @property
-    def overall(self) -> float:
-        """The mean over the categories."""
-        return sum(self.scores.values()) / len(self.scores)
-
-    def to_table(self) -> str:
-        """Return the report as a Markdown table."""
-        head = f"{self.captions} captions each, {self.steps} steps, guidance {self.cfg_weight:g}, seed {self.seed}"
-        rows = [*self.scores.items(), ("**overall**", self.overall)]
-        width = max(len(head), *(len(name) for name, _ in rows))
-        lines = [
-            (head, "score"),
-            ("-" * width, "----:"),
-            *((name, f"{score:5.3f}") for name, score in rows),
-        ]
-        return "\n".join(f"| {left:<{width}} | {right} |" for left, right in lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as it is written to JSON."""
-        return {
-            "overall": self.overall,
-            "categories": {
-                name: {"score": score, "captions": self.captions}
-                for name, score in self.scores.items()
-            },
-            "seed": self.seed,
-            "steps": self.steps,
-            "cfg_weight": self.cfg_weight,
-        }
 
 
 def score_pipeline(
@@ -79,19 +34,19 @@ def score_pipeline(
     depend on how many pictures are made at a time. `advance` is called after each batch with the
     number of pictures in it; a progress bar's `update` will do.
     """
-    scores = {}
+    parts = {}
     for index, category in enumerate(CATEGORIES):
         asked = fresh_captions(category, captions, seed)
         noises = [generator_of(seed, index, i) for i in range(captions)]
-        satisfied = 0
+        right: list[bool] = []
         for first in range(0, captions, BATCH):
             some, generators = asked[first : first + BATCH], noises[first : first + BATCH]
             texts = [str(caption) for caption in some]
             pictures = pipe(texts, steps, cfg_weight, generator=generators, progress=False).images
-            satisfied += count_satisfied(pictures, some)
+            right += are_satisfied(pictures, some)
             advance(len(some))
-        scores[category] = satisfied / captions
-    return Evaluation(scores, captions, seed, steps, cfg_weight)
+        parts[category] = Answers([str(caption) for caption in asked], right)
+    return Evaluation(parts, seed, steps, cfg_weight, identity(pipe))
 
 
 def fresh_captions(category: str, number: int, seed: int) -> list[Caption]:

@@ -1,4 +1,4 @@
-"""Training a JanusFlow on latents and prompts, whatever the pictures show."""
+"""Training a velocity on latents and prompts, whatever the pictures show and whatever the network is."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from janus_minimal.errors import InputError
 from janus_minimal.loading.fingerprint import fingerprint
-from janus_minimal.model import JanusFlow
 from janus_minimal.training.batch import draw_batch
-from janus_minimal.training.loop import Report, fit
+from janus_minimal.training.loop import Network, Report, fit
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.recipe import Recipe
 
 
 def train_flow(
-    model: JanusFlow,
+    model: Network,
     latents: Float32[Tensor, "n c H W"],
     ids: Sequence[Int[Tensor, "_"]],
     pad_id: int,
@@ -26,15 +25,16 @@ def train_flow(
     report: Report,
     recipe: Recipe,
     gradient_accumulation_steps: int = 1,
-) -> JanusFlow:
+) -> Network:
     """Train the model to the end of the recipe, and return the model with averaged weights.
 
     The latents are computed before training: the VAE does not change, so each picture needs to be
     encoded only once. `latents[i]` and `ids[i]` are one example.
 
     Args:
-        model: the model to train, untrained or loaded. Its weights change, except frozen ones. For
-            a run that can be repeated, seed PyTorch before an untrained model is built.
+        model: the model to train, untrained or loaded: a JanusFlow, or any network that answers
+            model(z_t, t, rows) with a velocity. Its weights change, except frozen ones. For a run
+            that can be repeated, seed PyTorch before an untrained model is built.
         latents: n encoded pictures, multiplied by the VAE's scaling factor, on the CPU. They should
             have about unit variance, the same scale as the noise.
         ids: the token ids of the n prompts in the chat template, the last token still there.

@@ -283,7 +283,7 @@ def test_the_same_seed_writes_the_same_file(run):
 
 
 def test_evaluate_writes_its_report(run):
-    """report = {"overall", "categories": {name: {"score", "captions"}}, "seed", "steps", "cfg_weight"}.
+    """report: overall, seed, steps, cfg_weight, and of each category score, captions and the answers.
 
     A score means something only together with the settings under which it was measured.
     """
@@ -304,6 +304,33 @@ def test_evaluate_prints_a_table(run):
     _, out, _ = run("evaluate", "--captions", 1, "--steps", 1)
     for name in (*CATEGORIES, "overall"):
         assert name in out
+
+
+def test_compare_tells_two_reports_apart(run):
+    """compare A.json B.json prints the counts; --json keeps them; a report keeps its own answers.
+
+    The two were asked the same captions, so the answers can be paired.
+    """
+    for steps, name in ((1, "A.json"), (2, "B.json")):
+        run("evaluate", "--captions", 1, "--steps", steps, "--json", name)
+    status, out, _ = run("compare", "A.json", "B.json", "--json", "both.json")
+    kept = json.loads(Path("both.json").read_text())
+    assert status == 0
+    assert "sign test p = " in out
+    assert (kept["a"]["steps"], kept["b"]["steps"]) == (1, 2)
+    assert sum(kept["overall"][name] for name in ("both", "only_a", "only_b", "neither")) == 7
+
+
+def test_what_cannot_be_compared_is_one_line(run):
+    """compare with a file that is missing, or that is no report of evaluate, or that would be overwritten: one line.
+
+    Reports of scores alone exist, too.
+    """
+    Path("scores.json").write_text('{"overall": 1.0, "categories": {"counting": {"score": 1.0, "captions": 1}}}')
+    assert "nowhere.json is missing" in refused(run, "compare", "nowhere.json", "scores.json")
+    said = refused(run, "compare", "scores.json", "scores.json")
+    assert said.startswith("janus-minimal: scores.json holds no answers: categories.counting.asked: field required")
+    assert "is read by this command" in refused(run, "compare", "scores.json", "b.json", "--json", "scores.json")
 
 
 def test_inspect_prints_official_names_shapes_and_counts(run):

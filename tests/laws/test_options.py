@@ -22,14 +22,15 @@ from janus_minimal.jobs.album import make_album, read_prompts
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import encode_mask, encode_picture
-from janus_minimal.shapes.evaluate import Evaluation
 from janus_minimal.shapes.reflow import REFLOW_RECIPE
+from janus_minimal.shapes.report import Answers, Evaluation
 from janus_minimal.shapes.sweep import Setting, Sweep
 from janus_minimal.solvers import SOLVERS
 from janus_minimal.training.recipe import Recipe
 
 VAE = BUNDLED / "shapes" / "vae"
 CPU = torch.device("cpu")
+EVALUATION = Evaluation({"counting": Answers(["a star", "two stars"], [True, False])}, 0, 30, 2.0, "mine")
 
 
 @pytest.fixture(autouse=True)
@@ -313,7 +314,7 @@ def test_each_option_of_evaluate_reaches_the_scorer(loaded, monkeypatch, pipe):
     def score(*given):
         calls.append(given)
         given[-1](7)  # the bar takes numbers of pictures
-        return Evaluation({"counting": 0.25, "colours": 0.75}, given[1], given[4], given[2], given[3])
+        return replace(EVALUATION, seed=given[4], steps=given[2], cfg_weight=given[3])
 
     monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", score)
     words = ("--captions", 3, "--steps", 5, "--cfg-weight", 3.5, "--seed", 11, "--device", "cpu")
@@ -411,7 +412,7 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
     monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: None)
     Image.new("RGB", (48, 48)).save("i.png")
-    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: Evaluation({"a": 1.0}, 1, 1, 1, 1.0))
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: EVALUATION)
     monkeypatch.setattr(
         "janus_minimal.bench.measure.measure", lambda *given: SimpleNamespace(to_table=lambda: given[5].type)
     )
@@ -466,6 +467,6 @@ def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):
     monkeypatch.setattr(
         "tqdm.auto.tqdm", lambda total, **_: bars.append(total) or nullcontext(SimpleNamespace(update=None))
     )
-    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: Evaluation({"a": 1.0}, 1, 1, 1, 1.0))
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: EVALUATION)
     run("evaluate", "--captions", 3, "--device", "cpu")
     assert bars == [21]

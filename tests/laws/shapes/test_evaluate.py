@@ -1,6 +1,7 @@
 """The evaluation, tried on a pipeline whose pictures are known to be right or wrong."""
 
 import json
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,19 +10,30 @@ import torch
 from PIL import Image
 
 from janus_minimal import JanusFlowPipeline
+from janus_minimal.cli.write import write_json
+from janus_minimal.errors import InputError
+from janus_minimal.jobs.identity import identity
 from janus_minimal.shapes import evaluate
 from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
-from janus_minimal.shapes.evaluate import Evaluation, fresh_captions, score_pipeline
+from janus_minimal.shapes.evaluate import fresh_captions, score_pipeline
 from janus_minimal.shapes.examples import draw_example
 from janus_minimal.shapes.render import render
+from janus_minimal.shapes.report import Answers, Evaluation, read_evaluation, wilson
 
+RIGHT = dict(zip(CATEGORIES, (4, 2, 1, 3, 0, 2, 2), strict=True))  # of four pictures each
 REPORT = Evaluation(
-    scores=dict(zip(CATEGORIES, (1.0, 0.5, 0.25, 0.75, 0.0, 0.5, 0.5), strict=True)),
-    captions=4,
+    categories={name: Answers(["a star"] * 4, [i < k for i in range(4)]) for name, k in RIGHT.items()},
     seed=9,
     steps=11,
     cfg_weight=1.5,
+    model="0123456789abcdef",
 )
+
+
+@pytest.fixture
+def nameless(monkeypatch):
+    """A pipeline that draws without a model has no fingerprint."""
+    monkeypatch.setattr(evaluate, "identity", lambda pipe: "none")
 
 
 class KnownPipeline(JanusFlowPipeline):
@@ -55,6 +67,7 @@ class AnotherPipeline(KnownPipeline):
         return super().__call__(swapped, *arguments, **options)
 
 
+@pytest.mark.usefixtures("nameless")
 def test_a_score_is_the_share_of_true_pictures_in_its_category(monkeypatch):
     """score(category) = number of pictures of which the caption is true / number of captions.
 
@@ -66,21 +79,23 @@ def test_a_score_is_the_share_of_true_pictures_in_its_category(monkeypatch):
     wrong = {first["counting"], first["counting"] + 1, first["counting"] + 2, first["position"] + 4}
     report = score_pipeline(KnownPipeline(wrong.__contains__), 5, 2, 2.0, seed=1)
     expected = dict.fromkeys(CATEGORIES, 1.0) | {"counting": 2 / 5, "position": 4 / 5}
-    assert report.scores == pytest.approx(expected)
+    assert {name: part.score for name, part in report.categories.items()} == pytest.approx(expected)
     assert report.overall == pytest.approx((5 + 0.4 + 0.8) / 7)
-    assert (report.captions, report.seed, report.steps, report.cfg_weight) == (5, 1, 2, 2.0)
+    assert (report.seed, report.steps, report.cfg_weight, report.model) == (1, 2, 2.0, "none")
 
 
+@pytest.mark.usefixtures("nameless")
 def test_a_pipeline_that_draws_something_else_scores_zero():
     """A picture of another caption  =>  score 0, in every category.
 
     The score compares a picture with its own caption. If it compared anything else, this pipeline would do well.
     """
     report = score_pipeline(AnotherPipeline(), 3, 2, 2.0, seed=0)
-    assert set(report.scores.values()) <= {0.0, 1 / 3}
+    assert {part.score for part in report.categories.values()} <= {0.0, 1 / 3}
     assert report.overall < 0.1
 
 
+@pytest.mark.usefixtures("nameless")
 def test_every_picture_has_a_noise_of_its_own_whatever_the_batch(monkeypatch):
     """seed(category, i) != seed(category', j); the same for batches of 2 and of 50; others for another seed.
 
@@ -98,6 +113,7 @@ def test_every_picture_has_a_noise_of_its_own_whatever_the_batch(monkeypatch):
     assert whole.texts != other.texts
 
 
+@pytest.mark.usefixtures("nameless")
 def test_steps_and_weight_reach_the_pipeline_and_the_bar_counts_pictures(monkeypatch):
     """pipe(captions, steps, cfg_weight) in batches; advance(number of pictures) after each batch.
 
@@ -124,7 +140,7 @@ def test_fresh_captions_come_from_a_stream_of_their_own(index):
 
 
 def test_the_report_says_what_was_measured():
-    """table: one line a category, then the mean; JSON: the same numbers with captions, seed, steps, weight.
+    """table: one line a category, then the mean; JSON: the same numbers with captions, seed, steps, weight, model.
 
     The numbers are worked out by hand: (1 + 0.5 + 0.25 + 0.75 + 0 + 0.5 + 0.5) / 7 = 0.5.
     """
@@ -132,15 +148,89 @@ def test_the_report_says_what_was_measured():
     assert table[0].split("|")[1].strip() == "4 captions each, 11 steps, guidance 1.5, seed 9"
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table[2:]]
     scores = ("1.000", "0.500", "0.250", "0.750", "0.000", "0.500", "0.500")
-    assert rows == [*zip(CATEGORIES, scores, strict=True), ("**overall**", "0.500")]
+    assert [row[:2] for row in rows] == [*zip(CATEGORIES, scores, strict=True), ("**overall**", "0.500")]
+    intervals = [part.interval for part in REPORT.categories.values()] + [wilson([True] * 14 + [False] * 14)]
+    assert [row[2] for row in rows] == [f"{low:.3f} to {high:.3f}" for low, high in intervals]
     assert len({len(line) for line in table}) == 1
     found = json.loads(json.dumps(REPORT.to_dict()))
     assert found["overall"] == 0.5
-    assert found["categories"]["counting"] == {"score": 0.25, "captions": 4}
+    counting = found["categories"]["counting"]
+    assert (counting["score"], counting["captions"]) == (0.25, 4)
     assert list(found["categories"]) == list(CATEGORIES)
-    assert (found["seed"], found["steps"], found["cfg_weight"]) == (9, 11, 1.5)
+    assert (found["seed"], found["steps"], found["cfg_weight"], found["model"]) == (9, 11, 1.5, "0123456789abcdef")
 
 
+@pytest.mark.usefixtures("nameless")
+def test_the_report_keeps_the_answer_for_each_caption(monkeypatch):
+    """right[i] = (picture i shows caption i), in the order of the captions, whatever the batch.
+
+    With a score alone two reports cannot be compared picture by picture.
+    """
+    monkeypatch.setattr(evaluate, "BATCH", 2)
+    wrong = {10, 13, 24}  # of five captions each: the first and the fourth of category 2, the last of category 4
+    report = score_pipeline(KnownPipeline(wrong.__contains__), 5, 2, 2.0, seed=1)
+    for index, (name, part) in enumerate(report.categories.items()):
+        assert part.asked == [str(caption) for caption in fresh_captions(name, 5, seed=1)]
+        assert part.right == [5 * index + i not in wrong for i in range(5)]
+
+
+def test_the_report_names_the_model_and_the_package(pipe):
+    """report.model = identity(pipe), the fingerprint of model, VAE and tokenizer; report.version = the package's.
+
+    A file name does not tell which model was scored, and another scorer gives other answers.
+    """
+    report = score_pipeline(pipe, 1, 1, 2.0, seed=0)
+    assert report.model == identity(pipe)
+    assert report.version == version("janus-minimal")
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path):
+    """read_evaluation(write(report)) = report.
+
+    What is compared later is what was measured.
+    """
+    write_json(tmp_path / "report.json", REPORT.to_dict())
+    assert read_evaluation(tmp_path / "report.json") == REPORT
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: report["categories"]["counting"].pop("right"),
+        lambda report: report["categories"]["counting"]["right"].pop(),
+        lambda report: report["categories"].clear(),
+        lambda report: report["categories"].update(counting={"asked": [], "right": []}),
+        lambda report: report.pop("model"),
+        lambda report: report.update(seed="nine"),
+    ],
+)
+def test_a_report_without_its_answers_is_refused_in_one_line(tmp_path, damage):
+    """no answer for a caption, no caption, no model, another kind of file  =>  InputError, which names the command.
+
+    Scores alone, as older reports have them, cannot be paired.
+    """
+    report = json.loads(json.dumps(REPORT.to_dict()))
+    damage(report)
+    write_json(tmp_path / "report.json", report)
+    with pytest.raises(InputError, match=r"holds no answers: .*evaluate --json"):
+        read_evaluation(tmp_path / "report.json")
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 20), (3, 4), (92, 100), (100, 100)])
+def test_the_interval_holds_every_share_that_the_answers_do_not_contradict(right, of):
+    """Ends p of the interval: |right / n - p| = 1.96 sqrt(p (1 - p) / n), or the share itself at 0 and 1.
+
+    The standard error is that of the true share p, so 100 of 100 do not seem certain.
+    """
+    for end in wilson([i < right for i in range(of)]):
+        error = 1.959964 * (end * (1 - end) / of) ** 0.5
+        assert abs(right / of - end) == pytest.approx(error, abs=1e-6)
+    low, high = wilson([i < right for i in range(of)])
+    assert 0 <= low < high <= 1
+    assert low <= right / of <= high
+
+
+@pytest.mark.usefixtures("nameless")
 def test_the_seed_of_a_noise_is_numpys_mixture():
     """seed(s, c, i) = the first word of SeedSequence((s, c, i)).
 
