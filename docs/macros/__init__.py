@@ -11,7 +11,7 @@ from macros.budgets import lab_budgets
 from macros.built import bibtex, built_from
 from macros.colours import shifted_colours
 from macros.core import core_files, dependencies
-from macros.evaluations import excluded, pairs, scores
+from macros.evaluations import excluded, paired_range, pairs, scores
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
 from macros.parity import parity
@@ -21,13 +21,13 @@ from macros.tuning import save_peak, tuned_ways, what_to_have
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
-    *("table", "speeds", "spared", "throughput"),
+    *("speeds", "spared", "throughput"),
 )
 OTHERS = (
     *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
     *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have, shifted_colours),
     *(bibtex, built_from, core_files, dependencies),
-    *(scores, pairs, excluded),
+    *(scores, pairs, excluded, paired_range),
 )
 
 

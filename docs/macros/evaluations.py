@@ -3,7 +3,10 @@
 {{ scores("evaluation.json") }}                        the categories of an evaluation, with 95 % intervals
 {{ pairs("figures/data/compare/steps-30-8.json") }}    what `janus-minimal compare` counted
 {{ excluded(0, 56) }}                                  the loss that 0 lost captions of 56 do not exclude
+{{ paired_range("figures/data/compare/steps-30-8.json") }}    the 95 % interval of B - A, in percentage points
 """
+
+from scipy.stats import binomtest
 
 from janus_minimal.shapes.compare import upper_bound
 from macros.excerpts import read
@@ -39,6 +42,17 @@ def pairs(file: str) -> str:
 def excluded(lost: int, captions: int) -> str:
     """The largest share of captions that may be lost although only so many were."""
     return f"{100 * upper_bound(lost, captions):.1f} %"
+
+
+def paired_range(file: str) -> str:
+    """The exact 95 % interval of the difference, given how many captions the two answer differently."""
+    overall = read(file)["overall"]
+    differ = overall["only_a"] + overall["only_b"]
+    shares = binomtest(overall["only_b"], differ).proportion_ci(0.95)
+    points = [
+        100 * differ * (2 * share - 1) / sum(overall[case] for case in CASES) for share in (shares.low, shares.high)
+    ]
+    return "{:+.2f} to {:+.2f}".format(*points)
 
 
 def _range(interval: list[float]) -> str:

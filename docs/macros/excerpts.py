@@ -11,7 +11,6 @@
 {{ gigabytes("released.json", "peak") }}        the same of bytes, in GB
 {{ value("(20 + 577) / 577", ".2f") }}          what an expression of Python's and torch's comes to
 {{ value("2 * read('sizes.json', 'released', 'lengths', 'image tokens')", ",") }}     the same with numbers from docs/
-{{ table("evaluation.json") }}                  its categories as a table
 {{ speeds() }}, {{ spared("small-20.json") }}, {{ throughput() }}     what the benches found
 {{ exercise("03_first_order") }}                a link to an exercise, by its title (exercises.py)
 {{ exercises() }}, {{ exercise_table() }}       all exercises, from their own files
@@ -150,14 +149,6 @@ def read(file: str, *keys: str) -> Any:
 def value(expression: str, form: str) -> str:
     """What an expression comes to; read(file, key, ...) in it is a number from docs/."""
     return format(eval(expression, {"torch": torch, "read": read}), form)
-
-
-def table(file: str) -> str:
-    """The categories of an evaluation, and the overall score."""
-    report = json.loads((ROOT / "docs" / file).read_text(encoding="utf-8"))
-    rows = [f"| {name} | {entry['score']:.3f} |" for name, entry in report["categories"].items()]
-    rows.append(f"| **overall** | **{report['overall']:.3f}** |")
-    return "\n".join(["| category | score |", "| --- | ---: |", *rows])
 
 
 def speeds() -> str:
