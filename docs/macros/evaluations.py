@@ -49,9 +49,8 @@ def paired_range(file: str) -> str:
     overall = read(file)["overall"]
     differ = overall["only_a"] + overall["only_b"]
     shares = binomtest(overall["only_b"], differ).proportion_ci(0.95)
-    points = [
-        100 * differ * (2 * share - 1) / sum(overall[case] for case in CASES) for share in (shares.low, shares.high)
-    ]
+    captions = sum(overall[case] for case in CASES)
+    points = [100 * differ * (2 * share - 1) / captions for share in (shares.low, shares.high)]
     return "{:+.2f} to {:+.2f}".format(*points)
 
 
