@@ -140,11 +140,11 @@ def test_an_album_of_huge_sheets_goes_on(pipe, tmp_path, monkeypatch):
 
 
 def test_a_prompt_that_cannot_be_drawn_is_found_before_the_work(pipe, tmp_path):
-    """any prompt unknown  =>  PromptError, no folder.
+    """any prompt unknown  =>  PromptError that counts it, no folder.
 
     A mistake in the last line of a long file should not stop the run after an hour.
     """
-    with pytest.raises(PromptError, match="dragon"):
+    with pytest.raises(PromptError, match=f"prompt {len(PROMPTS) + 1}: .*dragon"):
         make_album(pipe, [*PROMPTS, "a red dragon"], LIKE, tmp_path / "album")
     assert not (tmp_path / "album").exists()
 

@@ -233,6 +233,16 @@ def test_gradient_checkpointing_changes_no_gradient():
     assert all(kept[name].equal(again[name]) for name in kept)
 
 
+@pytest.mark.parametrize("wrong", [{"train": "UViT"}, {"train": None}, {"dtype": "float16"}, {"dtype": torch.bfloat16}])
+def test_a_choice_that_is_not_known_is_refused(unchecked, wrong):
+    """train, dtype: one of those that are known, else InputError, which names it.
+
+    A mistyped train="UViT" would freeze what it should train, and nothing in the result would say so.
+    """
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*: expected one of"):
+        Tuning(**wrong)
+
+
 def test_gradient_checkpointing_keeps_fewer_numbers():
     """numbers kept for the backward pass(checkpointing) < 2/3 of those without.
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from janus_minimal.shapes.sweep import (
     Setting,
     Sweep,
     _exact,
+    _start,
     begin_sweep,
     read_sweep,
     run_sweep,
@@ -231,6 +233,18 @@ def test_a_checkpoint_that_is_not_there_is_named(sweep):
     assert status == 2
     assert "nosuch/anywhere/at-all" in error
     assert "memory" not in error
+
+
+def test_a_process_of_a_sweep_does_not_repeat_a_warning(monkeypatch):
+    """warnings in a process of the pool: none, as the command has said them when it loaded the checkpoint.
+
+    They would come once for each process, in Python's form, with a line of our code.
+    """
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with warnings.catch_warnings(record=True) as said:
+        _start()
+        warnings.warn("config.json: x is not known here", stacklevel=1)
+    assert said == []
 
 
 @pytest.mark.slow
