@@ -532,6 +532,12 @@ def test_no_output_takes_the_place_of_an_input(run):
     assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
     assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
     assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    assert read in refused(run, "sweep", "--checkpoint", "mine", "--json", "mine/config.json")
+    for name in ("i.png", "m.png"):
+        Image.new("RGB", (48, 48), "white").save(name)
+    asked = ("edit", "a star", "--image", "i.png", "--mask", "m.png", "--checkpoint", "mine", "--vae", "mine/vae")
+    for out in ("i.png", "m.png", "mine/config.json", "mine/vae/config.json"):
+        assert read in refused(run, *asked, "--out", out)
     Path("link").symlink_to("z.safetensors")
     assert "links to z.safetensors, a file of another kind" in refused(run, "evaluate", "--json", "link")
     Path("report.json").symlink_to("mine/config.json")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tools.drawn import normal
+from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -222,15 +223,6 @@ def test_a_resumed_run_leaves_the_state_of_an_uninterrupted_one(tmp_path, stop):
     assert kinds == {"network", "average", "optimizer", "losses"}
     assert whole["average.n_averaged"] == RECIPE.steps
     assert {v.item() for key, v in whole.items() if key.startswith("optimizer.0") and key.endswith(".step")} == {7.0}
-
-
-class OneOfTwo(Accelerator):
-    """The accelerator of the second of two processes; the other one always has the loss 3."""
-
-    num_processes, process_index, is_main_process = 2, 1, True
-
-    def reduce(self, tensor, reduction="sum", scale=1.0):
-        return {"sum": tensor + 3, "mean": (tensor + 3) / 2}[reduction]
 
 
 def test_the_losses_are_means_over_all_processes(tmp_path):
