@@ -48,8 +48,9 @@ from janus_minimal.cache import PromptCache
 from janus_minimal.config import JanusConfig
 from janus_minimal.loading.config_file import read_config, write_config
 from janus_minimal.loading.hub import find_checkpoint
-from janus_minimal.loading.weights import read_weights, write_weights
+from janus_minimal.loading.weights import check_dtype, read_weights, write_weights
 from janus_minimal.prompt import PromptPair, PromptRows, duplicate_for_cfg
+from janus_minimal.runtime.device import known_device
 from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
 
 
@@ -161,8 +162,10 @@ class JanusFlow(nn.Module):
             revision: a branch, tag or commit of the hub repository.
 
         Raises:
+            InputError: if there is no such device.
             CheckpointError: for anything that does not fit; the message names it.
         """
+        device = known_device(device)
         directory = find_checkpoint(checkpoint, revision)
         with torch.device("meta"):
             model = cls(read_config(directory))
@@ -178,7 +181,11 @@ class JanusFlow(nn.Module):
 
         The files hold the generation path alone. `loading.whole.write_whole` writes a copy of the
         checkpoint that a model was loaded from, in which only what was trained differs.
+
+        Raises:
+            InputError: if the directory cannot be written, or for a dtype without fractions.
         """
+        check_dtype(dtype)
         weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
         write_weights(Path(directory), weights)
         write_config(Path(directory), self.config)

@@ -42,7 +42,8 @@ from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 from janus_minimal.runtime import checks
 from janus_minimal.runtime.compile import compile_stages
-from janus_minimal.runtime.device import pick_device
+from janus_minimal.runtime.device import known_device, pick_device
+from janus_minimal.runtime.precision import without_autocast
 from janus_minimal.sampling import Step, denoise
 
 Callback = Callable[["JanusFlowPipeline", int, float, dict[str, Any]], dict[str, Any]]
@@ -121,9 +122,16 @@ class JanusFlowPipeline:
         return pipe
 
     def to(self, device: torch.device | str) -> "JanusFlowPipeline":
-        """Move model and VAE to a device. Return the pipeline itself."""
-        self.model.to(device)
-        self.vae.to(device)
+        """Move model and VAE to a device. Return the pipeline itself.
+
+        The dtype of the weights is chosen when they are loaded, and the VAE's is always float32.
+
+        Raises:
+            InputError: if there is no such device.
+        """
+        place = known_device(device)
+        self.model.to(place)
+        self.vae.to(place)
         return self
 
     @torch.no_grad()
@@ -175,11 +183,12 @@ class JanusFlowPipeline:
         grid = self._times(num_inference_steps, times)
         pair = self.prompt_pair(prompt, num_images_per_prompt)
         z = self._start(latents, pair.num_images, generator)
-        steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
-        for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
-            # The solver goes on from step.z_next when the loop asks for the next step, so a latent
-            # that the callback has put there is the one from which it continues.
-            z = self._end_of(step, callback_on_step_end)
+        with without_autocast(self.model.device):
+            steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
+            for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
+                # The solver goes on from step.z_next when the loop asks for the next step, so a
+                # latent that the callback has put there is the one from which it continues.
+                z = self._end_of(step, callback_on_step_end)
         images = z if output_type == "latent" else self.to_pictures(z, output_type)
         return ImagePipelineOutput(images=images)
 

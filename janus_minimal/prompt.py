@@ -114,7 +114,8 @@ class PromptPair:
             pad_id: which id fills the masked places. It is never attended to, so any id will do.
 
         Raises:
-            PromptError: for no prompt, a prompt of fewer than two tokens, or fewer than one image.
+            PromptError: for no prompt, a prompt of fewer than two tokens or that is no tensor, or
+                fewer than one image.
 
         >>> pair = PromptPair.from_ids([torch.tensor([1, 5, 6, 7, 9])])
         >>> pair.rows.ids.tolist()
@@ -217,6 +218,10 @@ def duplicate_for_cfg(
 
 
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
+    if not isinstance(ids, Sequence) or not all(
+        isinstance(row, Tensor) and row.ndim == 1 for row in ids
+    ):
+        raise PromptError("ids should be a list with a tensor of token ids for each prompt")
     if not ids or images_per_prompt < 1:
         raise PromptError(
             f"{len(ids)} prompts, {images_per_prompt} images of each: expected at least one of both"

@@ -100,7 +100,7 @@ def sweep_weight() -> Drawing:
     apart = ", ".join(f"{run['distance']:.2f}" for run in runs)
     return Drawing(
         drawn,
-        alt="Left: a thick level curve of the overall score that falls at the largest weight, and thin curves of seven categories around it. Right: the distance rises with the weight.",
+        alt="Left: a thick curve of the overall score, level up to w = 2 and lower at 4 and 8, and thin curves of seven categories around it. Right: the distance rises with the weight.",
         caption=f"{STEPS} Euler steps, shift 1, {found['captions']} captions of each category. Left: the score, overall {told}. Right: distance of the same latents from "
         f"the exact flow of the same weight: {apart}.",
     )

@@ -31,7 +31,7 @@ def pairs(file: str) -> str:
     overall = found["overall"]
     said = f"B − A = {overall['difference']:+.3f}, sign test p = {overall['p_value']:.2g}. "
     bounds = (("loses", "only_a", "most_lost"), ("wins", "only_b", "most_won"))
-    said += ", ".join(
+    said += "; ".join(
         f"B {does} {overall[case]} of {sum(overall[each] for each in CASES)} captions, "
         f"with 95 % confidence at most {overall[most]:.3f} of all"
         for does, case, most in bounds

@@ -119,12 +119,15 @@ def slug(word: str) -> str:
 
 
 def figure(name: str) -> str:
-    """A drawing of docs/figures, inline, so that it takes the page's colours."""
+    """A drawing of docs/figures, inline, so that it takes the page's colours. Its frame scrolls where it is narrow."""
     folder = ROOT / "docs" / "figures" / "out"
     told = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     svg = (folder / f"{name}.svg").read_text(encoding="utf-8").strip()
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(told["alt"])}"', 1).replace("\n", " ")
-    return f'<figure class="drawing" markdown="0">{svg}<figcaption>{html.escape(told["caption"])}</figcaption></figure>'
+    wide = svg.split('viewBox="')[1].split()[2]
+    told_by = f'role="img" aria-label="{html.escape(told["alt"])}" style="--wide: {wide}px"'
+    svg = svg.replace("<svg", f"<svg {told_by}", 1).replace("\n", " ")
+    caption = f"<figcaption>{html.escape(told['caption'])}</figcaption>"
+    return f'<figure class="drawing" markdown="0"><div>{svg}</div>{caption}</figure>'
 
 
 def number(file: str, *keys: str, digits: int = 3) -> str:

@@ -7,6 +7,7 @@ PyTorch and all that needs it are imported inside functions, so that help and re
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -28,8 +29,12 @@ from janus_minimal.errors import InputError, one_line
 
 INTERRUPTED = 130  # the usual status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # of every wrong option; typer does not export it
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate")
+OUT_OF_MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory", "Cannot allocate"),
+    "bad_alloc",  # of C++
+)
 NO_MEMORY = "the memory is too small: expected fewer pictures at a time, or a smaller batch"
+NO_FILE = "expected a working directory and files that can be read, and an output with room"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -70,12 +75,24 @@ def _run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        return _say(f"{NO_MEMORY} ({one_line(error, 100)})", 2)
+        return _say(f"{NO_MEMORY} ({one_line(error, 100) or type(error).__name__})", 2)
+    except OSError as error:
+        _drop_what_cannot_be_printed()
+        return _say(f"{one_line(error, 150)}; {NO_FILE}", 2)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
         return _say("interrupted; no file was left half written", status)
     return status
+
+
+def _drop_what_cannot_be_printed() -> None:
+    """Send the rest of standard output nowhere: Python would try again at its end, and complain."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:

@@ -90,6 +90,7 @@ def _edit(
 
     from janus_minimal.loading.vae import encode_mask, encode_picture
 
+    request.check(pipe)  # before a picture is made as large as a config may say
     size = pipe.model.config.image_size
     latent = encode_picture(pipe.vae, picture, size)
     everywhere = torch.ones_like(latent[:, :1], dtype=torch.bool)

@@ -44,6 +44,8 @@ def after_writing(*written: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
+        if not written:
+            raise
         names = " and ".join(map(str, written))
         raise InputError(f"{error} ({names} had been written before)") from None
 

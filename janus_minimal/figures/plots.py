@@ -52,8 +52,12 @@ def picture_grid(
 
 
 def film_strip(times: Numbers, rows: Sequence[Sequence[Image.Image]], title: str) -> Figure:
-    """Show the decoded denoised predictions z + (1 - t) v: one row for each image, one column for each time."""
-    return picture_grid([f"t = {t:.2f}" for t in times], [""] * len(rows), rows, title)
+    """Show the decoded denoised predictions z + (1 - t) v: one row for each image, one column for each time.
+
+    The title quotes a prompt, so a dollar sign in it begins no formula.
+    """
+    plain = title.replace("$", r"\$")
+    return picture_grid([f"t = {t:.2f}" for t in times], [""] * len(rows), rows, plain)
 
 
 def latent_grid(

@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from tqdm.auto import tqdm
 
-from janus_minimal.errors import InputError
+from janus_minimal.errors import InputError, PromptError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.jobs.identity import identity
 from janus_minimal.jobs.request import Request
@@ -60,8 +60,11 @@ def make_album(
     written, and for an existing sheet that was made for another request.
     """
     requests = [replace(like, prompt=prompt) for prompt in prompts]
-    for request in requests:
-        request.check(pipe)
+    for number, request in enumerate(requests, 1):
+        try:
+            request.check(pipe)
+        except PromptError as error:
+            raise PromptError(f"prompt {number}: {error}") from None
     make_directory(directory)
     paths, model = [directory / f"{i:05}.png" for i in range(len(prompts))], identity(pipe)
     sheets = zip(paths, requests, strict=True)

@@ -6,6 +6,7 @@ the files that the loaders read are fetched: a repository may also hold pickles 
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,14 @@ def find_checkpoint(
         raise CheckpointError(f"the checkpoint is {name!r}: expected a name or a path")
     bundled = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir())
     directory = BUNDLED / name if str(name) in bundled else Path(name)
-    if os.path.isdir(directory):  # Path.is_dir raises for a name that is too long
+    if str(name) in bundled and os.path.isdir(name) and not directory.samefile(name):
+        warnings.warn(
+            f'"{name}" is the bundled checkpoint, and not the folder of this name that is here: '
+            f'expected "./{name}" for the folder',
+            stacklevel=2,
+        )
+    # Path.is_dir raises for a name that is too long. Path("") is the folder that we are in.
+    if name != "" and os.path.isdir(directory):
         return directory
     # "runs/mine" looks like a repository's id. Next to a folder "runs" it is a mistyped path.
     if REPOSITORY.fullmatch(str(name)) and not os.path.isdir(directory.parent):

@@ -6,6 +6,7 @@ H  height of a latent, 48 in the released model (384 pixels)
 W  width, equal to H
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_about(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
-    if not path.is_file():  # opening a FIFO would wait for somebody to write into it
+    if not os.path.isfile(path):  # opening a FIFO would wait for somebody to write into it
         raise InputError(f"{path} holds no latents: missing, or no plain file; {RIGHT}")
     try:
         # The library makes tensors on torch's default device, which the caller may have set.

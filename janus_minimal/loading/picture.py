@@ -1,5 +1,6 @@
 """A user's picture or mask, read from a file."""
 
+import os
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -16,12 +17,14 @@ def read_picture(path: Path) -> Image.Image:
     a whole picture of a reasonable size.
     """
     right = "expected a PNG, JPEG or WebP file"
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
         raise InputError(f"{path} holds no picture: missing, or no plain file; {right}")
     try:
         with Image.open(path, formats=FORMATS) as picture:
             picture.load()
-            return ImageOps.exif_transpose(picture)
+            return _upright(picture)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} holds no picture: {one_line(error, 100)}; {right}") from None
 
@@ -41,12 +44,22 @@ def read_mask(path: Path, picture: Image.Image) -> Image.Image:
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Return an upright picture in red, green and blue; transparent parts become white.
 
-    Raises InputError for a picture of more than 8 bits a channel.
+    Raises InputError for a picture of more than 8 bits a channel, or with damaged EXIF data.
     """
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
-    upright = ImageOps.exif_transpose(picture)
+    upright = _upright(picture)
     if not upright.has_transparency_data:
         return upright.convert("RGB")
     layer = upright.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF data say. Raises InputError if they are damaged."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception as error:  # Pillow raises nearly anything, and for a JPEG only the second time
+        raise InputError(
+            f"the picture's EXIF data are damaged ({one_line(error, 80)}): expected none, or whole ones"
+        ) from None

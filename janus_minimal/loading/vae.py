@@ -35,6 +35,7 @@ from janus_minimal.loading.json_file import read_json, warn_of_unknown
 from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
 from janus_minimal.runtime.checks import one_of
+from janus_minimal.runtime.precision import without_autocast
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 SHIFTS = ("shift_factor", "latents_mean", "latents_std")
@@ -111,7 +112,8 @@ def to_pictures(
     if not isinstance(latents, Tensor) or latents.ndim != 4 or latents.shape[1] != channels:
         kind = list(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
         raise InputError(f"the latents are {kind}: expected a tensor [images, {channels}, H, W]")
-    pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
+    with without_autocast(vae.device):
+        pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
     if not pixels.isfinite().all():
         raise InputError(
             "the decoded picture is not finite: expected smaller latents, or a VAE in float32"
@@ -137,7 +139,8 @@ def encode_picture(
     """
     square = ImageOps.fit(to_rgb(picture), (image_size, image_size), Image.Resampling.LANCZOS)
     pixels = VaeImageProcessor(do_resize=False).preprocess(square)  # [1, 3, size, size], in -1..1
-    mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
+    with without_autocast(vae.device):
+        mean = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mean
     return (mean * vae.config.scaling_factor).float().cpu()
 
 
@@ -148,15 +151,19 @@ def encode_mask(vae: AutoencoderKL, mask: Image.Image, image_size: int) -> Bool[
     that it belongs to. One latent value stands for 8 x 8 pixels in the released model, and it is
     marked if any of its pixels is. So all that is white is drawn anew, and a little around it.
 
-    Raises InputError if nothing in the mask is white.
+    Raises InputError if nothing of it is white.
     """
     black_or_white = to_rgb(mask).convert("L").point(lambda value: 255 * (value > 127))
-    square = ImageOps.fit(black_or_white, (image_size, image_size), Image.Resampling.BOX)
+    shares = black_or_white.convert("F")  # whole numbers would round a spot of a large mask to 0
+    square = ImageOps.fit(shares, (image_size, image_size), Image.Resampling.BOX)
     white = torch.from_numpy(np.asarray(square) > 0)  # size size
     side = pixels_per_latent(vae)
     marked = reduce(white, "(H p) (W q) -> 1 1 H W", "max", p=side, q=side)
     if not marked.any():
-        raise InputError("the mask is all black: expected white where something new shall be drawn")
+        raise InputError(
+            "the mask marks nothing of the square that is cut out: "
+            "expected white where something new shall be drawn"
+        )
     return marked
 
 

@@ -1,6 +1,7 @@
 """What a tokenizer knows: its words and its padding token."""
 
 import unicodedata
+from typing import NoReturn
 
 from transformers import PreTrainedTokenizerBase
 
@@ -42,14 +43,25 @@ def check_characters(prompt: str, invisible: str = "\t\n\r" + JOINERS) -> None:
 
 
 def check_words(prompt: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise PromptError if the tokenizer does not know some word of the prompt.
+    """Raise PromptError unless the tokenizer knows every word, and takes each for a word.
 
     The whole prompt is tokenised, not only its words one by one. Python and the tokenizer may
     disagree on what separates two words, and the tokenizer's opinion is the one that counts.
+
+    A special token that is spelled out, such as <begin_of_image>, becomes that token. The prompt
+    would end in its middle, or begin twice, which no model was trained on.
     """
-    unknown = unknown_id(tokenizer)
-    if unknown is None or unknown not in encode(tokenizer, prompt, False):
-        return
+    ids, unknown = encode(tokenizer, prompt, False), unknown_id(tokenizer)
+    if unknown is not None and unknown in ids:
+        _complain_of_unknown(prompt, unknown, tokenizer)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if spelled := sorted(special.intersection(ids)):
+        token = tokenizer.convert_ids_to_tokens(spelled[0])
+        raise PromptError(f"the prompt holds the special token {token}: expected only words")
+
+
+def _complain_of_unknown(prompt: str, unknown: int, tokenizer: PreTrainedTokenizerBase) -> NoReturn:
+    """Raise PromptError, which names the first word that the tokenizer does not know."""
     words = prompt.split()
     strange = next((word for word in words if unknown in encode(tokenizer, word, False)), prompt)
     check_characters(strange, "\t\n\r")  # no joiner can be seen in the message

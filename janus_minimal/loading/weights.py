@@ -11,6 +11,7 @@ it accepts NaN. The loader here reads a block of rows at a time, so that loading
 memory than the weights themselves take.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -47,14 +48,20 @@ def read_weights(
 ) -> dict[str, Tensor]:
     """Read exactly the tensors of these names and shapes, cast to dtype and placed on device.
 
-    Raises CheckpointError, which names the key, and InputError for a dtype without fractions.
+    Raises CheckpointError, which names the key, and InputError for a dtype that no model computes in.
     """
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise InputError(f"dtype is {dtype!r}: expected one such as torch.bfloat16")
+    check_dtype(dtype)
     owners = {
         k: path for k, path in weight_files(directory).items() if not k.startswith(UNDERSTANDING)
     }
     return _read_all(directory, owners, shapes, dtype, device)
+
+
+def check_dtype(dtype: torch.dtype) -> None:
+    """Raise InputError unless weights of this dtype can be stored, read again and computed with."""
+    if not isinstance(dtype, torch.dtype) or dtype not in DTYPES.values():
+        names = ", ".join(map(str, DTYPES.values()))
+        raise InputError(f"dtype is {dtype!r}: expected one of {names}")
 
 
 def read_safetensors(
@@ -131,7 +138,7 @@ def _shards(directory: Path) -> dict[str, Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
-    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+    if not os.path.isfile(path):  # opening a pipe would wait for somebody to write into it
         raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
         # The library makes tensors on torch's default device, which the caller may have set.

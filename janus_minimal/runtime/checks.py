@@ -1,10 +1,12 @@
 """What may be asked of the pipeline: each wrong value is one line, before any work is done."""
 
 from collections.abc import Sequence
+from math import nan
 from numbers import Integral, Real
 from sys import float_info
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
@@ -29,11 +31,15 @@ def finite_number(
     name: str, value: Any, least: float = -float_info.max, most: float = float_info.max
 ) -> float:
     """Return the value if it is a finite number from `least` to `most`. Raises InputError."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not least <= value <= most:  # NaN is in no range
+    try:
+        real = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if real else nan
+    except OverflowError:  # of a whole number beyond all floats
+        number = nan
+    if not least <= number <= most:  # NaN is in no range
         limited = f"from {least:g} to {most:g}" if most < float_info.max else "such as 2.0"
         raise InputError(f"{name} is {value!r}: expected a finite number {limited}")
-    return float(value)
+    return number
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
@@ -59,16 +65,24 @@ def prompts_of(prompt: Any) -> list[str]:
 
 def time_grid_of(times: Any) -> Tensor:
     """Return the times if a solver can take steps between them. Raises InputError."""
-    if (
-        not isinstance(times, Tensor)
-        or times.ndim != 1
-        or len(times) < 2
-        or not times.isfinite().all()
-    ):
+    if not _is_dense(times) or times.ndim != 1 or len(times) < 2:
+        raise InputError("times should be a tensor of at least two fractions, as time_grid(30) is")
+    known = (times - 0.5).abs() < 0.501  # a sum of steps may end at 1.0000001; NaN is not known
+    if not known.all() or (times.diff() < 0).any():
         raise InputError(
-            "times should be a tensor of at least two finite times, as time_grid(30) is"
+            "times should be rising, from 0 (noise) to 1 (picture), as time_grid(30) is"
         )
     return times.float()
+
+
+def _is_dense(x: Any) -> bool:
+    """Return whether x is a tensor of fractions that are all there: not sparse, not on "meta"."""
+    return (
+        isinstance(x, Tensor)
+        and x.is_floating_point()
+        and x.layout is torch.strided
+        and not x.is_meta
+    )
 
 
 def shifted_grid(steps: Any, shift: Any = 1.0) -> Tensor:
@@ -92,8 +106,11 @@ def generators_of(generator: Any, num_images: int) -> list[Generator]:
 
 
 def steered(answer: Any) -> dict[str, Any]:
-    """Return what a callback answered. Raises InputError unless it is a dictionary."""
-    if not isinstance(answer, dict):
+    """Return what a callback answered. Raises InputError unless it is a dictionary of what it got.
+
+    diffusers' callbacks return all that they were given. Another name is a mistyped one.
+    """
+    if not isinstance(answer, dict) or answer.keys() - {"latents", "t_next", "denoised"}:
         raise InputError(
             f"callback_on_step_end returned {answer!r}: "
             'expected {}, or {"latents": ...} to change them'
@@ -105,9 +122,12 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
     """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
     if not isinstance(latents, Tensor):
         raise InputError(f"latents are a {type(latents).__name__}: expected a torch.Tensor")
+    if not _is_dense(latents):
+        kind = f"{latents.dtype}, {latents.layout}, on {latents.device}"
+        raise InputError(f"latents are {kind}: expected dense ones such as torch.randn(...)")
     if tuple(latents.shape) != tuple(shape):
         raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
-    return latents.float()
+    return latents.detach().float()
 
 
 def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:

@@ -36,6 +36,13 @@ def pick_device(name: str | None = None) -> "torch.device":
     return number.device
 
 
+def known_device(device: "torch.device | str") -> "torch.device":
+    """Return a device that is here, or "meta", where a model takes no memory. Raises InputError."""
+    import torch
+
+    return torch.device("meta") if str(device) == "meta" else pick_device(str(device))
+
+
 def devices() -> list[str]:
     """Return the names of all devices here, for example ["cpu", "cuda:0", "cuda:1"]."""
     import torch

@@ -18,6 +18,7 @@ time. So a sweep that was interrupted can continue, and a sweep of other setting
 
 import signal
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -233,8 +234,12 @@ class Sample:
 
 
 def _start() -> None:
-    """Prepare a process. Ctrl-C is left to the parent, or every process would print a traceback."""
+    """Prepare a process. Ctrl-C is left to the parent, or every process would print a traceback.
+
+    What a checkpoint is warned of, the parent has said when it loaded it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
     torch.set_num_threads(1)
 
 

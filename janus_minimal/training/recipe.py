@@ -1,7 +1,9 @@
 """The recipe: all numbers that decide how a training run goes, and the learning rate of each step."""
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
+
+from janus_minimal.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Recipe:
             average reaches back over about 1 / (1 - 0.999) = 1,000 steps.
         save_every: number of steps between two saves.
         seed: everything random in step k is drawn from (seed, k).
+
+    Raises:
+        InputError: for numbers that no run can have.
     """
 
     steps: int
@@ -31,6 +36,16 @@ class Recipe:
     average: float = 0.999
     save_every: int = 250
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for numbers that no run can have."""
+        for name in ("steps", "batch_size", "warmup", "save_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: expected 1 or more")
+        if not 0 <= self.learning_rate < inf:
+            raise InputError(f"learning_rate is {self.learning_rate}: expected a finite number")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average is {self.average}: expected a number from 0, below 1")
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step: a linear warm-up times half a cosine down to zero.

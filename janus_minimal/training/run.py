@@ -55,7 +55,10 @@ from janus_minimal.training.vae import train_vae
 
 SHIPPED = torch.float16  # of the checkpoint: half the bytes, and loading casts to any dtype
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-PARTS = ("*.training.safetensors", "latents.safetensors", *MODEL_FILES, *VAE_FILES)
+PARTS = (
+    *("*.training.safetensors", "latents.safetensors", *MODEL_FILES, *VAE_FILES),
+    *(f"vae/{name}" for name in VAE_FILES),
+)
 
 
 def train_checkpoint(

@@ -36,7 +36,8 @@ def check_known(directory: Path, parts: Sequence[str]) -> None:
     """
     if not os.path.isdir(directory):  # unlike Path's, it takes a name that is too long for a file
         return
-    strays = sorted(found.name for part in parts for found in directory.glob(part))
+    found = (path for part in parts for path in directory.glob(part))
+    strays = sorted(str(path.relative_to(directory)) for path in found)
     if strays and not (directory / SETTINGS).exists():
         raise InputError(
             f"{directory} holds {strays[0]} but no {SETTINGS}, so nobody knows how it was made: "

@@ -1,7 +1,7 @@
 """The choices of a fine-tuning: what trains, and how memory is saved. They are checked here, without torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from janus_minimal.errors import InputError
 from janus_minimal.training.recipe import Recipe
@@ -28,7 +28,7 @@ class Tuning:
         gradient_accumulation_steps: the parts in which a batch is computed.
 
     Raises:
-        InputError: for values that contradict each other.
+        InputError: for values that are not known, or contradict each other.
     """
 
     train: Train = "all"
@@ -38,7 +38,11 @@ class Tuning:
     gradient_accumulation_steps: int = 1
 
     def __post_init__(self) -> None:
-        """Raise InputError for values that contradict each other."""
+        """Raise InputError for values that are not known, or contradict each other."""
+        for name, value, known in (("train", self.train, Train), ("dtype", self.dtype, Dtype)):
+            if value not in get_args(known):
+                names = ", ".join(get_args(known))
+                raise InputError(f"{name} is {value!r}: expected one of {names}")
         if self.train == "lora" and self.lora is None:
             raise InputError(
                 'train "lora" has no rank: expected --lora R as well, such as --lora 16'

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from tokenizers.normalizers import Lowercase, Strip
+from tokenizers.normalizers import Sequence as Normalizers
 from tools.launched import twice
 
 from janus_minimal.errors import InputError, PromptError
@@ -140,11 +142,11 @@ def test_an_album_of_huge_sheets_goes_on(pipe, tmp_path, monkeypatch):
 
 
 def test_a_prompt_that_cannot_be_drawn_is_found_before_the_work(pipe, tmp_path):
-    """any prompt unknown  =>  PromptError, no folder.
+    """any prompt unknown  =>  PromptError that counts it, no folder.
 
     A mistake in the last line of a long file should not stop the run after an hour.
     """
-    with pytest.raises(PromptError, match="dragon"):
+    with pytest.raises(PromptError, match=f"prompt {len(PROMPTS) + 1}: .*dragon"):
         make_album(pipe, [*PROMPTS, "a red dragon"], LIKE, tmp_path / "album")
     assert not (tmp_path / "album").exists()
 
@@ -161,7 +163,7 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
         read_prompts(tmp_path / "prompts.txt")
 
 
-@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta", "precision"])
+@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta", "tokenizer", "precision"])
 def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, precision):
     """model(file) != model  =>  InputError, and nothing is written.
 
@@ -177,6 +179,9 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, preci
         "VAE": lambda: torch.nn.init.zeros_(other.vae.decoder.conv_out.bias),
         "scaling factor": lambda: other.vae.register_to_config(scaling_factor=1.0),
         "theta": lambda: setattr(other.model, "config", _with_theta(other.model.config)),
+        "tokenizer": lambda: setattr(
+            other.tokenizer.backend_tokenizer, "normalizer", Normalizers([Lowercase(), Strip()])
+        ),
         "precision": lambda: precision("high"),
     }[changed]()
     with pytest.raises(InputError, match=r"00001\.png was drawn with another checkpoint, VAE, dtype or"):
@@ -200,11 +205,12 @@ def _with_theta(config):
     ],
 )
 def test_a_folder_is_not_made_for_a_request_that_cannot_be_drawn(unchecked, pipe, tmp_path, wrong):
-    """settings refused, by value or by kind  =>  InputError, no folder.
+    """settings refused, by value or by kind  =>  InputError, which names the setting, and no folder.
 
     An empty folder looks like an album that was begun.
     """
-    with pytest.raises(InputError, match="expected"):
+    (name,) = wrong
+    with pytest.raises(InputError, match=rf"{name.replace('cfg_weight', 'guidance weight')}\w* is .*: expected"):
         make_album(pipe, PROMPTS, replace(LIKE, **wrong), tmp_path / "album")
     assert not (tmp_path / "album").exists()
 

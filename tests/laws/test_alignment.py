@@ -132,3 +132,18 @@ def test_a_coefficient_of_zero_changes_nothing(model):
     without, with_it = (of(network(batch, normal(1, 4, FEATURES, 4, 4), 0, c)) for c in (0.0, 1.0))
     assert all(map(torch.equal, plain, without))
     assert not any(map(torch.equal, plain[:1], with_it[:1]))
+
+
+def test_the_projector_has_three_layers_and_no_hook_stays(model):
+    """h(x) = W3 silu(W2 silu(W1 x + b1) + b2) + b3; after the call, no hook is left on the model.
+
+    A hook that stays keeps the hidden states of every later step in memory.
+    """
+    network, x = aligned(model), normal(0, 3, model.config.language.hidden_size)
+    weights, hidden = [*network.projector.parameters()], x
+    for i, (w, b) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        hidden = (nn.functional.silu(hidden) if i else hidden) @ w.T + b
+    assert len(weights) == 6
+    torch.testing.assert_close(network.projector(x), hidden)
+    network(batch_for(model), normal(1, 4, FEATURES, 4, 4), 0, 1.0)
+    assert not any(module._forward_hooks for module in network.modules())

@@ -120,6 +120,19 @@ def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path, pid):
     assert names(tmp_path) == ["other"]
 
 
+def test_the_content_is_on_the_disk_before_the_file_has_its_name(tmp_path, monkeypatch):
+    """fsync(every file), then rename: while it runs, the old file is still there.
+
+    After a power cut, a file could have its final name and no content.
+    """
+    found, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: found.append(names(tmp_path)[1:]) or fsync(file))
+    with atomic_directory(tmp_path) as unfinished:
+        [(unfinished / name).write_text("new") for name in "ab"]
+    assert found == [[], []]
+    assert names(tmp_path) == ["a", "b"]
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_file_may_be_read_by_whom_the_umask_says(tmp_path, umask):
     """permissions(file) = 0o666 without the umask's, for weights too.

@@ -1,5 +1,6 @@
 """The command line: what each command writes, and how it refuses what it cannot do."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -218,7 +219,7 @@ def test_an_edit_of_strength_zero_is_the_picture_up_to_the_vae(run, drawing, pip
         assert np.array_equal(np.asarray(found), np.asarray(contact_sheet(again, columns=1)))
 
 
-def test_an_edit_that_cannot_be_done_is_refused(run, drawing):
+def test_an_edit_that_cannot_be_done_is_refused(run, drawing, monkeypatch):
     """edit of a missing file, with a mask of another size, or with a black one: status 2, nothing is written.
 
     Thirty steps should not be taken for a picture that nobody asked for.
@@ -228,8 +229,10 @@ def test_an_edit_that_cannot_be_done_is_refused(run, drawing):
     assert "nowhere.png holds no picture" in refused(run, "edit", "a star", "--image", "nowhere.png")
     for mask, words in {"small.png": "expected the picture's 48 x 48", "black.png": "expected white"}.items():
         assert words in refused(run, "edit", "a star", "--image", "drawing.png", "--mask", mask)
-    assert "does not know" in refused(run, "edit", "a dragon", "--image", "drawing.png")
     assert "expected a whole number" in refused(run, "edit", "a star", "--image", "drawing.png", "--num-images", 0)
+    # Before any work: the side to which a picture is resized comes from the checkpoint.
+    monkeypatch.setattr("janus_minimal.loading.vae.encode_picture", lambda *_: pytest.fail("encoded too early"))
+    assert "does not know" in refused(run, "edit", "a dragon", "--image", "drawing.png")
     status, _, err = run("edit", "a star", "--image", "drawing.png", "--strength", 1.5)
     assert status == 2
     assert "strength" in err
@@ -401,6 +404,7 @@ def test_a_missing_checkpoint_is_refused(run):
     """
     assert "no checkpoint nowhere" in refused(run, "generate", "a star", "--checkpoint", "nowhere")
     assert "no checkpoint aaaa" in refused(run, "generate", "a star", "--checkpoint", "a" * 300)
+    assert "no checkpoint :" in refused(run, "generate", "a star", "--checkpoint", "")
     assert "no checkpoint aaaa" in refused(run, "generate", "a star", "--vae", "a" * 300)
 
 
@@ -415,7 +419,22 @@ def test_a_checkpoint_is_no_vae(run):
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
+    """OSError that nobody expects, such as standard output on a full disk: one line, status 2.
+
+    A traceback would hide that the disk is full.
+    """
+
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rich.print", fail)
+    assert "No space left on device; expected" in refused(run, "inspect")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("std::bad_alloc")]
+)
 def test_too_little_memory_is_one_line(run, monkeypatch, error):
     """MemoryError, or torch's RuntimeError about memory  =>  one line, status 2; others are faults of ours.
 
@@ -513,6 +532,12 @@ def test_no_output_takes_the_place_of_an_input(run):
     assert read in refused(run, "generate", "a star", "--vae", "mine/vae", "--out", "mine/vae/config.json")
     assert read in refused(run, "evaluate", "--checkpoint", "mine", "--json", "mine/config.json")
     assert read in refused(run, "evaluate", "--vae", "mine/vae", "--json", "mine/vae/config.json")
+    assert read in refused(run, "sweep", "--checkpoint", "mine", "--json", "mine/config.json")
+    for name in ("i.png", "m.png"):
+        Image.new("RGB", (48, 48), "white").save(name)
+    asked = ("edit", "a star", "--image", "i.png", "--mask", "m.png", "--checkpoint", "mine", "--vae", "mine/vae")
+    for out in ("i.png", "m.png", "mine/config.json", "mine/vae/config.json"):
+        assert read in refused(run, *asked, "--out", out)
     Path("link").symlink_to("z.safetensors")
     assert "links to z.safetensors, a file of another kind" in refused(run, "evaluate", "--json", "link")
     Path("report.json").symlink_to("mine/config.json")

@@ -1,14 +1,21 @@
 """The demo, without its page: the steps of a request, and what is shown of each."""
 
+import re
 import sys
+from base64 import b64decode
+from dataclasses import replace
+from io import BytesIO
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from janus_minimal import PromptPair, denoise, time_grid
+from janus_minimal import PromptPair, demo, denoise, time_grid
 from janus_minimal.cli import main
-from janus_minimal.demo.play import play
+from janus_minimal.demo.play import Frame, play
 from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.jobs.request import Request
@@ -92,6 +99,152 @@ def test_each_frame_shows_the_prediction_and_the_last_one_the_pictures(pipe):
     assert [when for _, when in frames[2].strip] == ["t = 0.00", "t = 0.33", "t = 0.67"]
     for (sheet, _), z in zip(frames[2].strip, shown, strict=True):
         assert np.array_equal(np.asarray(sheet), np.asarray(contact_sheet(pipe.to_pictures(z), columns=2)))
+
+
+class Blocks:
+    """Stands for Gradio's page: it says where it is when it is served."""
+
+    def __init__(self, **how):
+        self.launch, self.close = Mock(return_value=(None, "http://here", None)), Mock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+class PageError(Exception):
+    """Stands for Gradio's own error, which takes options."""
+
+    def __init__(self, text, **how):
+        super().__init__(text)
+
+
+def forget_the_page():
+    """Let the next import of the page find the Gradio that is there then."""
+    for name in ("page", "serve"):
+        sys.modules.pop(f"janus_minimal.demo.{name}", None)
+        vars(demo).pop(name, None)
+
+
+@pytest.fixture
+def gradio(monkeypatch):
+    """A stand-in for Gradio, which the package need not have: it remembers which parts were asked for."""
+    parts = (
+        "Row",
+        "Column",
+        "Markdown",
+        "Textbox",
+        "Examples",
+        "Slider",
+        "Number",
+        "Dropdown",
+        "HTML",
+        "Image",
+        "Button",
+    )
+    stand_in = SimpleNamespace(
+        Blocks=Blocks, Error=PageError, **{name: MagicMock() for name in (*parts, "on", "themes")}
+    )
+    monkeypatch.setitem(sys.modules, "gradio", stand_in)
+    forget_the_page()
+    yield stand_in
+    forget_the_page()
+
+
+def test_the_page_draws_what_is_set_on_it(gradio, pipe, monkeypatch):
+    """draw(prompt, steps, weight, pictures, seed, solver) = play(Request(the same)); an empty seed is 0.
+
+    The parts of the page have the order of these arguments, and one run has the machine for itself.
+    """
+    from janus_minimal.demo import page
+
+    asked = []
+    monkeypatch.setattr(page, "play", lambda _, request: asked.append(request) or iter(()))
+    page.build_page(pipe, "shapes")
+    draw, how = gradio.on.call_args.args[1], gradio.on.call_args.kwargs
+    assert [*draw("a star", 2, 3.5, 4, 5, "heun"), *draw("a star", 2, 3.5, 4, None, "heun")] == []
+    like = Request("a star", steps=2, cfg_weight=3.5, num_images=4, seed=5, solver="heun")
+    assert asked == [like, replace(like, seed=0)]
+    assert [call.kwargs["label"] for call in gradio.Slider.call_args_list] == ["Steps", "Guidance weight", "Pictures"]
+    settings = [gradio.Textbox, *[gradio.Slider] * 3, gradio.Number, gradio.Dropdown]
+    assert gradio.on.call_args.args[2] == [part.return_value for part in settings]
+    assert (how["concurrency_limit"], how["api_name"]) == (1, "draw")
+    most = gradio.Number.call_args.kwargs["maximum"]
+    assert [int(float(number)) for number in (most, most - 1)] == [most, most - 1]  # a page holds them exactly
+
+
+def test_the_page_names_examples_of_a_model_whose_words_it_knows(gradio, pipe):
+    """examples = prompts that "shapes" can draw, and none for another checkpoint.
+
+    Another model may not know these words.
+    """
+    from janus_minimal.demo import page
+
+    page.build_page(pipe, "elsewhere")
+    assert not gradio.Examples.called
+    assert gradio.Textbox.call_args.args == ("",)
+    page.build_page(pipe, "shapes")
+    for (prompt,) in gradio.Examples.call_args.args[0]:
+        pipe.prompt_pair(prompt)
+    assert gradio.Textbox.call_args.args == (gradio.Examples.call_args.args[0][0][0],)
+
+
+def test_the_page_shows_how_far_a_run_is_and_its_strip(gradio):
+    """frame 1 of 3: "step 1 of 3, t = 0.33", a bar of 1 in 3, no strip; the last one: a WebP for each chosen step.
+
+    The pictures stand in the page itself, each over the time at which its step began.
+    """
+    from janus_minimal.demo import page
+
+    sheet = Image.new("RGB", (8, 6), "red")
+    first, last = Frame(1, 3, 1 / 3, sheet), Frame(3, 3, 1.0, sheet, [(sheet, "t = 0.00"), (sheet, "t = 0.67")])
+    assert "step 1 of 3, t = 0.33" in page.progress_bar(first)
+    assert '<progress max="3" value="1">' in page.progress_bar(first)
+    assert page.film_strip(first) == ""
+    assert re.findall("<figcaption>(.*?)</figcaption>", page.film_strip(last)) == ["t = 0.00", "t = 0.67"]
+    for data in re.findall('src="data:image/webp;base64,(.*?)"', page.film_strip(last)):
+        assert Image.open(BytesIO(b64decode(data))).size == (8, 6)
+
+
+def test_the_page_says_what_cannot_be_drawn_letter_by_letter(gradio, pipe):
+    """a prompt that cannot be drawn: one line on the page, with its marks escaped, then Gradio's error.
+
+    The message quotes what was typed, which may come from another page and look like HTML.
+    """
+    from janus_minimal.demo import page
+
+    page.build_page(pipe, "shapes")
+    run = gradio.on.call_args.args[1]("<b>star", 2, 2.0, 1, 0, "euler")
+    progress, sheet, strip = next(run)
+    assert "not drawn: " in progress
+    assert "&lt;b&gt;star" in progress
+    assert "<b>" not in progress
+    assert (sheet, strip) == (None, "")
+    with pytest.raises(PageError, match="&lt;b&gt;star"):
+        next(run)
+
+
+def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkeypatch):
+    """serving(host, port): launched there, shared with nobody, closed when the block ends, after an error too.
+
+    An address where nobody can listen is one line.
+    """
+    from janus_minimal.demo import serve
+
+    blocks = Blocks()
+    monkeypatch.setattr(serve, "build_page", lambda *given: blocks)
+    serving = serve.serving(pipe, "shapes", "127.0.0.1", 99)
+    assert serving.__enter__() == "http://here"
+    assert not blocks.close.called
+    assert not serving.__exit__(KeyError, KeyError(), None)
+    assert blocks.close.called
+    how = blocks.launch.call_args.kwargs
+    assert (how["server_name"], how["server_port"], how["share"]) == ("127.0.0.1", 99, False)
+    blocks.launch.side_effect = OSError
+    with pytest.raises(InputError, match=r"cannot listen at 127\.0\.0\.1, port 99"):
+        serve.serving(pipe, "shapes", "127.0.0.1", 99).__enter__()
 
 
 def test_without_gradio_the_demo_says_what_to_install(monkeypatch, capsys):

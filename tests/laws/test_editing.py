@@ -118,6 +118,9 @@ def test_a_mask_marks_every_place_that_it_touches(pipe):
     expected = torch.zeros(12, 12, dtype=torch.bool)
     expected[2:4, 1] = True
     assert torch.equal(encode_mask(pipe.vae, Image.fromarray(white), 48)[0, 0], expected)
+    spot = Image.new("L", (4800, 4800))
+    spot.putpixel((2401, 1201), 255)  # one of the 160,000 pixels of its place
+    assert encode_mask(pipe.vae, spot, 48)[0, 0].nonzero().tolist() == [[3, 6]]
 
 
 def test_a_mask_is_cut_as_its_picture_is(pipe):

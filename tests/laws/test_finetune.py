@@ -7,7 +7,9 @@ import torch
 from accelerate import Accelerator
 from tools.checkpoints import GOLDEN
 from tools.drawn import normal
+from tools.processes import OneOfTwo
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from janus_minimal import JanusFlow, PromptPair
 from janus_minimal.errors import InputError
@@ -17,6 +19,7 @@ from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
 from janus_minimal.training.lora import add_adapters, merge_adapters, trained_weights
 from janus_minimal.training.loss import flow_loss
+from janus_minimal.training.master import master_of
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.tuning import Tuning
 
@@ -114,6 +117,21 @@ def test_merged_adapters_give_the_same_velocities(model, tuned, way):
     assert merged.state_dict().keys() == model.state_dict().keys()
     assert (expected - velocities(model)).norm() > 1e-3 * expected.norm()  # something was learned
     assert (velocities(merged) - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", ["float32", HALF])
+def test_a_merged_weight_is_the_sum_rounded_once(dtype):
+    """merged = round(W + B A), computed in float32, with the factor alpha / R = 1.
+
+    B A rounded to bfloat16 before it is added would lose up to half of a step of W more.
+    """
+    model = loaded(Tuning("lora", lora=2, dtype=dtype))
+    layer = model.llama.layers[0].mlp.up_proj
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    with torch.no_grad():
+        a.data, b.data = a.float(), normal(0, *b.shape)  # float32, as the copies that learn are
+        expected = (layer.get_base_layer().weight.float() + b @ a).to(model.dtype)
+    assert merge_adapters(model).llama.layers[0].mlp.up_proj.weight.equal(expected)
 
 
 def test_merging_leaves_the_model_as_it_is(tuned):
@@ -215,12 +233,15 @@ def test_one_part_is_computed_after_the_other(tmp_path):
 
 
 def test_parts_of_unequal_size_are_refused(tmp_path):
-    """batch_size mod gradient_accumulation_steps != 0  =>  InputError.
+    """(batch_size / processes) mod gradient_accumulation_steps != 0  =>  InputError.
 
     Each part's mean counts the same, so examples of a smaller part would count more.
     """
     with pytest.raises(InputError, match="4 examples in 3 gradient accumulation steps"):
         trained(tmp_path / "state.safetensors", Tuning(gradient_accumulation_steps=3))
+    one, told = JanusFlow.from_pretrained(GOLDEN), OneOfTwo(cpu=True)  # half of a batch is its share
+    with pytest.raises(InputError, match="2 examples in 4 gradient accumulation steps"):
+        train_flow(one, LATENTS, IDS, 0, tmp_path / "state.safetensors", told, lambda *_: None, RECIPE, 4)
 
 
 def test_gradient_checkpointing_changes_no_gradient():
@@ -231,6 +252,16 @@ def test_gradient_checkpointing_changes_no_gradient():
     kept, again = (gradients(loaded(Tuning(gradient_checkpointing=choice))) for choice in (False, True))
     assert kept.keys() == again.keys()
     assert all(kept[name].equal(again[name]) for name in kept)
+
+
+@pytest.mark.parametrize("wrong", [{"train": "UViT"}, {"train": None}, {"dtype": "float16"}, {"dtype": torch.bfloat16}])
+def test_a_choice_that_is_not_known_is_refused(unchecked, wrong):
+    """train, dtype: one of those that are known, else InputError, which names it.
+
+    A mistyped train="UViT" would freeze what it should train, and nothing in the result would say so.
+    """
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*: expected one of"):
+        Tuning(**wrong)
 
 
 def test_gradient_checkpointing_keeps_fewer_numbers():
@@ -247,6 +278,24 @@ def test_gradient_checkpointing_keeps_fewer_numbers():
         return sum(sizes)
 
     assert kept(True) < 2 / 3 * kept(False)
+
+
+def test_a_long_gradient_in_half_precision_is_made_one_long(tmp_path):
+    """g -> g / |g| for |g| > 1, for the float32 copies of a bfloat16 network too.
+
+    The network itself has no gradients any more at that time, so their norm would be 0 and nothing be clipped.
+    """
+    network, seen = nn.LayerNorm(2, dtype=torch.bfloat16), []
+
+    def see(optimizer, *_):
+        seen.append(torch.cat([p.grad for group in optimizer.param_groups for p in group["params"]]))
+
+    hook = register_optimizer_step_pre_hook(see)
+    loss = lambda network, step: 8 * network.weight.float().sum() + 0 * network.bias.float().sum()  # noqa: E731
+    recipe = Recipe(steps=1, batch_size=1, learning_rate=0.01)
+    fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
+    hook.remove()
+    torch.testing.assert_close(seen[0], torch.tensor([0.5**0.5, 0.5**0.5, 0, 0]), rtol=1e-4, atol=1e-5)
 
 
 def test_small_updates_are_gathered_in_float32(tmp_path):
@@ -270,6 +319,18 @@ def test_small_updates_are_gathered_in_float32(tmp_path):
     assert average.weight.item() == pytest.approx(expected, rel=1e-4)  # ... but none is lost
     assert network.weight.item() == torch.tensor(expected).bfloat16().item()
     assert all(later <= earlier for earlier, later in pairwise(seen))
+
+
+def test_a_network_of_two_dtypes_has_a_float32_copy():
+    """one learning weight in bfloat16  =>  every learning weight of the master is float32, and none is the network's.
+
+    A library may make its adapters in float32 beside a model in bfloat16.
+    """
+    network = nn.Sequential(nn.LayerNorm(2), nn.LayerNorm(2, dtype=torch.bfloat16))
+    master = master_of(network)
+    assert {weight.dtype for weight in master.parameters()} == {torch.float32}
+    assert not {weight.data_ptr() for weight in master.parameters()} & {w.data_ptr() for w in network.parameters()}
+    assert master_of(network[0]) is network[0]
 
 
 @pytest.mark.parametrize("tuning", [Tuning("uvit", dtype=HALF), Tuning("lora", lora=2, dtype=HALF)])

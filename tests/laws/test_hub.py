@@ -52,6 +52,18 @@ def test_a_bundled_name_is_a_folder_of_the_package(asked):
     assert asked == []
 
 
+def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_path):
+    """find("shapes") beside a folder shapes = checkpoints/shapes, with a warning; find("./shapes") = the folder.
+
+    Whoever trained with `--out shapes` would otherwise draw with another model than their own.
+    """
+    (tmp_path / "shapes").mkdir()
+    with pytest.warns(UserWarning, match=r'expected "\./shapes" for the folder'):
+        assert find_checkpoint("shapes") == BUNDLED / "shapes"
+    assert find_checkpoint("./shapes") == Path("shapes")
+    assert asked == []
+
+
 def test_a_directory_is_itself(asked, tmp_path):
     """find(directory) = directory.
 

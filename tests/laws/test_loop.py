@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tools.drawn import normal
+from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from janus_minimal import JanusFlow
+from janus_minimal.errors import InputError
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
@@ -65,6 +67,23 @@ def test_the_defaults_are_those_of_the_bundled_model():
     assert Recipe(10, 4, 0.1) == Recipe(
         steps=10, batch_size=4, learning_rate=0.1, weight_decay=0.01, warmup=100, average=0.999, save_every=250, seed=0
     )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: 0} for name in ("steps", "batch_size", "warmup", "save_every")),
+        *({"learning_rate": rate} for rate in (-1.0, float("nan"), float("inf"))),
+        *({"average": decay} for decay in (-0.1, 1.0, 2.0, float("nan"))),
+    ],
+)
+def test_a_recipe_that_no_run_can_have_is_refused(wrong):
+    """numbers of steps >= 1, 0 <= rate < inf, 0 <= decay < 1, else InputError, which names the number.
+
+    An average of decay 1 never moves, and one beyond grows without bound; neither says a word.
+    """
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*: expected"):
+        Recipe(**{"steps": 2, "batch_size": 2, "learning_rate": 0.1} | wrong)
 
 
 @pytest.mark.parametrize("length", [0.25, 3.0])
@@ -204,15 +223,6 @@ def test_a_resumed_run_leaves_the_state_of_an_uninterrupted_one(tmp_path, stop):
     assert kinds == {"network", "average", "optimizer", "losses"}
     assert whole["average.n_averaged"] == RECIPE.steps
     assert {v.item() for key, v in whole.items() if key.startswith("optimizer.0") and key.endswith(".step")} == {7.0}
-
-
-class OneOfTwo(Accelerator):
-    """The accelerator of the second of two processes; the other one always has the loss 3."""
-
-    num_processes, process_index, is_main_process = 2, 1, True
-
-    def reduce(self, tensor, reduction="sum", scale=1.0):
-        return {"sum": tensor + 3, "mean": (tensor + 3) / 2}[reduction]
 
 
 def test_the_losses_are_means_over_all_processes(tmp_path):

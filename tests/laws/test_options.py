@@ -105,6 +105,17 @@ def test_generate_without_options_is_the_official_call(loaded, drawn, monkeypatc
     assert [path.name for path in Path.cwd().iterdir()] == ["picture.png"]
 
 
+@pytest.mark.parametrize(("largest", "said"), [(3_757_551, True), (3_757_552, False)])
+def test_a_large_model_on_a_cpu_is_announced(loaded, drawn, monkeypatch, largest, said):
+    """more than LARGE parameters and no GPU: a line with their number; else none.
+
+    Whoever waits for minutes should know why.
+    """
+    monkeypatch.setattr("janus_minimal.cli.generate.LARGE", largest)
+    line = "no GPU: with 3,757,552 parameters a step takes seconds, all steps take minutes"
+    assert (line in run("generate", "a star", "--device", "cpu")) == said
+
+
 def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, pipe):
     """sheet of 6 pictures: 4 and 2, each at its place, the rest white; an album's sheets look the same.
 
@@ -435,13 +446,15 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
     """
     import importlib
 
-    told = []
+    told, precisions = [], []
 
     class Told:
         is_main_process = True
 
-        def __init__(self, cpu, **_):
+        def __init__(self, cpu, **how):
             told.append(cpu)
+            assert how in ({}, {"mixed_precision": "no"})
+            precisions.extend(how.values())
 
     for name in ("generate", "train", "reflow"):
         command = importlib.import_module(f"janus_minimal.cli.{name}")
@@ -456,6 +469,7 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
     run("train", "--out", "t", "--device", device)
     run("reflow", "--out", "r", "--device", device)
     assert told == [on_cpu] * 3
+    assert precisions == ["no"] * 2  # of train and reflow, whatever the environment says
 
 
 def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):

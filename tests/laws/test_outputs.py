@@ -87,12 +87,14 @@ def test_two_outputs_are_two_files(tmp_path, monkeypatch, other):
 
 
 def test_what_was_written_is_said_when_a_later_file_fails():
-    """error after a file was written = the error and the file's name, in one line.
+    """error after a file was written = the error and the file's name, in one line; after none, the error alone.
 
     A disk may be full after the picture and before the strip.
     """
     said = r"^disk full \(a\.png and b\.png had been written before\)$"
     with pytest.raises(InputError, match=said), after_writing(Path("a.png"), Path("b.png")):
+        raise InputError("disk full")
+    with pytest.raises(InputError, match=r"^disk full$"), after_writing():
         raise InputError("disk full")
 
 

@@ -200,6 +200,18 @@ def test_a_byte_order_mark_and_empty_lines_are_read_over(folder):
     assert [int(pair.place.split("line ")[1].split()[0]) for pair in found] == [2, 4, 6]
 
 
+def test_captions_are_checked_before_the_first_picture_is_opened(folder, monkeypatch):
+    """an unknown word or a caption that is too long in the last line  =>  InputError, and no picture is read.
+
+    A folder may have a hundred thousand pictures. Spaces around a caption make no other one.
+    """
+    monkeypatch.setattr(pictures, "read_picture", lambda path: pytest.fail("a picture was read"))
+    with pytest.raises(InputError, match=r"line 2 .*the prompt has"):
+        load_folder(write(folder, line("red.png"), line("blue.png", "so " * 500)), 48)
+    with pytest.raises(InputError, match=r"line 2 .* has the picture and the caption of"):
+        load_folder(write(folder, line("red.png", "a sheet"), line("red.png", " a sheet ")), 48)
+
+
 def test_pictures_stay_with_their_captions(folder):
     """picture i of the source is that of line i, whatever the order of the files is, and its caption stands beside it.
 
@@ -243,6 +255,17 @@ def test_a_square_is_cut_from_the_long_side(width, height, seed):
         assert steps == pytest.approx(np.full(len(steps), scale * 1.0), abs=scale * 0.2 + 1.5), axis
         if edge == min(width, height):
             assert channel.mean() == pytest.approx(6 * (edge - 1) / 2, abs=1.5)
+
+
+def test_a_picture_is_resized_as_exactly_as_pillow_can():
+    """random_square(97 x 50 to 8) = a window of Lanczos' 16 x 8: the long side is rounded, and not cut down to 15.
+
+    A filter that looks at too few pixels leaves jagged edges, which the VAE then learns.
+    """
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 97, 3), np.uint8))
+    whole, rng = np.asarray(picture.resize((16, 8), Image.Resampling.LANCZOS)), np.random.default_rng(0)
+    windows = [whole[:, left : left + 8].tobytes() for left in range(9)]
+    assert {windows.index(random_square(picture, 8, rng).tobytes()) for _ in range(200)} == set(range(9))
 
 
 def test_every_square_of_a_long_picture_can_be_chosen():
@@ -459,10 +482,13 @@ def test_the_vae_that_is_given_is_used_and_not_trained(folder, tmp_path):
     assert not (tmp_path / "run" / "vae.training.safetensors").exists()
     latents = load_file(tmp_path / "run" / "latents.safetensors")["latents"]
     assert latents.equal(encode_examples(vae, load_folder(folder, 48)))
-    with torch.no_grad():
-        vae.decoder.conv_out.bias += 1
-    with pytest.raises(InputError, match=r"was begun with vae '.*', not '"):
-        train(folder, tmp_path / "run", vae=vae, flow_recipe=replace(FLOW, steps=1))
+    factor = vae.config.scaling_factor
+    for other, added in ((2 * factor, 0), (factor, 1)):
+        vae.register_to_config(scaling_factor=other)
+        with torch.no_grad():
+            vae.decoder.conv_out.bias += added
+        with pytest.raises(InputError, match=r"was begun with vae '.*', not '"):
+            train(folder, tmp_path / "run", vae=vae, flow_recipe=replace(FLOW, steps=1))
     with pytest.raises(InputError, match="was begun with"):
         train(folder, tmp_path / "run")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from janus_minimal import JanusFlowPipeline, PromptPair, denoise, time_grid
+from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.pipeline import image_noise
 from janus_minimal.solvers import SOLVERS
@@ -129,7 +129,12 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"latents": [1.0]},
         {"latents": torch.zeros(1, 4, 6, 6)},
         {"latents": torch.zeros(2, 4, 12, 12)},
+        *({"latents": torch.zeros(1, 4, 12, 12).to(kind)} for kind in ("meta", torch.complex64, torch.int64)),
+        {"latents": torch.zeros(1, 4, 12, 12).to_sparse()},
         {"times": torch.tensor([0.5])},
+        {"times": torch.tensor([1.0, 0.5, 0.0])},
+        {"times": torch.tensor([0.0, 500.0, 1000.0])},
+        {"times": torch.zeros(3, device="meta")},
         {"times": torch.tensor([0.0, float("nan")])},
         {"times": [0.0, 1.0]},
         {"output_type": "pill"},
@@ -138,6 +143,7 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"callback_on_step_end": lambda *_: None},
         {"callback_on_step_end": lambda *_: "latents"},
         {"callback_on_step_end": lambda *_: {"latents": None}},
+        {"callback_on_step_end": lambda *_: {"latent": torch.zeros(1, 4, 12, 12)}},
         {"callback_on_step_end": lambda *_: {"latents": torch.zeros(3)}},
     ],
 )
@@ -168,6 +174,19 @@ def test_a_pipeline_is_loaded_from_a_name_to_a_device(unchecked, wrong):
     """
     with pytest.raises(InputError, match="expected"):
         JanusFlowPipeline.from_pretrained(**wrong)
+
+
+@pytest.mark.parametrize("device", ["warp", "", None, torch.float16])
+def test_a_pipeline_moves_only_to_a_device_that_is_here(unchecked, pipe, device):
+    """pipe.to, and the device of a model that is loaded: one that is here, else InputError.
+
+    In diffusers, `to` may cast as well. Here the VAE is always float32, because SDXL's overflows in float16.
+    """
+    with pytest.raises(InputError, match=r"there is no device .* here; expected one of: cpu"):
+        pipe.to(device)
+    with pytest.raises(InputError, match=r"there is no device .* here; expected one of: cpu"):
+        JanusFlow.from_pretrained("shapes", device=device)
+    assert {part.dtype for part in (pipe.model, pipe.vae)} == {torch.float32}
 
 
 @pytest.mark.parametrize("wrong", [None, 3.5, [1.0], torch.zeros(4, 12, 12), torch.zeros(1, 3, 12, 12), torch.zeros(2)])

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 from matplotlib.colors import to_hex
 from PIL import Image
 from rich.console import Console
@@ -106,6 +107,16 @@ def test_pictures_stand_in_their_rows_under_their_times():
     assert [axes.get_ylabel() for axes in named.axes[::3]] == ["first", "second"]
     assert [axes.get_title() for axes in named.axes[:3]] == ["p", "q", "r"]
     assert named.get_suptitle() == "title"
+
+
+def test_a_prompt_above_a_film_strip_is_no_formula():
+    """film_strip(title): the title's characters, dollar signs among them.
+
+    matplotlib sets what stands between two dollars as a formula, and a prompt may say prices.
+    """
+    figure = plots.film_strip([0.0], [[Image.new("RGB", (2, 2))]], r"from $5_{ to $6")
+    figure.savefig(io.BytesIO(), format="png")
+    assert not cbook.is_math_text(figure.get_suptitle())
 
 
 def test_latents_share_one_scale_around_zero():

@@ -175,6 +175,16 @@ def test_nothing_to_ask_for_is_an_error(prompts, images):
         pair(prompts, images)
 
 
+@pytest.mark.parametrize("ids", [[[1, 5, 9]], torch.tensor([[1, 5, 9]]), [torch.tensor(5)], "a star", None])
+def test_ids_are_a_tensor_for_each_prompt(unchecked, ids):
+    """ids: [tensor, ...], else PromptError.
+
+    Plain lists are the mistake that is made most often, and would fail somewhere inside.
+    """
+    with pytest.raises(PromptError, match="ids should be a list with a tensor of token ids for each prompt"):
+        PromptPair.from_ids(ids)
+
+
 def test_an_unknown_word_is_named_with_the_known_ones(pipe):
     """a word outside the vocabulary  =>  PromptError.
 
@@ -183,6 +193,18 @@ def test_an_unknown_word_is_named_with_the_known_ones(pipe):
     """
     with pytest.raises(PromptError, match=r'does not know "pink"; it knows: a, above, an, .*yellow'):
         PromptPair.from_text("a pink and mauve circle", pipe.tokenizer)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a red<begin_of_image>circle", "<｜begin▁of▁sentence｜>a circle", "a <｜▁pad▁｜> circle"]
+)
+def test_a_special_token_is_no_word_of_a_prompt(pipe, prompt):
+    """a special token that is spelled out  =>  PromptError, which names it.
+
+    The tokenizer would read it as the token itself: the prompt would end in its middle, or begin twice.
+    """
+    with pytest.raises(PromptError, match=r"holds the special token <.*>: expected only words"):
+        PromptPair.from_text(prompt, pipe.tokenizer)
 
 
 def test_an_empty_caption_is_an_error(pipe):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tools.checkpoints import GOLDEN
 from tools.drawn import SEEDS, normal, pair
+from tools.processes import OneOfTwo
 from torch import nn
 
 from janus_minimal import JanusFlow, PromptPair, denoise, time_grid
@@ -67,9 +68,9 @@ def batch(t: list[float], z_1: torch.Tensor) -> Batch:
     return Batch(IDS[:number], Z_0[:number], z_1, torch.tensor(t), torch.zeros(number, dtype=torch.bool))
 
 
-def train(state, recipe=RECIPE, report=lambda network, losses: None) -> dict[str, torch.Tensor]:
+def train(state, recipe=RECIPE, report=lambda network, losses: None, pairs=TAGGED) -> dict[str, torch.Tensor]:
     """Train the golden model on the tagged pairs. Return everything that the state file holds."""
-    train_student(JanusFlow.from_pretrained(GOLDEN), TAGGED, 0, state, Accelerator(cpu=True), report, recipe)
+    train_student(JanusFlow.from_pretrained(GOLDEN), pairs, 0, state, Accelerator(cpu=True), report, recipe)
     return load_file(state)
 
 
@@ -189,6 +190,26 @@ def test_the_network_is_asked_on_the_line():
     torch.testing.assert_close(network.z[1], 0.75 * Z_0[1] + 0.25 * z_1[1])
 
 
+@pytest.mark.parametrize("kind", [Accelerator, OneOfTwo])
+def test_a_student_learns_from_the_pairs_of_its_own_recipe(model, tmp_path, kind):
+    """loss(k) = reflow_loss(network_k, share of draw_pair_batch(k, batch_size, seed)), with the padding id given.
+
+    Two processes that learned from the same pairs would do the work of one, and the curve would not show it.
+    """
+    recipe = replace(RECIPE, steps=2, learning_rate=1e-12, batch_size=6, seed=3)  # so small that the weights stay
+    accelerator, rows, told = kind(cpu=True), [], []
+    network = JanusFlow.from_pretrained(GOLDEN)
+    batches = [draw_pair_batch(step, TAGGED, 6, seed=3).share(accelerator) for step in range(2)]
+    with torch.no_grad():
+        expected = [reflow_loss(network, batch, 2).item() for batch in batches]
+    network.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[2]))
+    report = lambda _, losses: told.append(list(losses))  # noqa: E731
+    train_student(network, TAGGED, 2, tmp_path / "state", accelerator, report, recipe)
+    assert told[-1] == pytest.approx(expected if kind is Accelerator else [(e + 3) / 2 for e in expected], rel=1e-5)
+    assert [len(shown.ids) for shown in rows] == [6 // accelerator.num_processes] * 2
+    assert all((shown.ids[~shown.attention_mask] == 2).all() for shown in rows)
+
+
 def test_a_resumed_student_is_the_uninterrupted_one_to_the_bit(tmp_path):
     """state(stopped, resumed) = state(uninterrupted): weights, average, optimiser and losses.
 
@@ -208,7 +229,7 @@ def test_a_resumed_student_is_the_uninterrupted_one_to_the_bit(tmp_path):
 
 
 def test_other_pairs_do_not_go_on_with_this_run(tmp_path):
-    """pairs, teacher_steps, shift or cfg_weight of the run differ  =>  InputError.
+    """pairs, teacher_steps, shift or cfg_weight of the run differ, or a prompt, a noise or an end  =>  InputError.
 
     The student would learn from pairs that its first steps have not seen.
     """
@@ -216,6 +237,9 @@ def test_other_pairs_do_not_go_on_with_this_run(tmp_path):
     for change in ({"pairs": 6}, {"teacher_steps": 4}, {"shift": 1.0}, {"cfg_weight": 3.0}):
         with pytest.raises(InputError, match="train in another directory"):
             train(tmp_path / "state", replace(RECIPE, **change))
+    for change in ({"ids": [*IDS[:4], IDS[0]]}, {"z_0": TAGGED.z_0 + 1}, {"z_1": TAGGED.z_1 + 1}):
+        with pytest.raises(InputError, match="begun with data"):
+            train(tmp_path / "state", pairs=replace(TAGGED, **change))
 
 
 @pytest.mark.parametrize("use_cache", [True, False])

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from diffusers.image_processor import VaeImageProcessor
 from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
+from janus_minimal.loading.vae import encode_picture
 from janus_minimal.solvers import SOLVERS
 
 
@@ -42,6 +44,20 @@ def test_a_default_device_changes_no_picture(pipe, surroundings):
     expected = draw(pipe)
     surroundings(torch.float32, "meta")
     assert draw(JanusFlowPipeline.from_pretrained("shapes")).equal(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_changes_no_picture(pipe, dtype):
+    """picture under torch.autocast(...) = picture, to the bit; so is a picture's latent.
+
+    The dtype of the weights decides, and the VAE's stays float32: in float16, SDXL's VAE overflows.
+    """
+    expected = draw(pipe)
+    picture = VaeImageProcessor().postprocess(expected)[0]
+    latent = encode_picture(pipe.vae, picture, 48)
+    with torch.autocast("cpu", dtype):
+        assert draw(pipe).equal(expected)
+        assert encode_picture(pipe.vae, picture, 48).equal(latent)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -68,6 +68,9 @@ RUN_AWAY_OR_CRASH = {
     "a damaged table": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "//////////8AAAAAAAAA"}},
     "chunks of no length": {"pre_tokenizer": {"type": "FixedLength", "length": 0}},
     "a second text": {"post_processor": template({"Sequence": {"id": "B", "type_id": 0}})},
+    "a second text in an inner rule": {
+        "post_processor": {"type": "Sequence", "processors": [template({"Sequence": {"id": "B", "type_id": 0}})]}
+    },
     "a text twice": {"post_processor": template(TEXT, TEXT)},
     "a text many times": {"post_processor": template(*[TEXT] * 10**4)},
     "no rule at all": {"normalizer": 3},

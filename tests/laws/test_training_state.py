@@ -217,6 +217,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad, step):
 
     refused(lambda: train(tmp_path / "state.safetensors", loss), f"step {step}: the loss is {bad:g}")
     assert (tmp_path / "state.safetensors").exists() == (step > 0)
+    if step > 0:
+        assert len(load_file(tmp_path / "state.safetensors")["losses"]) == 2
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
@@ -235,11 +237,15 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
 def test_another_setting_is_refused_by_name(tmp_path, name):
     """settings(folder) != settings  =>  InputError, which names the one that differs; the same ones go on.
 
-    What was made with the first setting is in the folder already.
+    What was made with the first setting is in the folder already. A setting that only one of them has differs too.
     """
     hold(tmp_path)
     hold(tmp_path)
     refused(lambda: hold(tmp_path, SETTINGS | {name: 3}), name, f"{SETTINGS[name]}, not 3", "another directory")
+    refused(lambda: hold(tmp_path, SETTINGS | {"new": 3}), "new None, not 3")
+    refused(
+        lambda: hold(tmp_path, {n: value for n, value in SETTINGS.items() if n != name}), f"{name} {SETTINGS[name]}"
+    )
     assert json.loads((tmp_path / "settings.json").read_text()) == SETTINGS
 
 

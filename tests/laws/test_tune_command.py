@@ -2,18 +2,25 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
+from tools.processes import OneOfTwo
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.cli import main
+from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.vae import load_vae
 from janus_minimal.training import pictures
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.start import Start
 from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
 
 SHORT = ("--steps", 2, "--batch-size", 2, "--save-every", 1, "--device", "cpu")
@@ -99,6 +106,7 @@ def test_a_run_in_half_precision_keeps_float32_in_its_state(train, folder, tmp_p
         (("--steps", 7), Tuning("all"), {"steps": 7}),
         (("--batch-size", 6), Tuning("all"), {"batch_size": 6}),
         (("--seed", 5), Tuning("all"), {"seed": 5}),
+        (("--save-every", 9), Tuning("all"), {"save_every": 9}),
     ],
 )
 def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, words, tuning, changed):
@@ -117,6 +125,72 @@ def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, wo
     assert all(getattr(recipe, n) == getattr(TUNE_RECIPE, n) for n in vars(recipe) if n not in changed)
 
 
+def test_adapters_are_those_of_the_seed_and_parts_reach_the_training(folder, tmp_path, monkeypatch):
+    """train_flow(model of the run's seed, ..., gradient_accumulation_steps), whatever was drawn before.
+
+    Two runs of one seed are the same run. Parts that are forgotten need the memory that they were to save.
+    """
+    given, vae = [], load_vae(BUNDLED / "shapes" / "vae")
+    monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda *asked: given.append(asked))
+    start = Start(BUNDLED / "shapes", Tuning("lora", lora=1, gradient_accumulation_steps=2))
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        recipe = replace(TUNE_RECIPE, seed=seed)
+        pictures.tune_folder(folder, tmp_path / name, Accelerator(cpu=True), start, vae, recipe)
+    a, same, other = (asked[0].llama.layers[0].mlp.up_proj.lora_A["default"].weight for asked in given)
+    assert a.equal(same)
+    assert not a.equal(other)
+    assert [asked[8] for asked in given] == [2, 2, 2]
+
+
+def test_what_does_not_fit_is_refused_before_a_picture_is_opened(folder, tmp_path, monkeypatch):
+    """a share of a batch with no such parts, or a VAE of other latents  =>  InputError, and no picture is read.
+
+    A folder may have a hundred thousand pictures.
+    """
+    monkeypatch.setattr(pictures, "load_folder", lambda *_: pytest.fail("the pictures were read"))
+    recipe, vae = replace(TUNE_RECIPE, batch_size=4), load_vae(BUNDLED / "shapes" / "vae")
+    start = Start(BUNDLED / "shapes", Tuning(gradient_accumulation_steps=4))
+    with pytest.raises(InputError, match="2 examples in 4"):
+        pictures.tune_folder(folder, tmp_path / "run", OneOfTwo(cpu=True), start, vae, recipe)
+    vae.register_to_config(latent_channels=8)
+    with pytest.raises(InputError, match="the VAE has 8 latent channels"):
+        pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_crops_are_those_of_the_runs_seed(folder, tmp_path, monkeypatch):
+    """load_folder(..., seed of the recipe), for a new model and for one that is fine-tuned.
+
+    A second run with another seed shows the model other parts of long pictures.
+    """
+    seeds, vae = [], load_vae(BUNDLED / "shapes" / "vae")
+    monkeypatch.setattr(pictures, "load_folder", lambda data, side, seed, *_: seeds.append(seed))
+    monkeypatch.setattr(pictures, "train_checkpoint", lambda *_: None)
+    recipe, accelerator = replace(TUNE_RECIPE, seed=7), Accelerator(cpu=True)
+    pictures.train_folder(folder, tmp_path, accelerator, vae, recipe)
+    pictures.tune_folder(folder, tmp_path, accelerator, Start(BUNDLED / "shapes", Tuning()), vae, recipe)
+    assert seeds == [7, 7]
+
+
+def test_a_vae_that_is_given_stands_in_for_the_checkpoints_own(train, folder, tmp_path, monkeypatch):
+    """train --from C --vae V calls tune_folder with V; a source is named by its whole path, wherever the run goes on.
+
+    The official checkpoint has no VAE, and a relative name means another directory elsewhere.
+    """
+    called = Mock(return_value=None)
+    monkeypatch.setattr(pictures, "tune_folder", called)
+    monkeypatch.chdir(shutil.copytree(BUNDLED, tmp_path / "models"))
+    config = json.loads((tmp_path / "models/shapes/vae/config.json").read_text())
+    (tmp_path / "models/shapes/vae/config.json").write_text(json.dumps(config | {"scaling_factor": 0.5}))
+    (tmp_path / "models/shapes").rename("mine")
+    status, line = train(
+        "--data", folder, "--from", "shapes-few", "--vae", "mine/vae", "--out", tmp_path, "--device", "cpu"
+    )
+    assert status in (0, None), line
+    assert called.call_args.args[4].config.scaling_factor == 0.5
+    assert Start(Path("mine"), Tuning()).about["from"] == str(tmp_path.resolve() / "models" / "mine")
+
+
 def test_fine_tuning_is_short_by_default():
     """500 steps of 16 at 1e-3, a warm-up of 20, an average over 20 steps, a save every 50: as the docs say.
 
@@ -131,6 +205,10 @@ def test_fine_tuning_is_short_by_default():
     [
         (("--lora", 4), "--lora is for fine-tuning: expected --from"),
         (("--gradient-checkpointing",), "--gradient-checkpointing is for fine-tuning"),
+        (("--train", "uvit"), "--train is for fine-tuning"),
+        (("--dtype", "bfloat16"), "--dtype is for fine-tuning"),
+        (("--learning-rate", 0.1), "--learning-rate is for fine-tuning"),
+        (("--gradient-accumulation-steps", 2), "--gradient-accumulation-steps is for fine-tuning"),
         (("--from", "shapes"), "expected --data DIR"),
         (("--from", "shapes", "--data", "FOLDER", "--tokenizer", "shapes"), "expected no --tokenizer"),
         (("--from", "shapes", "--data", "FOLDER", "--vae-steps", 3), "no --vae-steps"),

@@ -19,6 +19,7 @@ from tools.drawn import SEEDS
 
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.picture import read_picture
 from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures
 from janus_minimal.shapes.render import PALETTE, render
 from janus_minimal.shapes.scene import Thing
@@ -350,6 +351,20 @@ def test_a_picture_is_turned_upright(vae):
     turned = picture.transpose(Image.Transpose.ROTATE_90)
     turned.getexif()[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
     assert torch.equal(encode_picture(vae, turned, SIDE), encode_picture(vae, picture, SIDE))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_damaged_exif_data_are_one_line(vae, tmp_path, kind):
+    """EXIF data that cannot be read  =>  InputError, from a file and for a picture in memory.
+
+    Pillow raises a SyntaxError, and for a JPEG only when it is asked a second time.
+    """
+    path = tmp_path / f"picture.{kind}"
+    Image.new("RGB", (9, 9)).save(path, exif=b"Exif\0\0" + b"\xff" * 30)
+    with Image.open(path) as picture, pytest.raises(InputError, match="EXIF data are damaged"):
+        encode_picture(vae, picture.copy(), SIDE)
+    with pytest.raises(InputError, match="EXIF data are damaged"):
+        encode_picture(vae, read_picture(path), SIDE)
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "I;16"])

@@ -49,14 +49,17 @@ def test_weights_take_the_dtype_that_is_asked_for():
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.bool])
-def test_a_dtype_without_fractions_is_refused(dtype):
-    """dtype(p) not floating  =>  InputError.
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn, "float16", None])
+def test_a_dtype_that_no_model_computes_in_is_refused(unchecked, model, tmp_path, dtype):
+    """dtype not one of float64, float32, float16, bfloat16  =>  InputError, in loading and in saving.
 
-    Weights that are rounded to whole numbers are zeros.
+    Weights that are rounded to whole numbers are zeros, and nothing would read such a file again.
     """
-    with pytest.raises(InputError, match=r"dtype is .*expected one such as torch"):
+    with pytest.raises(InputError, match=r"dtype is .*expected one of torch\.float64, "):
         JanusFlow.from_pretrained(GOLDEN, dtype=dtype)
+    with pytest.raises(InputError, match=r"dtype is .*expected one of torch\.float64, "):
+        model.save_pretrained(tmp_path / "saved", dtype)
+    assert not (tmp_path / "saved").exists()
 
 
 def test_the_understanding_path_is_left_out(directory):

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from tools.checkpoints import GOLDEN
 from tools.launched import Launched
+from tools.processes import OneOfTwo
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, time_grid
 from janus_minimal.errors import InputError
@@ -21,12 +22,14 @@ from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes import reflow
+from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import generator_of, score_pipeline
-from janus_minimal.shapes.examples import draw_example
+from janus_minimal.shapes.examples import SmallWorld, draw_example
 from janus_minimal.shapes.score import satisfies
 from janus_minimal.solvers import adams_bashforth
+from janus_minimal.training.reflow import ReflowRecipe
 
-RECIPE = replace(reflow.REFLOW_RECIPE, steps=3, batch_size=2, save_every=1, pairs=5, teacher_steps=3)
+RECIPE = replace(reflow.REFLOW_RECIPE, steps=3, batch_size=2, save_every=1, pairs=5, teacher_steps=3, seed=1)
 STATE = "reflow.training.safetensors"
 
 
@@ -68,13 +71,14 @@ def test_each_pair_is_the_first_noise_that_leads_to_a_right_picture(uninterrupte
     """
     files = sorted(uninterrupted.glob("pairs/*/*.safetensors"))
     assert [path.stem for path in files] == ["000000-000002", "000002-000004", "000004-000005"]
+    assert {path.parent.name for path in files} == {"seed-1-steps-3-shift-2-weight-2"}
     chunks = [load_file(path) for path in files]
     pairs = zip(*(torch.cat([chunk[name] for chunk in chunks]) for name in ("z_0", "z_1")), strict=True)
     times, taken = time_grid(3, shift=RECIPE.shift), []
     for i, (z_0, z_1) in enumerate(pairs):
-        caption = draw_example(i, seed=0)[0]
+        caption = draw_example(i, RECIPE.seed)[0]
         for draw in range(4):
-            noise = image_noise(pipe.latent_shape, 1, [generator_of(0, reflow.NOISE, i, draw)])
+            noise = image_noise(pipe.latent_shape, 1, [generator_of(RECIPE.seed, reflow.NOISE, i, draw)])
             options = {"latents": noise, "times": times, "solver": adams_bashforth, "progress": False}
             end = pipe(str(caption), output_type="latent", **options).images[0]
             if satisfies(np.asarray(pipe(str(caption), **options).images[0]), caption):
@@ -82,7 +86,79 @@ def test_each_pair_is_the_first_noise_that_leads_to_a_right_picture(uninterrupte
         assert z_0.equal(noise[0])
         torch.testing.assert_close(z_1, end, rtol=1e-3, atol=1e-3)
         taken.append(draw)
-    assert taken == [3, 1, 3, 1, 2]
+    assert taken == [0, 3, 0, 0, 0]
+
+
+def test_the_noise_of_the_pairs_is_none_that_the_evaluation_draws():
+    """seed(s, NOISE, i, draw) != seed(s, category, i), for every draw and category.
+
+    A student that learned from the noises of the evaluation would be scored on what it has seen.
+    """
+    pairs = {generator_of(0, reflow.NOISE, i, draw).initial_seed() for i in range(50) for draw in range(reflow.DRAWS)}
+    assert len(pairs) == 50 * reflow.DRAWS
+    assert pairs.isdisjoint(generator_of(0, c, i).initial_seed() for c in range(len(CATEGORIES)) for i in range(50))
+
+
+def test_the_recipe_is_that_of_the_shipped_student():
+    """8,000 steps of 32 at 1e-3, EMA 0.998, a save every 100; 20,000 pairs by 8 steps, shift 2, w = 2.
+
+    What trained the shipped student is written down here a second time, so that a changed default is seen.
+    """
+    assert (
+        ReflowRecipe(8000, 32, 1e-3, 0.01, 100, 0.998, 100, 0, pairs=20_000, teacher_steps=8, shift=2.0, cfg_weight=2.0)
+        == reflow.REFLOW_RECIPE
+    )
+
+
+def test_two_processes_draw_each_pair_once(uninterrupted, tmp_path, pipe):
+    """files(process 1 of 2) = every second missing file.
+
+    If both drew all, a run on two GPUs would take as long as on one.
+    """
+    copy = Path(shutil.copytree(uninterrupted, tmp_path / "copy"))
+    first, second, third = sorted(copy.glob("pairs/*/*.safetensors"))
+    second.unlink(), third.unlink()
+    with pytest.raises(InputError, match=r"000002-000004.* is missing"):  # that of the process which is not here
+        reflow._drawn_pairs(copy, OneOfTwo(cpu=True), pipe, RECIPE)
+    assert [path.exists() for path in (first, second, third)] == [True, False, True]
+
+
+def test_what_cannot_begin_makes_no_folder(tmp_path):
+    """a batch that the processes cannot share, or torch's defaults changed  =>  InputError, before there is a folder.
+
+    The pairs take an hour. What the first step of the training would refuse is refused before them.
+    """
+    with pytest.raises(InputError, match="a batch of 3 on 2 processes"):
+        reflow.train_few(tmp_path / "run", OneOfTwo(cpu=True), replace(RECIPE, batch_size=3))
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(InputError, match="default dtype"):
+            run(tmp_path / "run")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_lost_sample_sheet_is_drawn_again_as_a_student_draws(uninterrupted, tmp_path, monkeypatch):
+    """samples lost  =>  drawn again with the averaged weights, in one step at w = 1; else nothing is drawn.
+
+    A student has no unconditional row, so guided samples would show what nobody trained.
+    """
+    copy, asked, draw = Path(shutil.copytree(uninterrupted, tmp_path / "copy")), [], reflow.draw_samples
+    monkeypatch.setattr(
+        reflow, "draw_samples", lambda *given, **how: asked.append((*given, how)) or draw(*given, **how)
+    )
+    run(copy)
+    (copy / "reflow-samples.png").unlink()
+    run(copy)
+    ((pipe, shown, how),) = asked
+    assert how == {"steps": 1, "cfg_weight": 1.0}
+    assert shown == SmallWorld(1, RECIPE.seed).shown
+    averaged, written = load_file(copy / STATE), load_file(copy / "model.safetensors")
+    for key, tensor in pipe.model.state_dict().items():
+        assert tensor.equal(averaged[f"average.module.{key}"])
+        assert written[key].equal(tensor.half())
+    assert (copy / "reflow-samples.png").read_bytes() == (uninterrupted / "reflow-samples.png").read_bytes()
 
 
 def test_a_run_leaves_a_checkpoint_that_draws_in_one_step(uninterrupted):

@@ -254,6 +254,16 @@ def test_a_run_does_not_begin_in_the_folder_of_a_checkpoint(tmp_path, folder):
     assert {path: path.read_bytes() for path in mine.rglob("*.*")} == before
 
 
+def test_a_run_does_not_take_the_vae_that_lies_in_its_folder(tmp_path):
+    """a folder with a folder vae and no settings  =>  InputError.
+
+    `train` would learn latents of a VAE that nobody asked it to use, and `reflow` would write over it.
+    """
+    shutil.copytree(BUNDLED / "shapes" / "vae", tmp_path / "vae")
+    with pytest.raises(InputError, match=r"holds vae/config\.json but no settings\.json"):
+        train(tmp_path)
+
+
 def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
     """examples != examples of the run  =>  InputError.
 

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tools.drawn import normal
 
+from janus_minimal import JanusFlow
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import load_vae
 from janus_minimal.shapes.examples import tokenize_examples
@@ -120,6 +121,17 @@ def test_a_run_leaves_a_checkpoint_in_half_precision(whole):
     model = whole.calls["flow"][0][0]
     for key, tensor in load_file(whole.directory / "model.safetensors").items():
         assert tensor.equal(model.state_dict()[key].half())
+
+
+def test_the_weights_are_written_last(tmp_path, pipe, monkeypatch):
+    """write_checkpoint: when the weights are written, the tokenizer is there.
+
+    So weights that are there stand for a checkpoint that is whole, and a kill cannot make them lie.
+    """
+    seen = []
+    monkeypatch.setattr(JanusFlow, "save_pretrained", lambda *_: seen.extend(path.name for path in tmp_path.iterdir()))
+    run.write_checkpoint(tmp_path, pipe.model, pipe.tokenizer)
+    assert {*run.TOKENIZER} <= {*seen}
 
 
 def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):

@@ -6,8 +6,13 @@ import shutil
 import signal
 import sys
 import time
+import warnings
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -28,6 +33,7 @@ from janus_minimal.shapes.sweep import (
     Setting,
     Sweep,
     _exact,
+    _start,
     begin_sweep,
     read_sweep,
     run_sweep,
@@ -137,7 +143,7 @@ def test_a_sweep_continues_and_grows(sweep):
     known, new = Setting(1, "euler", 1.0, 1.0), Setting(2, "euler", 1.0, 1.0)
     begun = begin_sweep("shapes", 1, 0)
     before = replace(begun, reference_steps=2, runs={str(known): run_of(known, seconds=123.0)})
-    (after,) = run_sweep(before, [known, new, known], processes=1)
+    (after,) = run_sweep(before, [known, new, known, new], processes=1)
     assert list(after.runs) == ["1 euler, w = 1, shift 1", "2 euler, w = 1, shift 1"]
     assert after.runs[str(known)] == before.runs[str(known)]
     run = after.runs[str(new)]
@@ -151,6 +157,62 @@ def test_a_sweep_continues_and_grows(sweep):
     assert status == 0
     assert "| 2 | euler | 1 | 1 | 2 |" in out
     assert Path("sweep.json").read_text() == text
+
+
+class AtOnce:
+    """A pool that computes in this process, at once."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_each_setting_is_compared_with_the_exact_flow_of_its_own_weight(monkeypatch):
+    """run_sweep: the setting that is the reference has the distance 0, for every weight.
+
+    The exact flows of two weights end at different pictures, and an error of 0.5 would be taken for the solver's.
+    """
+    monkeypatch.setattr("janus_minimal.shapes.sweep._pool", lambda processes: nullcontext(AtOnce()))
+    settings = [Setting(1, "midpoint", weight, 1.0) for weight in (1.0, 3.0)]
+    *_, report = run_sweep(Sweep("shapes", "f", 1, 0, reference_steps=1), settings, processes=1)
+    assert [report.runs[str(setting)].distance for setting in settings] == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_the_table_shows_the_numbers_of_each_run():
+    """a row: steps, solver, w, shift, NFE, mean score, mean distance, seconds of a picture.
+
+    The median and the scores of the categories are in the file alone.
+    """
+    setting = Setting(3, "heun", 1.5, 2.0)
+    run = Run(setting, 6, 0.25, dict.fromkeys(CATEGORIES, 0.75), distance=0.125, median=0.5, seconds=2.0625)
+    head, line, row = Sweep("shapes", "f", 8, 0, runs={str(setting): run}).to_table().splitlines()
+    assert head == "| steps | solver | w | shift | NFE | score | distance | seconds |"
+    assert len(line.split("|")) == len(head.split("|"))
+    assert row == "| 3 | heun | 1.5 | 2 | 6 | 0.250 | 0.125 | 2.062 |"
+
+
+def test_a_process_that_is_killed_is_one_line(monkeypatch):
+    """a process of the pool dies  =>  InputError, which says what continues the sweep.
+
+    The system kills a process when the memory ends, and the pool only says that it is broken.
+    """
+    pool = Mock(submit=Mock(side_effect=BrokenProcessPool))
+    monkeypatch.setattr("janus_minimal.shapes.sweep._pool", lambda processes: nullcontext(pool))
+    with pytest.raises(InputError, match=r"was killed: expected memory.* fewer --processes continues"):
+        list(run_sweep(replace(KEPT, runs={}), [EULER], processes=2))
+
+
+def test_a_process_of_a_sweep_computes_on_one_core(monkeypatch):
+    """_start: one thread, SIGINT ignored.
+
+    Processes of many threads each would wait for each other, and their seconds would not be those of one core.
+    """
+    done = []
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: done.append(number))
+    monkeypatch.setattr(signal, "signal", lambda *given: done.append(given))
+    _start()
+    assert sorted(done, key=str) == [(signal.SIGINT, signal.SIG_IGN), 1]
 
 
 KEPT = Sweep("shapes", "0123456789abcdef", 8, 0, runs={str(EULER): run_of(EULER)})
@@ -231,6 +293,18 @@ def test_a_checkpoint_that_is_not_there_is_named(sweep):
     assert status == 2
     assert "nosuch/anywhere/at-all" in error
     assert "memory" not in error
+
+
+def test_a_process_of_a_sweep_does_not_repeat_a_warning(monkeypatch):
+    """warnings in a process of the pool: none, as the command has said them when it loaded the checkpoint.
+
+    They would come once for each process, in Python's form, with a line of our code.
+    """
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with warnings.catch_warnings(record=True) as said:
+        _start()
+        warnings.warn("config.json: x is not known here", stacklevel=1)
+    assert said == []
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import torch
+from PIL import Image
 from tools.hostile import CAPTION, copy_of_shapes, is_one_line, lines_said, may_work
 
 from janus_minimal.cli import main
@@ -19,6 +20,8 @@ FILES = ("mine", "mine/config.json", "mine/vae/config.json", "mine/vae", "z.safe
 PLACES = (*FILES, "fifo", "folder", "nowhere/x.png", "link", "zero", "new", "[/bold]\x1b[31m.png", ".", "", "a" * 300)
 NUMBERS = ("0", "1", "2", "-1", "1.5", "nan", "inf", "1e9", "10000000000000", "x", "[red]", "")
 CAPTIONS = (CAPTION, "", " ", "a dragon", "a re\x07d star", "red " * 3000, "[/bold]", "\ud800", "a $x$ star")
+CAPTIONS += ("a red<begin_of_image>circle", "<｜begin▁of▁sentence｜>")
+PICTURES = ("whole.png", "exif.jpg", "exif.png", "dark.png")
 OPTIONS = {
     "generate": {
         **dict.fromkeys(("--steps", "--cfg-weight", "--num-images", "--seed", "--shift"), NUMBERS),
@@ -34,6 +37,12 @@ OPTIONS = {
         **dict.fromkeys(("--captions", "--steps", "--cfg-weight", "--seed"), NUMBERS),
         **dict.fromkeys(("--json", "--checkpoint", "--vae"), PLACES),
     },
+    "edit": {
+        **dict.fromkeys(("--steps", "--cfg-weight", "--num-images", "--seed", "--strength"), NUMBERS),
+        **dict.fromkeys(("--image", "--mask"), (*PLACES, *PICTURES)),
+        **dict.fromkeys(("--checkpoint", "--vae"), PLACES),
+        "--out": (*PICTURES, "folder", "nowhere/x.png", ""),
+    },
     "inspect": {"--no": (None,)},
     "train": {
         **dict.fromkeys(("--steps", "--vae-steps", "--examples", "--batch-size", "--save-every", "--seed"), NUMBERS),
@@ -46,17 +55,21 @@ OPTIONS = {
 }
 SMALL = {
     "generate": ("--steps", "1", "--num-images", "1", "--device", "cpu"),
+    "edit": ("--image", "whole.png", "--steps", "1", "--num-images", "1", "--device", "cpu"),
     "evaluate": ("--captions", "1", "--steps", "1", "--device", "cpu"),
     "train": ("--steps", "1", "--vae-steps", "1", "--examples", "2", "--batch-size", "2", "--device", "cpu"),
     "bench": ("--rounds", "1", "--device", "cpu"),
 }
-WORDS = {"generate": CAPTIONS, "decode": PLACES, "inspect": PLACES}
+WORDS = {"generate": CAPTIONS, "edit": CAPTIONS, "decode": PLACES, "inspect": PLACES}
 
 
 def something_of_everything(directory: Path) -> None:
     copy_of_shapes(directory / "mine")
     write_latents(directory / "z.safetensors", torch.zeros(1, 4, 12, 12))
     (directory / "prompts.txt").write_text("\ufeffa red circle\n\ntwo stars\n", encoding="utf-8")
+    for name in PICTURES:
+        damaged = {"exif": b"Exif\0\0" + b"\xff" * 30} if name.startswith("exif") else {}
+        Image.new("RGB", (48, 48), "black" if name == "dark.png" else "white").save(directory / name, **damaged)
     (directory / "folder").mkdir()
     os.mkfifo(directory / "fifo")
     (directory / "link").symlink_to("z.safetensors")
