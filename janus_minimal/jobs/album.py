@@ -56,8 +56,8 @@ def make_album(
     The sheet of prompt 0 is 00000.png, the next one 00001.png. All sheets have the settings of `like`; its own prompt
     is not used. Under `accelerate launch`, process k of n writes every n-th missing sheet, beginning with the k-th.
 
-    Raises InputError, before anything is drawn, for a prompt that cannot be drawn, for a directory that cannot be
-    written, and for an existing sheet that was made for another request.
+    Before anything is drawn, raises PromptError for a prompt that cannot be drawn, with its number, and InputError for
+    a directory that cannot be written and for an existing sheet that was made for another request.
     """
     requests = [replace(like, prompt=prompt) for prompt in prompts]
     for number, request in enumerate(requests, 1):
