@@ -6,7 +6,8 @@ one thread). The scores in data/few/ are evaluate's, for S = 1, 2, 3, 4:
     janus-minimal evaluate --steps S --json docs/figures/data/few/teacher-S.json
     janus-minimal evaluate --checkpoint shapes-few --steps S --cfg-weight 1 --json docs/figures/data/few/student-S.json
 
-data/few/second-round.json is the settings.json of the run that made shapes-few.
+data/few/second-round.json is the settings.json of the run that made shapes-few, and third-round.json that of a run from
+its weights, whose student was compared with it: second-against-third-S.json, by janus-minimal compare.
 """
 
 import sys
