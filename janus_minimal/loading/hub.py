@@ -76,7 +76,7 @@ def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
                 local_files_only=is_offline_mode(),
             )
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the hub's client and its HTTP library have kinds of their own
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
             f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}"

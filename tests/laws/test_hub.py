@@ -64,6 +64,23 @@ def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_p
     assert asked == []
 
 
+def test_any_failure_of_the_hubs_client_is_one_line(monkeypatch):
+    """an exception of any kind while files are fetched  =>  CheckpointError that quotes it.
+
+    An address in HF_ENDPOINT that is none makes the HTTP library raise an exception of its own kind.
+    """
+
+    class InvalidUrlError(Exception):
+        pass
+
+    def snapshot_download(*_, **__):
+        raise InvalidUrlError("no such scheme")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(CheckpointError, match="owner/name cannot be fetched from the hub: no such scheme"):
+        find_checkpoint("owner/name")
+
+
 def test_a_directory_is_itself(asked, tmp_path):
     """find(directory) = directory.
 
