@@ -172,9 +172,10 @@ def _generate_album(
 
     from janus_minimal.jobs.album import make_album, read_prompts
     from janus_minimal.jobs.request import Request
+    from janus_minimal.runtime.processes import begin_together
 
-    lines, on_cpu = read_prompts(prompts), pick_device(device).type == "cpu"
-    process = PartialState(cpu=on_cpu)  # picks this process's own GPU
+    lines, where = read_prompts(prompts), pick_device(device)
+    process = begin_together(PartialState, where)  # picks this process's own GPU
     paths = make_album(load(), lines, Request("", **settings), folder)
     if process.is_main_process:
         typer.echo(f"{len(paths)} sheets of the prompts in {prompts}: {paths[0]} to {paths[-1]}")

@@ -43,6 +43,7 @@ def reflow(
     where = pick_device(device)
     from accelerate import Accelerator
 
+    from janus_minimal.runtime.processes import begin_together
     from janus_minimal.shapes.reflow import REFLOW_RECIPE, train_few
 
     recipe = changed(
@@ -54,4 +55,5 @@ def reflow(
         save_every=save_every,
         seed=seed,
     )
-    train_few(out, Accelerator(cpu=where.type == "cpu", mixed_precision="no"), recipe, student)
+    accelerator = begin_together(Accelerator, where, mixed_precision="no")
+    train_few(out, accelerator, recipe, student)

@@ -135,6 +135,7 @@ def train(
     from accelerate import Accelerator
 
     from janus_minimal.loading.hub import find_checkpoint
+    from janus_minimal.runtime.processes import begin_together
     from janus_minimal.shapes.run import EXAMPLES, train_all
     from janus_minimal.training.pictures import train_folder, tune_folder
     from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
@@ -145,7 +146,7 @@ def train(
         changed(VAE_RECIPE, steps=vae_steps, **shared),
         changed(FLOW_RECIPE, steps=steps, **shared),
     )
-    accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision="no")
+    accelerator = begin_together(Accelerator, where, mixed_precision="no")
     if source is not None and data is not None:
         recipe = changed(TUNE_RECIPE, steps=steps, learning_rate=learning_rate, **shared)
         start = Start(find_checkpoint(source), tuning)

@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +24,7 @@ CYCLE = cycler(color=[BLUE, ORANGE, GREEN, PINK, SKY]) + cycler(
     linestyle=["-", "--", "-.", ":", "-"]
 )
 LABEL = 16  # characters of a label before the line breaks
+FEW = 7  # values on the x axis, which are then all named
 
 Array = Tensor | np.ndarray
 Numbers = Sequence[float | Tensor] | Shaped[Array, "n"]
@@ -108,6 +110,7 @@ def heatmap(
     ax = figure.subplots()
     shown = ax.imshow(_array(matrix), aspect="auto", cmap="cividis", interpolation="nearest")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))  # there is no row 0.5
     if names:
         ax.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     figure.colorbar(shown)
@@ -122,12 +125,18 @@ def curves(
     ylabel: str,
     log: bool = False,
 ) -> Figure:
-    """Draw named curves over one axis. `log` makes both axes logarithmic."""
+    """Draw named curves over one axis. `log` makes both axes logarithmic.
+
+    A few values on the x axis are all named there, because ticks between them stand for nothing.
+    """
     figure, ax = _chart(title, xlabel, ylabel)
     for name, y in lines.items():
         ax.plot(_array(x), _array(y), marker="o", markersize=3, label=name)
     if log:
         ax.set(xscale="log", yscale="log")
+    if len(x) <= FEW:
+        ax.set_xticks(_array(x), [f"{value:g}" for value in _array(x)])
+        ax.xaxis.minorticks_off()
     ax.legend()
     return figure
 

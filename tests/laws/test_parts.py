@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from janus_minimal import PromptPair, denoise, guide, time_grid
+from janus_minimal import JanusFlow, PromptPair, denoise, guide, time_grid
+from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.vae import encode_picture, to_pictures
 
 RECIPES = Path(__file__).parent.parent.parent / "docs" / "figures" / "recipes.py"
@@ -94,6 +95,19 @@ def test_a_map_with_zero_weights_changes_nothing_and_can_learn(parts):
         model.map = torch.zeros_like(model.map)
         assert torch.equal(model.velocity(noise, 0.3, prompt)[1], plain)
     assert not torch.isclose(seen, plain, rtol=1e-2, atol=1e-2).all()
+
+
+def test_a_model_with_a_map_is_saved_and_loaded_by_its_own_class(parts, tmp_path):
+    """Aligned.from_pretrained(save(aligned)) = aligned; JanusFlow refuses the file.
+
+    The config says nothing of the map, so only the class knows that the file must hold it.
+    """
+    aligned = parts["aligned"]
+    aligned.save_pretrained(tmp_path)
+    again = parts["Aligned"].from_pretrained(tmp_path)
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in aligned.state_dict().items())
+    with pytest.raises(CheckpointError, match="map_conv"):
+        JanusFlow.from_pretrained(tmp_path)
 
 
 @torch.no_grad()

@@ -34,6 +34,21 @@ def test_curves_stand_over_their_axis_under_their_names():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+def test_the_axis_names_the_values_that_are_there():
+    """curves: up to 7 values of x are the ticks, on both kinds of axis. heatmap: a tick is the number of a row.
+
+    matplotlib's own choice has a tick at 1.5 steps, and "3 x 10^0" and "4 x 10^0" on top of each other.
+    """
+    for log in (False, True):
+        (axes,) = plots.curves([1, 2, 4], {"a": [3, 5, 9]}, "title", "x", "y", log=log).axes
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4"]
+        assert len(axes.get_xticks(minor=True)) == 0
+    (axes,) = plots.curves(range(8), {"a": range(8)}, "title", "x", "y").axes
+    assert list(axes.get_xticks()) != list(range(8))
+    axes = plots.heatmap(np.zeros((2, 3)), "title", "x", "y").axes[0]
+    assert all(tick == int(tick) for tick in axes.get_yticks())
+
+
 def test_a_loss_curve_counts_from_one_and_averages_backwards():
     """loss_curve: loss k over step k = 1 .. n; the mean of the last m losses over the step at which it is known.
 

@@ -179,16 +179,16 @@ def test_a_vae_that_is_given_stands_in_for_the_checkpoints_own(train, folder, tm
     """
     called = Mock(return_value=None)
     monkeypatch.setattr(pictures, "tune_folder", called)
-    monkeypatch.chdir(shutil.copytree(BUNDLED, tmp_path / "models"))
-    config = json.loads((tmp_path / "models/shapes/vae/config.json").read_text())
-    (tmp_path / "models/shapes/vae/config.json").write_text(json.dumps(config | {"scaling_factor": 0.5}))
-    (tmp_path / "models/shapes").rename("mine")
+    mine = shutil.copytree(BUNDLED / "shapes", tmp_path / "models" / "mine")
+    monkeypatch.chdir(mine.parent)
+    config = json.loads((mine / "vae/config.json").read_text())
+    (mine / "vae/config.json").write_text(json.dumps(config | {"scaling_factor": 0.5}))
     status, line = train(
         "--data", folder, "--from", "shapes-few", "--vae", "mine/vae", "--out", tmp_path, "--device", "cpu"
     )
     assert status in (0, None), line
     assert called.call_args.args[4].config.scaling_factor == 0.5
-    assert Start(Path("mine"), Tuning()).about["from"] == str(tmp_path.resolve() / "models" / "mine")
+    assert Start(Path("mine"), Tuning()).about["from"] == str(mine.resolve())
 
 
 def test_fine_tuning_is_short_by_default():
