@@ -32,7 +32,7 @@ class Answers:
     right: list[bool]
 
     @property
-    def score(self) -> float:
+    def share(self) -> float:
         """The share of pictures of which the caption is true, in 0..1."""
         return sum(self.right) / len(self.right)
 
@@ -43,7 +43,7 @@ class Answers:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the category as it is written to JSON."""
-        head = {"score": self.score, "captions": len(self.asked), "interval": self.interval}
+        head = {"score": self.share, "captions": len(self.asked), "interval": self.interval}
         return head | asdict(self)
 
 
@@ -66,7 +66,7 @@ class Evaluation:
     @property
     def overall(self) -> float:
         """The mean of the categories' scores."""
-        return sum(part.score for part in self.categories.values()) / len(self.categories)
+        return sum(part.share for part in self.categories.values()) / len(self.categories)
 
     @property
     def interval(self) -> Interval:
@@ -86,7 +86,7 @@ class Evaluation:
     def to_table(self) -> str:
         """Return the report as a Markdown table."""
         width = max(len(self.title), *map(len, self.categories))
-        parts = [(name, part.score, part.interval) for name, part in self.categories.items()]
+        parts = [(name, part.share, part.interval) for name, part in self.categories.items()]
         lines = [
             f"| {self.title:<{width}} | score | 95 % interval  |",
             f"| {'-' * width} | ----: | -------------: |",

@@ -79,7 +79,7 @@ def test_a_score_is_the_share_of_true_pictures_in_its_category(monkeypatch):
     wrong = {first["counting"], first["counting"] + 1, first["counting"] + 2, first["position"] + 4}
     report = score_pipeline(KnownPipeline(wrong.__contains__), 5, 2, 2.0, seed=1)
     expected = dict.fromkeys(CATEGORIES, 1.0) | {"counting": 2 / 5, "position": 4 / 5}
-    assert {name: part.score for name, part in report.categories.items()} == pytest.approx(expected)
+    assert {name: part.share for name, part in report.categories.items()} == pytest.approx(expected)
     assert report.overall == pytest.approx((5 + 0.4 + 0.8) / 7)
     assert (report.seed, report.steps, report.cfg_weight, report.model) == (1, 2, 2.0, "none")
 
@@ -91,7 +91,7 @@ def test_a_pipeline_that_draws_something_else_scores_zero():
     The score compares a picture with its own caption. If it compared anything else, this pipeline would do well.
     """
     report = score_pipeline(AnotherPipeline(), 3, 2, 2.0, seed=0)
-    assert {part.score for part in report.categories.values()} <= {0.0, 1 / 3}
+    assert {part.share for part in report.categories.values()} <= {0.0, 1 / 3}
     assert report.overall < 0.1
 
 

@@ -87,7 +87,7 @@ def test_the_scores_are_those_of_the_evaluation(sample, pipe):
     """
     run = sample.measure(Setting(4, "euler", 2.0, 1.0), np.ones((14, 4, 12, 12), dtype=np.float32))
     expected = score_pipeline(pipe, 2, 4, 2.0, 3)
-    assert run.categories == {name: part.score for name, part in expected.categories.items()}
+    assert run.categories == {name: part.share for name, part in expected.categories.items()}
     assert run.overall == pytest.approx(expected.overall)
 
 
