@@ -76,6 +76,19 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
+def surroundings() -> Iterator[Callable[..., None]]:
+    """Set torch's default dtype and device, until the test ends."""
+    import torch
+
+    def set_defaults(dtype: "torch.dtype", device: str | None = None) -> None:
+        torch.set_default_dtype(dtype)
+        torch.set_default_device(device)
+
+    yield set_defaults
+    set_defaults(torch.float32)
+
+
+@pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package as users run it, without the shape checks of the tests."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

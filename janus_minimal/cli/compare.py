@@ -18,10 +18,10 @@ def compare(
 ) -> None:
     """Compare two evaluations of the same captions, picture by picture."""
     check_outputs([json_file], [a, b])
-    from janus_minimal.shapes import compare as pairs
+    from janus_minimal.shapes.compare import compare as by_picture
     from janus_minimal.shapes.report import read_evaluation
 
-    found = pairs.compare(read_evaluation(a), read_evaluation(b))
+    found = by_picture(read_evaluation(a), read_evaluation(b))
     if json_file is not None:
         write_json(json_file, found.to_dict())
     typer.echo(found.to_table())

@@ -54,12 +54,8 @@ def picture_grid(
 
 
 def film_strip(times: Numbers, rows: Sequence[Sequence[Image.Image]], title: str) -> Figure:
-    """Show the decoded denoised predictions z + (1 - t) v: one row for each image, one column for each time.
-
-    The title quotes a prompt, so a dollar sign in it begins no formula.
-    """
-    plain = title.replace("$", r"\$")
-    return picture_grid([f"t = {t:.2f}" for t in times], [""] * len(rows), rows, plain)
+    """Show the decoded denoised predictions z + (1 - t) v: one row for each image, one column for each time."""
+    return picture_grid([f"t = {t:.2f}" for t in times], [""] * len(rows), rows, title)
 
 
 def latent_grid(
@@ -87,14 +83,15 @@ def channel_square(z: Shaped[Array, "4 H W"]) -> Shaped[np.ndarray, "2*H 2*W"]:
 def _labelled(
     figure: Figure, axes: np.ndarray, columns: Sequence[str], names: Sequence[str], title: str
 ) -> Figure:
+    # Names and titles quote prompts, in which a dollar sign begins no formula.
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     for ax, name in zip(axes[0], columns, strict=True):
-        ax.set_title(fill(name, LABEL), fontsize=9)
+        ax.set_title(fill(name, LABEL), fontsize=9, parse_math=False)
     for ax, name in zip(axes[:, 0], names, strict=True):
-        ax.set_ylabel(fill(name, LABEL), fontsize=9)
-    figure.suptitle(title, fontsize=11)
+        ax.set_ylabel(fill(name, LABEL), fontsize=9, parse_math=False)
+    figure.suptitle(title, fontsize=11, parse_math=False)
     return figure
 
 
@@ -112,7 +109,9 @@ def heatmap(
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))  # there is no row 0.5
     if names:
-        ax.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+        ax.set_xticks(
+            range(len(names)), names, rotation=60, ha="right", fontsize=8, parse_math=False
+        )
     figure.colorbar(shown)
     return figure
 

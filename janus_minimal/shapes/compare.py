@@ -21,7 +21,7 @@ from janus_minimal.shapes.report import CONFIDENCE, Answers, Evaluation
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Counts:
     """How many captions both evaluations draw rightly, only A, only B, or neither."""
 
     both: int
@@ -45,7 +45,7 @@ class Pairs:
 
         Without any caption that the two answer differently there is nothing to toss for: 1.
 
-        >>> round(Pairs(both=60, only_a=2, only_b=6, neither=2).p_value, 2)
+        >>> round(Counts(both=60, only_a=2, only_b=6, neither=2).p_value, 2)
         0.29
         """
         unequal = self.only_a + self.only_b
@@ -64,17 +64,19 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The pairs of each category, and what was compared."""
+    """The counts of each category, and what was compared."""
 
     a: Evaluation
     b: Evaluation
-    categories: dict[str, Pairs]
+    categories: dict[str, Counts]
 
     @property
-    def overall(self) -> Pairs:
-        """The pairs of all categories together."""
-        columns = zip(*(asdict(pairs).values() for pairs in self.categories.values()), strict=True)
-        return Pairs(*map(sum, columns))
+    def overall(self) -> Counts:
+        """The counts of all categories together."""
+        columns = zip(
+            *(asdict(counts).values() for counts in self.categories.values()), strict=True
+        )
+        return Counts(*map(sum, columns))
 
     def to_table(self) -> str:
         """Return the counts as a Markdown table, and what they mean in three lines."""
@@ -111,7 +113,7 @@ class Comparison:
             "a": _settings(self.a),
             "b": _settings(self.b),
             "overall": asdict(found) | {name: getattr(found, name) for name in names},
-            "categories": {name: asdict(pairs) for name, pairs in self.categories.items()},
+            "categories": {name: asdict(counts) for name, counts in self.categories.items()},
         }
 
 
@@ -129,15 +131,15 @@ def compare(a: Evaluation, b: Evaluation) -> Comparison:
         _same(f"the number of captions of {name}", len(part.asked), len(other.asked))
         if part.asked != other.asked:
             raise InputError(f"A and B were asked other captions of {name}: expected the same")
-    pairs = {name: pairs_of(part, b.categories[name]) for name, part in a.categories.items()}
-    return Comparison(a, b, pairs)
+    counts = {name: counts_of(part, b.categories[name]) for name, part in a.categories.items()}
+    return Comparison(a, b, counts)
 
 
-def pairs_of(a: Answers, b: Answers) -> Pairs:
+def counts_of(a: Answers, b: Answers) -> Counts:
     """Count the four cases of a category."""
     found = Counter(zip(a.right, b.right, strict=True))
     cases = ((True, True), (True, False), (False, True), (False, False))
-    return Pairs(*(found[case] for case in cases))
+    return Counts(*(found[case] for case in cases))
 
 
 def upper_bound(seen: int, captions: int) -> float:

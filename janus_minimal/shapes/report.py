@@ -6,6 +6,7 @@ each picture, two reports of the same captions can be compared picture by pictur
 which shows smaller differences.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -122,7 +123,7 @@ def wilson(right: Sequence[bool]) -> Interval:
 
 def read_evaluation(path: Path) -> Evaluation:
     """Return the report that `janus-minimal evaluate --json` wrote. Raises InputError."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
         raise InputError(f"{path} is missing, or no plain file: expected {WANTED}")
     try:
         found = TypeAdapter(Evaluation).validate_python(read_json(path))

@@ -43,7 +43,9 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: expected 1 or more")
         if not 0 <= self.learning_rate < inf:
-            raise InputError(f"learning_rate is {self.learning_rate}: expected a finite number")
+            raise InputError(
+                f"learning_rate is {self.learning_rate}: expected a finite number from 0"
+            )
         if not 0 <= self.average < 1:
             raise InputError(f"average is {self.average}: expected a number from 0, below 1")
 

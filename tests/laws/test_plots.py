@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib import cbook
 from matplotlib.colors import to_hex
 from PIL import Image
 from rich.console import Console
@@ -124,14 +123,16 @@ def test_pictures_stand_in_their_rows_under_their_times():
     assert named.get_suptitle() == "title"
 
 
-def test_a_prompt_above_a_film_strip_is_no_formula():
-    """film_strip(title): the title's characters, dollar signs among them.
+def test_a_prompt_in_a_figure_is_no_formula():
+    """title, columns and rows of a grid, columns of a heatmap: the prompt's characters, dollar signs among them.
 
-    matplotlib sets what stands between two dollars as a formula, and a prompt may say prices.
+    matplotlib sets what stands between two dollars as a formula, and a prompt may say prices. This one is a wrong
+    formula, on which it would end.
     """
-    figure = plots.film_strip([0.0], [[Image.new("RGB", (2, 2))]], r"from $5_{ to $6")
-    figure.savefig(io.BytesIO(), format="png")
-    assert not cbook.is_math_text(figure.get_suptitle())
+    price = r"$5_{ to $6"
+    plots.film_strip([0.0], [[Image.new("RGB", (2, 2))]], price).savefig(io.BytesIO(), format="png")
+    plots.picture_grid([price], [price], [[Image.new("RGB", (2, 2))]], "").savefig(io.BytesIO(), format="png")
+    plots.heatmap(np.zeros((1, 1)), "", "", "", [price]).savefig(io.BytesIO(), format="png")
 
 
 def test_latents_share_one_scale_around_zero():

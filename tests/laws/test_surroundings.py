@@ -10,13 +10,6 @@ from janus_minimal.loading.vae import encode_picture
 from janus_minimal.solvers import SOLVERS
 
 
-@pytest.fixture
-def surroundings():
-    yield lambda dtype, device: (torch.set_default_dtype(dtype), torch.set_default_device(device))
-    torch.set_default_dtype(torch.float32)
-    torch.set_default_device(None)
-
-
 def draw(pipe, **options):
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
     options = {"num_images_per_prompt": 2, "generator": generators, "output_type": "pt"} | options

@@ -351,20 +351,15 @@ def test_torchs_precision_does_not_change_a_run_in_silence(tmp_path, precision):
     train(state)
 
 
-def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path):
+def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path, surroundings):
     """torch's default dtype or device changed  =>  InputError, no state.
 
     A network that is built under another default has other weights.
     """
-    try:
-        torch.set_default_dtype(torch.float64)
-        refused(lambda: train(tmp_path / "state.safetensors"), "default dtype", "float64")
-        torch.set_default_dtype(torch.float32)
-        torch.set_default_device("meta")
-        refused(lambda: check_surroundings(Accelerator(cpu=True)), "default device", "meta")
-    finally:
-        torch.set_default_dtype(torch.float32)
-        torch.set_default_device(None)
+    surroundings(torch.float64)
+    refused(lambda: train(tmp_path / "state.safetensors"), "default dtype", "float64")
+    surroundings(torch.float32, "meta")
+    refused(lambda: check_surroundings(Accelerator(cpu=True)), "default device", "meta")
     assert list(tmp_path.iterdir()) == []
     check_surroundings(Accelerator(cpu=True))
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from janus_minimal.errors import InputError
-from janus_minimal.shapes.compare import Pairs, compare, upper_bound
+from janus_minimal.shapes.compare import Counts, compare, upper_bound
 from janus_minimal.shapes.report import Answers, Evaluation
 
 CAPTIONS = ["a star", "two stars", "a red star", "a cross", "two crosses"]
@@ -39,8 +39,8 @@ def test_each_caption_is_counted_once_by_who_shows_it():
     Steps, weight and model may differ: they are what is compared.
     """
     found = compare(A, B)
-    assert found.categories == {"counting": Pairs(1, 2, 1, 1), "colours": Pairs(3, 1, 0, 1)}
-    assert found.overall == Pairs(4, 3, 1, 2)
+    assert found.categories == {"counting": Counts(1, 2, 1, 1), "colours": Counts(3, 1, 0, 1)}
+    assert found.overall == Counts(4, 3, 1, 2)
     assert found.overall.captions == 10
     assert found.overall.difference == pytest.approx(B.overall - A.overall)
 
@@ -51,7 +51,7 @@ def test_exchanging_a_and_b_exchanges_only_their_columns():
     The sign test looks from both sides.
     """
     there, back = compare(A, B).overall, compare(B, A).overall
-    assert back == Pairs(there.both, there.only_b, there.only_a, there.neither)
+    assert back == Counts(there.both, there.only_b, there.only_a, there.neither)
     assert (back.difference, back.p_value) == (-there.difference, there.p_value)
     assert (back.most_lost, back.most_won) == (there.most_won, there.most_lost)
 
@@ -65,7 +65,7 @@ def test_the_sign_test_counts_the_tosses_that_are_as_uneven(a, b):
     tosses = a + b
     uneven = 2 * sum(comb(tosses, k) for k in range(max(a, b), tosses + 1)) / 2**tosses
     for alike in (0, 50):
-        assert Pairs(alike, a, b, alike).p_value == pytest.approx(min(1.0, uneven))
+        assert Counts(alike, a, b, alike).p_value == pytest.approx(min(1.0, uneven))
 
 
 def test_without_any_difference_there_is_nothing_to_toss_for():
@@ -73,7 +73,7 @@ def test_without_any_difference_there_is_nothing_to_toss_for():
 
     Equal answers for 56 captions do not exclude a loss of 5 %.
     """
-    same = Pairs(50, 0, 0, 6)
+    same = Counts(50, 0, 0, 6)
     assert (same.p_value, same.difference) == (1.0, 0.0)
     assert same.most_lost == same.most_won == pytest.approx(1 - 0.05 ** (1 / 56))
 
@@ -93,7 +93,7 @@ def test_the_bounds_are_of_all_captions():
 
     A loss is a difference of scores, and scores are shares of all captions.
     """
-    pairs = Pairs(60, 3, 1, 6)
+    pairs = Counts(60, 3, 1, 6)
     assert (pairs.most_lost, pairs.most_won) == (upper_bound(3, 70), upper_bound(1, 70))
 
 

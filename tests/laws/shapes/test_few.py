@@ -123,19 +123,16 @@ def test_two_processes_draw_each_pair_once(uninterrupted, tmp_path, pipe):
     assert [path.exists() for path in (first, second, third)] == [True, False, True]
 
 
-def test_what_cannot_begin_makes_no_folder(tmp_path):
+def test_what_cannot_begin_makes_no_folder(tmp_path, surroundings):
     """a batch that the processes cannot share, or torch's defaults changed  =>  InputError, before there is a folder.
 
     The pairs take an hour. What the first step of the training would refuse is refused before them.
     """
     with pytest.raises(InputError, match="a batch of 3 on 2 processes"):
         reflow.train_few(tmp_path / "run", OneOfTwo(cpu=True), replace(RECIPE, batch_size=3))
-    torch.set_default_dtype(torch.float64)
-    try:
-        with pytest.raises(InputError, match="default dtype"):
-            run(tmp_path / "run")
-    finally:
-        torch.set_default_dtype(torch.float32)
+    surroundings(torch.float64)
+    with pytest.raises(InputError, match="default dtype"):
+        run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -226,17 +226,14 @@ def test_a_damaged_vae_is_one_line_and_the_way_out(finished):
         train(finished)
 
 
-def test_a_folder_is_not_made_for_settings_that_are_refused(tmp_path, monkeypatch):
+def test_a_folder_is_not_made_for_settings_that_are_refused(tmp_path, surroundings):
     """settings refused  =>  no folder.
 
     An empty folder looks like a run that was begun.
     """
-    torch.set_default_dtype(torch.float64)
-    try:
-        with pytest.raises(InputError, match="default dtype"):
-            train(tmp_path / "run")
-    finally:
-        torch.set_default_dtype(torch.float32)
+    surroundings(torch.float64)
+    with pytest.raises(InputError, match="default dtype"):
+        train(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
