@@ -361,6 +361,7 @@ def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path, surroundings):
     surroundings(torch.float32, "meta")
     refused(lambda: check_surroundings(Accelerator(cpu=True)), "default device", "meta")
     assert list(tmp_path.iterdir()) == []
+    surroundings(torch.float32)
     check_surroundings(Accelerator(cpu=True))
 
 
