@@ -183,7 +183,7 @@ class JanusFlow(nn.Module):
         checkpoint that a model was loaded from, in which only what was trained differs.
 
         Raises:
-            InputError: if the directory cannot be written, or for a dtype that no model computes in.
+            InputError: if the directory cannot be written, or for a dtype no model computes in.
         """
         check_dtype(dtype)
         weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
