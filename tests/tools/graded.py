@@ -29,12 +29,13 @@ import torch
 from museum.plant import applied, function_at, rewrite
 from tools.disguise import disguised
 from tools.guard import guard
-from tools.tour import PROJECT, TESTS
+from tools.tour import HEAVY, PROJECT, TESTS
 
 import janus_minimal
 
 WARM = (
     *("conftest", "museum.plugin", "exercises.start", "exercises.broken.own_loop", "exercises.broken.training_step"),
+    *("tools.checkpoints", "tools.drawn", "einops._torch_specific", *HEAVY),
     *(f"janus_minimal.{name}" for name in ("pipeline", "solvers", "training.flow", "shapes.evaluate")),
 )  # imported once, before the forks, and before the guard forbids to read sources
 for name in WARM:
@@ -188,7 +189,8 @@ def _forward(function: FunctionType, target: Callable[..., Any]) -> None:
 
 def _run(files: list[Path]) -> Ending:
     """Run all copies of the student's tests."""
-    return _pytest(Witness(files), ["-p", "conftest", *map(str, files)]).of_copies()
+    own = f"--confcutdir={files[0].parent.parent}"  # else pytest lists every folder above
+    return _pytest(Witness(files), [own, "-p", "conftest", *map(str, files)]).of_copies()
 
 
 def _with_pieces(file: Path, pieces: dict[str, FunctionType], laws: list[str]) -> Ending:

@@ -1,8 +1,7 @@
 """The command line in a process of its own, on this machine's CPU: to kill it, to interrupt it, or to run it twice.
 
 A fresh Python imports torch, transformers and diffusers for seconds before a command begins. So most laws fork a
-process from one that has imported them (tools.tour), and run the command there. `on_two_processes` is the exception: it
-starts two processes as users do, with accelerate.
+process from one that has imported them (tools.tour), and run the command there.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from tools.tour import forkserver, in_fresh_processes
 
 # accelerate calls several processes on one machine --multi_gpu. Without it, only one process starts if there is no GPU.
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
-PLAIN = ("--mixed_precision", "no", "--dynamo_backend", "no", "-m", "janus_minimal")
+LAUNCH += ("--mixed_precision", "no", "--dynamo_backend", "no")
 
 Done = subprocess.CompletedProcess[str]
 
@@ -85,22 +84,32 @@ def run(directory: Path, *words: str, first: Callable[[], object] | None = None)
     return Launched(directory, *words, first=first).wait()
 
 
-def twice(directory: Path, *words: str) -> Done:
+def twice(directory: Path, *words: str, first: Callable[[], object] | None = None) -> Done:
     """Run a command in two processes that share the work, with the variables that accelerate gives them."""
+    port = free_port()
+    words = (*words, "--device", "cpu")
+    started = [Launched(directory, *words, first=first, **shared(rank, port)) for rank in ("0", "1")]
+    one, two = (process.wait() for process in started)
+    said = (one.stdout + two.stdout, one.stderr + two.stderr)
+    return subprocess.CompletedProcess(words, one.returncode or two.returncode, *said)
+
+
+def free_port() -> str:
+    """Return a port that nobody listens to."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
-    started = [Launched(directory, *words, "--device", "cpu", **shared, **rank) for rank in ranks]
-    first, second = (process.wait() for process in started)
-    status = first.returncode or second.returncode
-    return subprocess.CompletedProcess(words, status, first.stdout + second.stdout, first.stderr + second.stderr)
+        return str(server.getsockname()[1])
 
 
-def on_two_processes(directory: Path, *arguments: str) -> Done:
-    """Run a command in two processes that accelerate starts."""
-    command = [sys.executable, *LAUNCH, *PLAIN, *arguments, "--device", "cpu"]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+def shared(rank: str, port: str) -> dict[str, str]:
+    """Return the variables that accelerate gives one of two processes."""
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {"WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank, **place}
+
+
+def accelerated(script: Path, port: str) -> str:
+    """Return what a script prints in the two processes that accelerate starts for it."""
+    command = [sys.executable, *LAUNCH, "--main_process_port", port, str(script)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def printed(code: str) -> str:

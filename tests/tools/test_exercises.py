@@ -4,7 +4,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,9 @@ import json, sys
 from dataclasses import asdict
 from pathlib import Path
 from tools.grade import grade
-files = [Path(line) for line in sys.stdin.read().splitlines()]
-print(json.dumps([asdict(g) for g in grade(files, patience=float(sys.argv[1]))]))
+for line in sys.stdin:
+    files, patience = json.loads(line)
+    print(json.dumps([asdict(g) for g in grade([Path(file) for file in files], patience)]), flush=True)
 """
 CLAIM = (
     '"""10. No token attends to a later one.\n\nCatches  nothing\n"""\n\n'  # a file cannot change what it must catch
@@ -280,12 +281,18 @@ def test_it():
 ENDLESS = {"loops": "def test_it():\n    while True:\n        pass\n", "sleeps": "import time\n\ntime.sleep(3600)\n"}
 
 
-def grades_of(files: list[Path], patience: float = 60) -> dict[Path, Grade]:
-    """Grade files in one call, in a process of their own."""
-    text = "\n".join(map(str, files))
-    command = [sys.executable, "-c", GRADE, str(patience)]
-    answer = subprocess.run(command, cwd=TESTS, input=text, capture_output=True, text=True, check=True).stdout
-    return {path: Grade(**grade) for path, grade in zip(files, json.loads(answer), strict=True)}
+@pytest.fixture(scope="module")
+def grades_of() -> Iterator[Callable[..., dict[Path, Grade]]]:
+    """Grades files in one call. The grader has a process of its own, which has the libraries after the first call."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", GRADE], cwd=TESTS, text=True, **pipes) as grader:
+
+        def grades(files: list[Path], patience: float = 60) -> dict[Path, Grade]:
+            print(json.dumps([[str(file) for file in files], patience]), file=grader.stdin, flush=True)
+            answer = json.loads(grader.stdout.readline())
+            return {path: Grade(**grade) for path, grade in zip(files, answer, strict=True)}
+
+        yield grades
 
 
 def without_one_assertion(source: str) -> Iterator[str]:
@@ -337,7 +344,7 @@ def files(folder) -> dict[tuple[str, str], Path]:
 
 
 @pytest.fixture(scope="module")
-def graded(files) -> dict[tuple[str, str], Grade]:
+def graded(files, grades_of) -> dict[tuple[str, str], Grade]:
     grades = grades_of(list(files.values()))
     return {label: grades[path] for label, path in files.items()}
 
@@ -455,15 +462,15 @@ def test_every_clause_of_a_law_has_a_bug(graded):
 
 
 @pytest.mark.slow
-def test_a_law_that_takes_for_ever_is_ended(folder):
+def test_a_law_that_takes_for_ever_is_ended(folder, grades_of):
     """A file that does not end is told so, and the others are graded."""
     files = [submitted(folder, "endless", name, source) for name, source in ENDLESS.items()]
-    grades = grades_of(files, patience=2)
+    grades = grades_of(files, patience=1)
     assert [g.status for g in grades.values()] == ["stops on correct code"] * 2
-    assert all("longer than 2 seconds" in g.lines[0] for g in grades.values())
+    assert all("longer than 1 seconds" in g.lines[0] for g in grades.values())
 
 
-def test_a_file_of_another_name_is_told_which_names_there_are(tmp_path):
+def test_a_file_of_another_name_is_told_which_names_there_are(tmp_path, grades_of):
     """A file that is no exercise is no crash."""
     path = tmp_path / "test_99_nothing.py"
     path.write_text("")

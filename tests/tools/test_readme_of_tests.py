@@ -1,5 +1,8 @@
 """The examples of tests/README.md work when they are pasted."""
 
+import contextlib
+import io
+import os
 import re
 import shutil
 import subprocess
@@ -7,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tools.tour import in_fresh_processes
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
@@ -30,9 +34,24 @@ def copy(tmp_path_factory) -> Path:
     return root
 
 
-def run(copy, *arguments):
-    command = [sys.executable, "-m", "pytest", "-q", *arguments]
-    return subprocess.run(command, cwd=copy, capture_output=True, text=True).stdout
+def run(copy, *arguments) -> str:
+    """Run pytest in the copy, and return what it prints."""
+    (said,) = in_fresh_processes(_said, [(copy, arguments)])
+    return said
+
+
+def _said(job) -> str:
+    """Run pytest in this process, which is a fork. It has tools already, and must import the copy's."""
+    folder, arguments = job
+    os.chdir(folder)
+    sys.path.remove(str(ROOT / "tests"))
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("tools", "museum", "exercises")]:
+        del sys.modules[name]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        pytest.main(
+            ["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
+        )  # hypothesis was there before
+    return out.getvalue()
 
 
 @pytest.mark.slow

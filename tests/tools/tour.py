@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import torch
+from _pytest.config import default_plugins
 from tqdm import tqdm
 
 TESTS = Path(__file__).parent.parent
@@ -56,6 +57,7 @@ HEAVY = [
     "diffusers.models.autoencoders.autoencoder_kl",
     "diffusers.pipelines.pipeline_utils",
     "diffusers.schedulers.scheduling_flow_match_euler_discrete",
+    *(f"_pytest.{name}" for name in default_plugins),
 ]  # imported once, before the forks
 
 Run = tuple[tuple[str, ...], str | None]  # the arguments of pytest, and the exhibit to plant
@@ -141,10 +143,10 @@ def _fork_for_each(connection: Connection, work: Callable[[Any], Any], items: Se
     connection.send(_in_order(get_context("fork"), work, items))
 
 
-def forkserver() -> ForkServerContext:
-    """Return the context whose processes are forked from one that has imported the large libraries."""
+def forkserver(*more: str) -> ForkServerContext:
+    """Return the context whose processes are forked from one that has imported the large libraries, and more."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(HEAVY)
+    context.set_forkserver_preload([*HEAVY, *more])
     return context
 
 

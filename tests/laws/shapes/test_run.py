@@ -1,5 +1,6 @@
 """One training run in one directory: it can be killed, resumed and shared, and leaves a checkpoint."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tools.launched import Launched, on_two_processes
+from tools.launched import Launched, accelerated, free_port, shared, twice
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
@@ -76,9 +77,26 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
 
     Each process takes its share of the same batch, and the gradients are averaged.
     """
-    result = on_two_processes(tmp_path, "train", "--out", "run", *OPTIONS)
+    result = twice(tmp_path, "train", "--out", "run", *OPTIONS, first=two_samples)
     assert result.returncode == 0, result.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
+
+
+def two_samples() -> None:
+    SmallWorld.shown = ("a red circle", "two stars")
+
+
+@pytest.mark.slow
+def test_accelerate_tells_each_process_its_share(tmp_path):
+    """accelerate launch --num_processes 2  =>  the variables WORLD_SIZE, RANK, ... that the laws of two processes set.
+
+    Those laws do not start accelerate, because it would import the large libraries three times.
+    """
+    script, port = tmp_path / "say.py", free_port()
+    names = list(shared("0", port))
+    script.write_text(f"import json, os, sys\nsys.stdout.write(json.dumps([os.environ[n] for n in {names}]) + '\\n')")
+    said = sorted(json.loads(line) for line in accelerated(script, port).splitlines())
+    assert said == [list(shared(rank, port).values()) for rank in ("0", "1")]
 
 
 @pytest.mark.parametrize("part", ["vae", "flow"])
@@ -273,9 +291,9 @@ def test_other_examples_do_not_go_on_with_this_run(uninterrupted):
 def test_the_loss_falls(tmp_path):
     """mean(last losses) < 0.9 mean(first losses).
 
-    Thirty steps on a dozen scenes are enough to learn something.
+    Twenty steps on a dozen scenes are enough to learn something.
     """
-    recipe = replace(FLOW, steps=30, batch_size=12, warmup=5, save_every=30)
+    recipe = replace(FLOW, steps=20, batch_size=6, warmup=5, save_every=20)
     train_all(tmp_path, Accelerator(cpu=True), VAE, recipe, EXAMPLES)
     path = losses(tmp_path)
     assert sum(path[-5:]) < 0.9 * sum(path[:5])
