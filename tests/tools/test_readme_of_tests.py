@@ -50,7 +50,7 @@ def _said(job) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         pytest.main(
             ["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
-        )  # hypothesis was there before
+        )
     return out.getvalue()
 
 
