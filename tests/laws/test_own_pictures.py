@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tools.launched import Launched, twice
+from tools.small_runs import be_small, small_runs
 from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline
@@ -60,6 +61,12 @@ def make(folder: Path) -> Path:
     for name, colour in COLOURS.items():
         Image.new("RGB", (60, 50), colour).save(folder / f"{name}.png")
     return write(folder, *(line(f"{name}.png", f"A {name} sheet, empty") for name in COLOURS))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with small_runs():
+        yield
 
 
 @pytest.fixture
@@ -404,7 +411,7 @@ def test_a_killed_run_on_a_folder_goes_on_with_the_same_losses(uninterrupted, fo
 
     The pictures are read anew, cut at the same places, and have the same latents.
     """
-    command = Launched(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS)
+    command = Launched(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS, first=be_small)
     while command.runs and not (tmp_path / "run" / "flow.training.safetensors").exists():
         time.sleep(0.02)
     command.send(signal.SIGKILL)
@@ -422,7 +429,7 @@ def test_two_processes_learn_a_folder_as_one_does(uninterrupted, folder, tmp_pat
 
     Both read the folder, the main one encodes it, and each takes its share of the same batch.
     """
-    result = twice(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS[:-2])
+    result = twice(tmp_path, "train", "--data", str(folder), "--out", "run", *OPTIONS[:-2], first=be_small)
     assert result.returncode == 0, result.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
 

@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tools.launched import Launched, accelerated, free_port, shared, twice
+from tools.small_runs import be_small, small_runs
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
-from janus_minimal.shapes.examples import SmallWorld
 from janus_minimal.shapes.run import train_all
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
@@ -40,10 +40,8 @@ def train(directory: Path, flow: Recipe = FLOW) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_samples():
-    """A report of this file shows two pictures, not 28."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SmallWorld, "shown", ("a red circle", "two stars"))
+def small():
+    with small_runs():
         yield
 
 
@@ -60,7 +58,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(uninterrupted, tmp_path):
 
     Everything random in step k is drawn from (seed, k), and the state file holds all the rest.
     """
-    command = Launched(tmp_path, "train", "--out", ".", *OPTIONS)
+    command = Launched(tmp_path, "train", "--out", ".", *OPTIONS, first=be_small)
     while command.runs and not (tmp_path / "flow.training.safetensors").exists():
         time.sleep(0.02)
     command.send(signal.SIGKILL)
@@ -77,13 +75,9 @@ def test_two_processes_learn_what_one_learns(uninterrupted, tmp_path):
 
     Each process takes its share of the same batch, and the gradients are averaged.
     """
-    result = twice(tmp_path, "train", "--out", "run", *OPTIONS, first=two_samples)
+    result = twice(tmp_path, "train", "--out", "run", *OPTIONS, first=be_small)
     assert result.returncode == 0, result.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
-
-
-def two_samples() -> None:
-    SmallWorld.shown = ("a red circle", "two stars")
 
 
 @pytest.mark.slow
