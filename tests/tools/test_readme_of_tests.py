@@ -48,9 +48,7 @@ def _said(job) -> str:
     for name in [name for name in sys.modules if name.partition(".")[0] in ("tools", "museum", "exercises")]:
         del sys.modules[name]
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        pytest.main(
-            ["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments]
-        )
+        pytest.main(["-q", "-W", "ignore::pytest.PytestAssertRewriteWarning", *arguments])
     return out.getvalue()
 
 

@@ -13,7 +13,7 @@ from janus_minimal.shapes.render import render
 from janus_minimal.shapes.score import detect, satisfies
 from janus_minimal.shapes.vae import encode_scenes
 
-PER_CATEGORY = 150
+PER_CATEGORY = 100
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The sweep: what it measures is what it says, and nothing is measured twice or mixed."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -19,11 +20,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tools.launched import Launched
+from tools.tour import forkserver
 
 from janus_minimal import PromptPair, time_grid
 from janus_minimal.cli import main
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.shapes import sweep as sweeps
 from janus_minimal.shapes.caption import CATEGORIES
 from janus_minimal.shapes.evaluate import score_pipeline
 from janus_minimal.shapes.sweep import (
@@ -52,6 +55,7 @@ def sample(pipe):
 def sweep(monkeypatch, tmp_path, capsys):
     """Run the command in an empty directory: (status, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("janus_minimal.shapes.sweep.get_context", lambda kind: forkserver())  # it has the libraries
 
     def sweep(*words):
         monkeypatch.setattr(sys, "argv", ["janus-minimal", "sweep", "--processes", "1", *map(str, words)])
@@ -315,10 +319,15 @@ def test_whoever_leaves_a_sweep_does_not_wait_for_what_is_queued(tmp_path):
     """
     words = ["sweep", "--processes", "1", "--captions", "1", "--json", "sweep.json", *["--cfg-weight", "1"]]
     many = [word for steps in range(1, 60) for word in ("--steps", str(steps))]
-    command = Launched(tmp_path, *words, *many)
+    command = Launched(tmp_path, *words, *many, first=fork_the_pool)
     while not (tmp_path / "sweep.json").exists() and command.runs:
         time.sleep(0.1)
     before = len(json.loads((tmp_path / "sweep.json").read_text())["runs"])
     command.send(signal.SIGINT)
     command.wait()
     assert len(json.loads((tmp_path / "sweep.json").read_text())["runs"]) < before + 30
+
+
+def fork_the_pool() -> None:
+    """Let the processes of a sweep be forks of this one, which has the libraries."""
+    sweeps.get_context = lambda kind: multiprocessing.get_context("fork")
