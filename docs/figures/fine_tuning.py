@@ -26,8 +26,9 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from recipes import DATA, from_text, measured, sheet, to_text
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
+from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, time_grid
 from janus_minimal.bench.clock import peak_memory
 from janus_minimal.bench.memory import training_memory
 from janus_minimal.bench.sizes import random_model, sized
@@ -284,12 +285,44 @@ def count_released() -> dict[str, Any]:
     return found | {"prompt tokens": PROMPT}
 
 
+OPERATIONS = {
+    "all": Tuning("all"),
+    "all, checkpointing": Tuning("all", gradient_checkpointing=True),
+    "lora 16": Tuning("lora", lora=16),
+    "lora 16, checkpointing": Tuning("lora", lora=16, gradient_checkpointing=True),
+    "uvit": Tuning("uvit"),
+}
+
+
+def count_operations() -> dict[str, Any]:
+    """Count the operations of one example of the released size, in TFLOP, as PyTorch's own counter does."""
+    return {name: operations(tuning) for name, tuning in OPERATIONS.items()} | {"prompt tokens": PROMPT}
+
+
+def operations(tuning: Tuning) -> dict[str, float]:
+    """Count forward and backward pass. On the meta device: nothing is computed, and no weight takes memory."""
+    with torch.device("meta"):
+        model, tokens = prepare(JanusFlow(JanusConfig()), tuning), PROMPT + 577
+        z, t = torch.randn(1, 4, 48, 48), torch.rand(1)
+        mask = torch.ones(1, 1, tokens, tokens, dtype=torch.bool)  # transformers takes it as it is, and reads no number
+    run = model.llama.forward
+    model.llama.forward = lambda **given: run(**(given | {"attention_mask": mask}))
+    rows = PromptPair.from_ids([torch.arange(PROMPT + 1)], pad_id=0).to("meta").rows[torch.tensor([0])]
+    with FlopCounterMode(display=False) as forward:
+        loss = model(z, t, rows).square().mean()
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    counts = {"forward": forward.get_total_flops() / 1e12, "backward": backward.get_total_flops() / 1e12}
+    return counts | {"sum": sum(counts.values())}
+
+
 MEASURES = {
     "decoder": measure_decoder,
     "before": measure_before,
     **{way: partial(measure_way, way) for way in WAYS},
     **{f"step, {name}": partial(measure_step, tuning, size) for name, (size, tuning) in STEP.items()},
     "released": count_released,
+    "operations": count_operations,
 }
 
 

@@ -150,6 +150,12 @@ def right_cut(rows: PromptRows) -> PromptRows:
     return PromptRows(rows.ids[:, :1], rows.attention_mask[:, :1], rows.positions[:, :1])
 
 
+SYSTEM = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user"
+    " provides, and assist the user with a variety of tasks using natural language."
+)  # the default system prompt of the official processor, meant for its chats
+NOTHING = "a and an of " * 5  # words of the bundled vocabulary that name nothing
+
 CHANGES = {
     "as trained": lambda ids: ids,
     "no tag": lambda ids: ids[:-1],  # so that "assistant:" is dropped in its place
@@ -164,7 +170,11 @@ def other_templates(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
     """Return how far v_cond moves, and how many pictures are right, if the ids are not those of the template."""
     captions = [caption for category in CATEGORIES for caption in fresh_captions(category, 6, 0)]
     z, steps, found = noise(pipe, len(captions)), trajectory(pipe, 1), {}
-    for name, change in CHANGES.items():
+    changes = CHANGES | {
+        "system prompt": lambda ids: with_system_prompt(pipe, SYSTEM, ids),
+        "system prompt, known words": lambda ids: with_system_prompt(pipe, NOTHING, ids),
+    }
+    for name, change in changes.items():
         told = [pipe.tokenizer.encode(TEMPLATE.format(prompt=str(caption))) for caption in (CAPTION, *captions)]
         one, *ids = [torch.tensor(change(row)) for row in told]
         own = PromptPair.from_ids([one], pad_id=pipe.tokenizer.pad_token_id)
@@ -175,6 +185,11 @@ def other_templates(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:
         right = sum(satisfies(np.asarray(picture), caption) for picture, caption in pictures)
         found[name] = {"most, %": 100 * max(moved), "right": right, "captions": len(captions)}
     return found
+
+
+def with_system_prompt(pipe: JanusFlowPipeline, words: str, ids: list[int]) -> list[int]:
+    """Return the ids with a system prompt after the begin token, where a chat has it."""
+    return [ids[0], *pipe.tokenizer.encode(words)[1:], *ids[1:]]
 
 
 def attention(pipe: JanusFlowPipeline) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from sample import Sample
 from torch import Tensor
 
-from janus_minimal import JanusFlowPipeline, denoise, euler_step, time_grid
+from janus_minimal import JanusFlowPipeline, denoise, euler_step, guide, time_grid
 from janus_minimal.solvers import SOLVERS
 
 EACH = 5  # captions of each of the seven categories
@@ -76,6 +76,30 @@ def measure_shift(shift: int) -> dict[str, Any]:
         runs = {nfe: sample.solve(method, nfe // asks, shift) for nfe in SHIFTS[shift]}
         found[method] = {str(nfe): told(sample, z, reference) for nfe, z in runs.items()}
     return found
+
+
+def measure_endpoints() -> dict[str, Any]:
+    """Tell the network linspace(0, 1, N) while the latent moves by 1/N, and compare with what is right."""
+    sample, found = Solved(), {}
+    reference = sample.solve("midpoint", REFERENCE)
+    for steps in (4, 8, 16, 30):
+        times = torch.linspace(0, 1, steps + 1)
+        ways = {"right": times[:-1], "told too late a time": torch.linspace(0, 1, steps)}
+        found[str(steps)] = {
+            name: told(sample, euler_told(sample, asked, 1 / steps), reference) for name, asked in ways.items()
+        }
+        short = torch.linspace(0, 1, steps)
+        found[str(steps)]["one step too few"] = told(sample, euler_told(sample, short[:-1], 1 / (steps - 1)), reference)
+    return found
+
+
+def euler_told(sample: Solved, times: Tensor, h: float, weight: float = 2.0) -> Tensor:
+    """Take an Euler step of length h for each of these times, which the network is told."""
+    model, z = sample.pipe.model, sample.z
+    cache = model.prefill(sample.pair)
+    for t in times:
+        z = z + h * guide(*model.velocity(z, t, sample.pair, cache), weight)
+    return z
 
 
 def slope(z: float, t: float) -> float:
@@ -394,6 +418,7 @@ def path_curvature() -> Drawing:
 
 MEASURES = {f"solver-shift-{shift}": lambda shift=shift: measure_shift(shift) for shift in SHIFTS}
 MEASURES |= {"solver-reference": measure_reference, "solver-path": measure_path}
+MEASURES |= {"solver-endpoints": measure_endpoints}
 
 if __name__ == "__main__":
     main(MEASURES)

@@ -17,7 +17,7 @@ from macros.lab import lab
 from macros.parity import parity
 from macros.reading import minutes, minutes_of_parts, reading
 from macros.shape_map import shape_map, size
-from macros.tuning import save_peak, tuned_ways, what_to_have
+from macros.tuning import save_peak, tuned_ways, tuning_times, what_to_have
 
 NAMES = (
     *("code", "stage", "snippet", "law", "exhibit", "term", "figure", "number", "gigabytes", "value"),
@@ -25,7 +25,7 @@ NAMES = (
 )
 OTHERS = (
     *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
-    *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, what_to_have, shifted_colours),
+    *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, tuning_times, what_to_have, shifted_colours),
     *(bibtex, built_from, core_files, dependencies),
     *(scores, pairs, excluded, paired_range),
 )

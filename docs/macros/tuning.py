@@ -1,6 +1,7 @@
 """{{ tuned_ways() }}: what each way to fine-tune learned and forgot. {{ what_to_have() }}: the memory that it needs.
 
-Both from what docs/figures/fine_tuning.py measured and counted. {{ save_peak("all") }}: the memory of a save, in GB.
+{{ tuning_times() }}: how long it should take, by data sheet. {{ save_peak("all") }}: the memory of a save, in GB.
+All from what docs/figures/fine_tuning.py measured and counted.
 """
 
 import json
@@ -50,3 +51,35 @@ def save_peak(way: str) -> str:
     lasting = sum(parts[name] for name in ("weights", "masters", "moments", "average"))
     merged = MERGED * (2 if "bfloat16" in way else 4) / 1e9
     return f"{lasting + 2 * (merged if way.startswith('lora') else parts['weights']):.1f}"
+
+
+SHEETS = {  # dense bfloat16 with float32 accumulation, in TFLOP/s, as the data sheets give it
+    "RTX 3090": 71,
+    "L4": 121,
+    "RTX 4090": 165,
+    "A100": 312,
+    "H100, SXM": 989,
+}
+COUNTED = ("lora 16", "lora 16, checkpointing", "all", "all, checkpointing")
+BATCH, STEPS = 16, 1000
+
+
+def tuning_times() -> str:
+    """A row for each GPU: seconds of a step and length of a run, at a half and at a quarter of its data sheet."""
+    found = json.loads(RECORD.read_text(encoding="utf-8"))["operations"]
+    head = f"| GPU, TFLOP/s | {' | '.join(f'`{way}`' if way in ('all', 'lora 16') else way for way in COUNTED)} |"
+    rows = [
+        f"| {name}, {rate} | " + " | ".join(_times(found[way]["sum"], rate) for way in COUNTED) + " |"
+        for name, rate in SHEETS.items()
+    ]
+    return "\n".join([head, "| --- |" + " --- |" * len(COUNTED), *rows])
+
+
+def _times(tera: float, rate: float) -> str:
+    seconds = [BATCH * tera / (share * rate) for share in (0.5, 0.25)]
+    return f"{seconds[0]:.2g} to {seconds[1]:.2g} s; {_long(seconds[0])} to {_long(seconds[1])}"
+
+
+def _long(seconds: float) -> str:
+    minutes = STEPS * seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

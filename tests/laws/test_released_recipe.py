@@ -6,8 +6,10 @@ import runpy
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -91,3 +93,17 @@ def test_pictures_stand_where_geneval_looks_for_them(run):
         pictures = [Image.open(path) for path in samples]
         assert {picture.size for picture in pictures} == {(48, 48)}
         assert len({picture.tobytes() for picture in pictures}) == 4
+
+
+def test_the_bootstrap_tells_the_error_of_a_mean():
+    """spread(mean, x) = std(x) / sqrt(n), and spread(mean(x) - mean(y)) = 0 for y = x: the same pictures are drawn.
+
+    The mean is the one number whose error is known by a formula, so the bootstrap can be checked on it. If two models
+    were given indices of their own, the difference of a model to itself would scatter.
+    """
+    names: dict[str, Any] = {}
+    exec(SCRIPTS["spread.py"], names)
+    x = torch.randn(400, generator=torch.Generator().manual_seed(1))
+    told, known = names["spread"](torch.mean, x, times=400), x.std() / 400**0.5
+    assert abs(told / known - 1) < 0.15
+    assert names["spread"](lambda a, b: a.mean() - b.mean(), x, x.clone()) == 0
