@@ -95,15 +95,35 @@ def test_pictures_stand_where_geneval_looks_for_them(run):
         assert len({picture.tobytes() for picture in pictures}) == 4
 
 
+def defined(script: str) -> dict[str, Any]:
+    """What a script of the page defines."""
+    names: dict[str, Any] = {}
+    exec(SCRIPTS[script], names)
+    return names
+
+
 def test_the_bootstrap_tells_the_error_of_a_mean():
     """spread(mean, x) = std(x) / sqrt(n), and spread(mean(x) - mean(y)) = 0 for y = x: the same pictures are drawn.
 
     The mean is the one number whose error is known by a formula, so the bootstrap can be checked on it. If two models
     were given indices of their own, the difference of a model to itself would scatter.
     """
-    names: dict[str, Any] = {}
-    exec(SCRIPTS["spread.py"], names)
+    names = defined("spread.py")
     x = torch.randn(400, generator=torch.Generator().manual_seed(1))
     told, known = names["spread"](torch.mean, x, times=400), x.std() / 400**0.5
     assert abs(told / known - 1) < 0.15
     assert names["spread"](lambda a, b: a.mean() - b.mean(), x, x.clone()) == 0
+
+
+def test_the_fid_of_a_shift_is_its_square():
+    """fid(x + a, mean(x), cov(x)) = |a|^2, and fid(k x, 0, cov(x)) = (k - 1)^2 tr cov(x) for x of mean 0.
+
+    A shift changes the means alone, and a factor the covariances alone, so each part of the formula stands by itself.
+    """
+    fid = defined("spread.py")["fid"]
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = x - x.mean(0)
+    mean, covariance = x.mean(0), torch.cov(x.T)
+    shift = torch.tensor([1.0, 2.0, 0.0, -2.0], dtype=torch.float64)
+    torch.testing.assert_close(fid(x + shift, mean, covariance), shift.square().sum())
+    torch.testing.assert_close(fid(3 * x, mean, covariance), 4 * covariance.trace())
