@@ -37,7 +37,7 @@ from transformers import PreTrainedTokenizerBase
 from janus_minimal.flow import time_grid
 from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
 from janus_minimal.loading.tokenizer import load_tokenizer
-from janus_minimal.loading.vae import load_vae, pixels_per_latent, to_pictures
+from janus_minimal.loading.vae import check_centred, load_vae, pixels_per_latent, to_pictures
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 from janus_minimal.runtime import checks
@@ -69,16 +69,17 @@ class JanusFlowPipeline:
     Everything that can be wrong in a call is checked before the first step, because thirty steps of
     the released model take minutes on a CPU.
 
-    What is checked at construction: that the VAE makes latents of the model's channels, and that
-    the model's picture divides into whole patches. What no check can see: a VAE of the same form
-    with other weights. The flow has learned where the latents of its own VAE lie, so the pictures
-    of another one are garbled.
+    What is checked at construction: that the VAE makes latents of the model's channels, that it is
+    not one that shifts them, and that the model's picture divides into whole patches. What no check
+    can see: a VAE of the same form with other weights. The flow has learned where the latents of
+    its own VAE lie, so the pictures of another one are garbled.
     """
 
     def __init__(
         self, model: JanusFlow, vae: AutoencoderKL, tokenizer: PreTrainedTokenizerBase
     ) -> None:
         checks.fits_vae(model.config, vae.config.latent_channels, pixels_per_latent(vae))
+        check_centred(vae)
         self.model, self.vae, self.tokenizer = model, vae, tokenizer
 
     @classmethod

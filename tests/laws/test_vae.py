@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 from tools.drawn import SEEDS
 
+from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.picture import read_picture
@@ -219,6 +220,28 @@ def test_a_vae_that_shifts_its_latents_is_refused(directory, name, value):
     edit(directory, **{name: value})
     with pytest.raises(CheckpointError, match=f"{name} is .*: such a VAE shifts its latents"):
         load_vae(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("shift_factor", 0.1159), ("latents_mean", [0.1] * 4), ("latents_std", [2.0] * 4)]
+)
+def test_a_pipeline_takes_a_shift_from_a_class_that_knows_it_alone(pipe, name, value):
+    """Pipeline(AutoencoderKL with a shift)  =>  CheckpointError; a subclass of it is taken.
+
+    diffusers' own class leaves the shift to whoever calls it, and nothing here adds it.
+    """
+
+    class Shifted(AutoencoderKL):
+        pass
+
+    for kind in (AutoencoderKL, Shifted):
+        vae = kind.from_config(pipe.vae.config)
+        vae.register_to_config(**{name: value})
+        if kind is Shifted:
+            assert JanusFlowPipeline(pipe.model, vae, pipe.tokenizer).vae is vae
+        else:
+            with pytest.raises(CheckpointError, match=f"the VAE's {name} is .*: such a VAE shifts its latents"):
+                JanusFlowPipeline(pipe.model, vae, pipe.tokenizer)
 
 
 def test_an_unknown_setting_is_warned_of(directory, vae):
