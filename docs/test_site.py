@@ -392,6 +392,8 @@ def test_each_distance_of_a_mean_is_kept():
         for told in (told for runs in found.values() if isinstance(runs, dict) for told in runs.values()):
             assert len(told["each"]) == found["captions"]
             assert np.isclose(np.mean(told["each"]), told["mean"], rtol=1e-4)
+    for told in (told for ways in read("figures/data/solver-endpoints.json").values() for told in ways.values()):
+        assert np.isclose(np.mean(told["each"]), told["mean"], rtol=1e-4)
     for told in read("figures/data/guidance-weights.json").values():
         assert not isinstance(told, dict) or np.isclose(np.mean(told["each"]), told["norm"], rtol=1e-3)
 
