@@ -21,6 +21,9 @@ import pytest
 import torch
 from macros import built
 from macros.annotations import as_markdown
+from macros.estimates import DEVICES, bytes_a_step, estimated_seconds
+from macros.excerpts import read
+from macros.means import bootstrap, of_seeds, resampled, student
 from macros.reading import chapters, words
 from macros.shape_map import TENSORS, released, small
 from macros.tuning import ADVICE, RECORD, save_peak
@@ -89,6 +92,17 @@ def test_every_link_and_anchor_leads_somewhere(pages):
             if not file.exists() or (anchor and file in pages and anchor not in pages[file].anchors):
                 broken.append(f"{path.name}: {link}")
     assert not broken
+
+
+def test_the_text_of_every_link_says_where_it_leads():
+    """Whoever listens to a page often hears its links alone, one after the other."""
+    empty = r"\[(\d+|above|below|click|here|how|it|law|link|one|see|this|why)\]\("
+    found = {
+        path.name: [match[1] for match in re.finditer(empty, path.read_text(encoding="utf-8"), re.IGNORECASE)]
+        for path in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
+        if path.name != "laws.md"  # it shows code, in which an index may be called
+    }
+    assert not {name: texts for name, texts in found.items() if texts}
 
 
 def test_the_statement_of_a_law_is_one_piece_of_code(site):
@@ -288,20 +302,114 @@ def test_every_page_that_explains_names_a_law_that_holds_it():
         assert "{{ law(" in (DOCS / f"{name}.md").read_text(encoding="utf-8"), name
 
 
-def test_files_outside_of_a_checkout_name_no_commit(tmp_path, monkeypatch):
-    """An archive has no history, and the folder around it may have one of its own."""
-    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
-    for command in (("init",), (*somebody, "commit", "--allow-empty", "--message", "theirs")):
-        subprocess.run(["git", *command, "--quiet"], cwd=tmp_path, check=True)
-    (archive := tmp_path / "archive").mkdir()
-    shutil.copy(DOCS.parent / "pyproject.toml", archive)
-    monkeypatch.setattr(built, "ROOT", archive)
-    assert built.built_from() == ""
-    assert "note" not in built.bibtex()
-    monkeypatch.setattr(built, "ROOT", tmp_path)
-    assert re.fullmatch(r"commit [0-9a-f]{7,} of \d{4}-\d\d-\d\d", built.built_from())
+SOMEBODY = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
+COMMIT = r"commit [0-9a-f]{7,} of \d{4}-\d\d-\d\d"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A small checkout with a commit, from which the pages seem to be built."""
+    (folder := tmp_path / "checkout" / "docs" / "macros").mkdir(parents=True)
+    checkout = folder.parent.parent
+    for name in ("pyproject.toml", ".gitattributes"):
+        shutil.copy(DOCS.parent / name, checkout)
+    (folder / "commit.txt").write_text("$Format:commit %h of %cs$\n", encoding="utf-8")  # as an archive finds it
+    for command in (("init",), ("add", "."), (*SOMEBODY, "commit", "--message", "theirs")):
+        git(checkout, *command)
+    monkeypatch.setattr(built, "ROOT", checkout)
+    return checkout
+
+
+def test_a_clean_checkout_names_its_commit(checkout, monkeypatch):
+    assert re.fullmatch(COMMIT, built.built_from())
+    assert f"note    = {{{built.built_from()}}}" in built.bibtex()
+    assert f"from **{built.built_from()}**." in built.what_to_cite()
     monkeypatch.setenv("PATH", "")  # no git on this machine
     assert built.built_from() == ""
+
+
+def test_changes_that_no_commit_holds_are_not_cited(checkout):
+    """Whoever looked up the commit would find other pages."""
+    (checkout / "pyproject.toml").write_text((checkout / "pyproject.toml").read_text() + "\n", encoding="utf-8")
+    assert built.built_from().endswith(", with changes that are not committed")
+    assert "note" not in built.bibtex()
+    assert "commit the changes" in built.what_to_cite()
+
+
+def test_an_archive_of_git_names_the_commit_that_it_was_made_from(checkout, monkeypatch):
+    told = built.built_from()
+    git(checkout, "archive", "--output", "archive.zip", "HEAD")
+    shutil.unpack_archive(checkout / "archive.zip", unpacked := checkout.parent / "unpacked")
+    monkeypatch.setattr(built, "ROOT", unpacked)
+    assert built.built_from() == told
+    assert told in built.bibtex()
+
+
+def test_files_without_a_history_name_no_commit(checkout, monkeypatch):
+    """They were copied, perhaps into a folder that has a history of its own."""
+    (copied := checkout / "copied").mkdir()
+    shutil.copytree(checkout / "docs", copied / "docs")
+    shutil.copy(checkout / "pyproject.toml", copied)
+    monkeypatch.setattr(built, "ROOT", copied)
+    assert built.built_from() == ""
+    assert "note" not in built.bibtex()
+    assert "without a history" in built.what_to_cite()
+
+
+def test_the_page_of_the_scorer_resamples_as_the_pages_do(monkeypatch, capsys):
+    """What the reader runs prints the interval that stands beside it."""
+    (snippet,) = re.findall(
+        r"^```python\n(import json.*?)^```", (DOCS / "scorer.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    monkeypatch.chdir(DOCS.parent)
+    exec(snippet, {})
+    told = [float(number) for number in re.findall(r"\d\.\d+", capsys.readouterr().out)]
+    shown = resampled("figures/data/solver-shift-1.json", "midpoint", "16", "each")
+    assert np.allclose(told[1:], [float(end) for end in shown.split(" to ")], atol=5e-3)
+    assert told[0] == round(read("figures/data/solver-shift-1.json", "midpoint", "16", "mean"), 3)
+
+
+@pytest.mark.parametrize(
+    ("interval", "draw", "number"),
+    [(bootstrap, "standard_normal", 40), (bootstrap, "standard_exponential", 40), (student, "standard_normal", 3)],
+)
+def test_an_interval_of_95_percent_holds_the_true_mean_about_as_often(interval, draw, number):
+    """Of 300 samples. The bootstrap of values with a long tail may miss a little more often."""
+    samples = getattr(np.random.default_rng(0), draw)((300, number))
+    truth = 1.0 if draw == "standard_exponential" else 0.0
+    ends = np.array([interval(sample) for sample in samples])
+    assert 0.9 <= np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1])) <= 0.98
+
+
+def test_each_distance_of_a_mean_is_kept():
+    """An interval that is made of other values than the mean beside it would say nothing."""
+    for name in ("solver-shift-1", "solver-shift-2", "solver-shift-3"):
+        found = read(f"figures/data/{name}.json")
+        for told in (told for runs in found.values() if isinstance(runs, dict) for told in runs.values()):
+            assert len(told["each"]) == found["captions"]
+            assert np.isclose(np.mean(told["each"]), told["mean"], rtol=1e-4)
+    for told in (told for ways in read("figures/data/solver-endpoints.json").values() for told in ways.values()):
+        assert np.isclose(np.mean(told["each"]), told["mean"], rtol=1e-4)
+    for told in read("figures/data/guidance-weights.json").values():
+        assert not isinstance(told, dict) or np.isclose(np.mean(told["each"]), told["norm"], rtol=1e-3)
+
+
+def test_the_interval_of_three_seeds_is_the_one_that_the_page_makes_by_hand():
+    told = read("alignment.json", "difference", "aligned", "loss")
+    by_hand = [told["mean"] + sign * 4.303 * told["std"] / 3**0.5 for sign in (-1, 1)]
+    shown = of_seeds("alignment.json", "aligned", "without", "loss")
+    assert np.allclose([float(end) for end in shown.split(" to ")], by_hand, rtol=0.05)
+
+
+def test_the_estimate_for_a_gpu_is_limited_by_arithmetic():
+    """The pages say that reading the weights takes less time than the arithmetic, on every device that they name."""
+    work = read("figures/data/speed.json", "20", "TFLOP a step")
+    assert all(work / rate > float(bytes_a_step()) / bandwidth for rate, bandwidth in DEVICES.values())
+    assert estimated_seconds(100) == "1.9 to 3.7"  # 93 / 50 and 93 / 25, as the page computes by hand
 
 
 def test_the_time_of_a_page_counts_what_is_read():

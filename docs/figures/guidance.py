@@ -16,7 +16,7 @@ from sample import Sample
 from torch import Tensor
 
 from janus_minimal import JanusFlowPipeline, denoise, euler_step, guide, time_grid
-from janus_minimal.shapes.caption import CATEGORIES
+from janus_minimal.shapes.caption import CATEGORIES, Caption
 from janus_minimal.shapes.evaluate import fresh_captions
 from janus_minimal.shapes.render import PALETTE, PAPER
 from janus_minimal.shapes.vae import encode_scenes
@@ -44,10 +44,12 @@ class Guided(Sample):
     def told(self, z: Tensor) -> dict[str, float]:
         """Return what is measured of latents: obedience, size, range and colours."""
         pictures = [np.asarray(picture) for picture in self.pipe.to_pictures(z)]
+        norms = z.flatten(1).norm(dim=1) / self.real.flatten(1).norm(dim=1)
         return {
             "score": self.score(z),
             "rms": z.square().mean().sqrt().item(),
-            "norm": (z.flatten(1).norm(dim=1) / self.real.flatten(1).norm(dim=1)).mean().item(),
+            "norm": norms.mean().item(),
+            "each": [float(f"{norm:.4g}") for norm in norms.tolist()],  # so that the mean can be given an interval
             "beyond": (z.abs() > self.real.abs().max()).float().mean().item(),
             "off palette": float(np.mean([off_palette(p) for p in pictures])),
         }
@@ -71,6 +73,36 @@ def measure_weights() -> dict[str, Any]:
         *_, last = sample.steps(weight)
         found[f"{weight:g}"] = sample.told(last.z_next)
     return found
+
+
+NOTEBOOK = ("a red circle", "three blue stars", "four purple circles", "a green cross above a yellow square")
+
+
+def measure_sizes() -> dict[str, Any]:
+    """Ask why notebook 06 finds smaller latents than this chapter: other captions, other steps, or another measure."""
+    chapter, found = Guided(), {}
+    for steps in (15, 30):
+        for weight in (1.0, 2.0):
+            *_, last = chapter.steps(weight, steps)
+            notebook, real = drawn_in_notebook(chapter.pipe, weight, steps)
+            samples = {"chapter": (last.z_next, chapter.real), "notebook": (notebook, real)}
+            found[f"{steps} steps, w = {weight:g}"] = {name: sizes(*pair) for name, pair in samples.items()}
+    return found
+
+
+def drawn_in_notebook(pipe: JanusFlowPipeline, weight: float, steps: int, each: int = 12) -> tuple[Tensor, Tensor]:
+    """Return the latents that notebook 06 draws, and those of the real scenes that it compares them with."""
+    noises = [torch.Generator().manual_seed(seed) for seed in range(each * len(NOTEBOOK))]
+    asked = {"num_images_per_prompt": each, "generator": noises, "output_type": "latent", "progress": False}
+    rng = np.random.default_rng(0)
+    scenes = [Caption.parse(caption).draw(rng) for caption in NOTEBOOK for _ in range(each)]
+    return pipe(list(NOTEBOOK), steps, weight, **asked).images, encode_scenes(pipe.vae, scenes)
+
+
+def sizes(z: Tensor, real: Tensor) -> dict[str, float]:
+    """Return the chapter's measure, the mean ratio of norms, and the notebook's, the ratio of standard deviations."""
+    norm = z.flatten(1).norm(dim=1) / real.flatten(1).norm(dim=1)
+    return {"norm": norm.mean().item(), "std": (z.std() / real.std()).item()}
 
 
 def measure_fine() -> dict[str, Any]:
@@ -340,6 +372,7 @@ def guidance_pictures() -> Drawing:
 
 MEASURES = {
     "guidance-weights": measure_weights,
+    "guidance-sizes": measure_sizes,
     "guidance-fine": measure_fine,
     "guidance-many": measure_many,
     "guidance-variety": measure_variety,

@@ -49,9 +49,11 @@ def distances(z: Tensor, reference: Tensor) -> Tensor:
     return (z - reference).flatten(1).norm(dim=1) / reference.flatten(1).norm(dim=1)
 
 
-def told(sample: Solved, z: Tensor, reference: Tensor) -> dict[str, float]:
+def told(sample: Solved, z: Tensor, reference: Tensor) -> dict[str, Any]:
+    """Return the distances by picture, so that their mean can be given an interval, and what is said of them all."""
     apart = distances(z, reference)
-    return {"mean": apart.mean().item(), "median": apart.median().item(), "score": sample.score(z)}
+    each = [float(f"{one:.5g}") for one in apart.tolist()]
+    return {"mean": apart.mean().item(), "median": apart.median().item(), "score": sample.score(z), "each": each}
 
 
 def measure_reference() -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 from macros import excerpts
 from macros.accelerator import measured_there
 from macros.budgets import lab_budgets
-from macros.built import bibtex, built_from
+from macros.built import bibtex, built_from, what_to_cite
 from macros.colours import shifted_colours
 from macros.core import core_files, dependencies
+from macros.estimates import bytes_a_step, estimated_seconds, estimated_step, estimates
 from macros.evaluations import excluded, paired_range, pairs, scores
 from macros.exercises import exercise, exercise_table, exercises
 from macros.lab import lab
+from macros.means import of_seeds, resampled, resampled_less
 from macros.parity import parity
 from macros.reading import minutes, minutes_of_parts, reading
 from macros.shape_map import shape_map, size
@@ -26,8 +28,10 @@ NAMES = (
 OTHERS = (
     *(measured_there, parity, exercise, exercise_table, exercises, lab, lab_budgets, shape_map, size),
     *(minutes, minutes_of_parts, reading, save_peak, tuned_ways, tuning_times, what_to_have, shifted_colours),
-    *(bibtex, built_from, core_files, dependencies),
+    *(bibtex, what_to_cite, core_files, dependencies),
     *(scores, pairs, excluded, paired_range),
+    *(resampled, resampled_less, of_seeds),
+    *(estimates, estimated_seconds, estimated_step, bytes_a_step),
 )
 
 
