@@ -132,7 +132,8 @@ def adams_bashforth(
         now = _velocities(model, prompt, cache, z, t, cfg_weight)
         ahead = now if before is None else _ahead(now, before, (t_next - t) / (t - last))
         step = Step(index, t, t_next, z, *ahead, euler_step(z, ahead[-1], t, t_next))
-        before, last = now, t
+        if t_next > t:  # a step of length zero has no line through its ends
+            before, last = now, t
         yield step
         z = step.z_next
 

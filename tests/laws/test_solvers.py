@@ -131,6 +131,17 @@ def test_one_step_of_adams_bashforth_is_eulers(model, prompts, seed):
 
 
 @pytest.mark.parametrize("solver", ALL)
+def test_a_step_of_length_zero_changes_nothing(solver):
+    """times with a time twice  =>  the same end as without.
+
+    The line through the last two velocities has no slope if both stand at one time.
+    """
+    z, times = torch.ones(1, 1, 1, 1), time_grid(4)
+    twice = torch.cat([times[:3], times[2:]])
+    assert solve(solver, 5, z, twice) == solve(solver, 4, z)
+
+
+@pytest.mark.parametrize("solver", ALL)
 def test_solvers_keep_the_promises_of_the_loop(model, prompt, golden, solver):
     """v = guide(v_cond, v_uncond), z_next - z = h v, cached = uncached, no gradients, steerable.
 
