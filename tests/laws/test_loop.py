@@ -88,25 +88,25 @@ def test_a_recipe_that_no_run_can_have_is_refused(wrong):
 
 @pytest.mark.parametrize("length", [0.25, 3.0])
 def test_a_gradient_longer_than_one_is_made_one_long(tmp_path, length):
-    """g -> g min(1, 1 / |g|), with |g| over all parameters together, anew at every step.
+    """g -> g min(1, 1 / |g|), with |g| over all parameters of both optimisers together, anew at every step.
 
     One strange batch must not throw the weights far away. The direction of the step stays, and nothing of the last
     step's gradient is left.
     """
     direction = torch.tensor([2.0, -1.0, 2.0, 4.0]) / 5
-    network, seen = nn.LayerNorm(2), []
+    network, seen = nn.Sequential(nn.LayerNorm(1), nn.Linear(1, 2, bias=False)), []  # AdamW has one, Muon the other
 
     def loss(wrapped, step):
-        return length * torch.cat([network.weight, network.bias]) @ direction
+        return length * torch.cat([p.flatten() for p in network.parameters()]) @ direction
 
     def see(optimizer, *_):
-        seen.append(torch.cat([p.grad for group in optimizer.param_groups for p in group["params"]]))
+        seen.append(torch.cat([p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]))
 
     hook = register_optimizer_step_pre_hook(see)
     fit(network, loss, replace(RECIPE, steps=3), tmp_path / "state.safetensors", Accelerator(cpu=True), Mock())
     hook.remove()
-    assert len(seen) == 3
-    for gradient in seen:
+    assert len(seen) == 2 * 3
+    for gradient in map(torch.cat, zip(seen[::2], seen[1::2], strict=True)):
         torch.testing.assert_close(gradient, min(1.0, length) * direction, rtol=1e-4, atol=1e-5)
 
 
@@ -226,15 +226,15 @@ def test_a_resumed_run_leaves_the_state_of_an_uninterrupted_one(tmp_path, stop):
 
 
 def test_the_losses_are_means_over_all_processes(tmp_path):
-    """losses[k] = (loss of process 0 + loss of process 1) / 2.
+    """losses[k] = (loss of process 0 + loss of process 1) / 2, to the last bit.
 
     So the curve of a run on two processes is that of a run on one.
     """
     losses = []
     network = nn.LayerNorm(1)
-    loss = lambda wrapped, step: 0 * network.bias.sum() + step  # noqa: E731
+    loss = lambda wrapped, step: 0 * network.bias.sum() + step + 2**-12  # noqa: E731
     fit(network, loss, RECIPE, tmp_path / "s.safetensors", OneOfTwo(cpu=True), lambda _, all_of: losses.extend(all_of))
-    assert losses[-7:] == [(k + 3) / 2 for k in range(7)]
+    assert losses[-7:] == [(k + 2**-12 + 3) / 2 for k in range(7)]
 
 
 @pytest.mark.parametrize("kind", [Accelerator, OneOfTwo])
@@ -271,3 +271,21 @@ def test_the_bar_shows_the_mean_of_the_last_fifty_losses(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"loss={sum(range(30, 80)) / 50:.4f}" in shown
     assert f"rate={0.01 * (1 + cos(pi * 79 / 80)) / 2:.1e}" in shown
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tmp_path, capsys):
+    """bar(resumed after 2 of 7 steps) = 2/7 ... 7/7, in the main process alone.
+
+    A bar from zero would promise the time of the whole run again, and two processes would write over each other.
+    """
+    path = tmp_path / "s.safetensors"
+    with pytest.raises(InterruptionError):
+        train(path, stop_before=3)
+    assert "0/7" in capsys.readouterr().err
+    train(path)
+    shown = capsys.readouterr().err
+    assert ("0/7" in shown, "2/7" in shown, "7/7" in shown) == (False, True, True)
+    other = OneOfTwo(cpu=True)
+    other.is_main_process = False
+    fit(small_network(), lambda network, step: network(normal(step, 4, 3)).mean(), RECIPE, tmp_path / "o", other, Mock())
+    assert capsys.readouterr().err == ""

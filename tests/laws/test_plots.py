@@ -92,6 +92,10 @@ def test_growth_sets_measured_points_beside_the_formulas_line():
     assert list(lines_of(lower).values()) == [([1, 2, 3], [1, 2, 3])]
     assert (upper.get_ylabel(), lower.get_ylabel(), lower.get_xlabel()) == ("seconds", "memory, GB", "images")
     assert upper.get_ylim()[0] == lower.get_ylim()[0] == 0
+    assert figure.get_suptitle() == "title"
+    more = [point | {"seconds": 100.0, "memory": 1e12} for point in points]
+    first, second, below, beside = plots.growth({"images": points, "tokens": more}, "title").axes
+    assert (first.get_ylim(), below.get_ylim()) == (second.get_ylim(), beside.get_ylim())  # heights can be compared
 
 
 def test_paths_run_from_the_noise_to_the_end():
@@ -145,6 +149,7 @@ def test_latents_share_one_scale_around_zero():
     images = [axes.get_images()[0] for axes in figure.axes[:2]]
     assert [image.get_clim() for image in images] == [(-9, 9)] * 2
     assert images[0].get_array().tolist() == [[1, 1, 2, 2]] * 2 + [[3, 3, -4, -4]] * 2
+    assert len(figure.axes) == 3  # the third shows which colour stands for which number
 
 
 def test_heatmap_and_histogram_show_what_they_are_given():
@@ -153,7 +158,8 @@ def test_heatmap_and_histogram_show_what_they_are_given():
     Attention maps are read by the names of their columns.
     """
     matrix = np.arange(6.0).reshape(2, 3)
-    axes = plots.heatmap(matrix, "title", "x", "y", names=["a", "b", "c"]).axes[0]
+    axes, scale = plots.heatmap(matrix, "title", "x", "y", names=["a", "b", "c"]).axes
+    assert scale.get_ylim() == (0, 5)
     assert axes.get_images()[0].get_array().tolist() == matrix.tolist()
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b", "c"]
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("title", "x", "y")

@@ -164,6 +164,20 @@ def test_the_shares_of_all_processes_are_the_batch(size, number):
     assert torch.cat(shares).sort().values.equal(whole)
 
 
+@given(seed=st.integers(0, 1000), number=st.sampled_from([1, 2, 3]))
+def test_the_parts_of_a_batch_one_after_the_other_are_the_batch(seed, number):
+    """parts(k): k batches of equal size; put together in their order they are the batch, in every field.
+
+    Each part is given to the network with the noise, the time and the prompt of its own examples.
+    """
+    batch = draw_batch(0, IDS, LATENTS, 6, seed)
+    parts = list(batch.parts(number))
+    assert [len(part.ids) for part in parts] == [6 // number] * number
+    for name in ("z_0", "z_1", "t", "dropped"):
+        assert torch.cat([getattr(part, name) for part in parts]).equal(getattr(batch, name))
+    assert all(a.equal(b) for a, b in zip((row for part in parts for row in part.ids), batch.ids, strict=True))
+
+
 @given(seed=st.integers(0, 1000))
 def test_a_share_is_a_batch_of_its_examples(seed):
     """batch.share(process)[i] = batch[index + i * processes], in every field.
