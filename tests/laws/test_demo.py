@@ -105,7 +105,7 @@ class Blocks:
     """Stands for Gradio's page: it says where it is when it is served."""
 
     def __init__(self, **how):
-        self.launch, self.close = Mock(return_value=(None, "http://here", None)), Mock()
+        self.launch, self.close, self.how = Mock(return_value=(None, "http://here", None)), Mock(), how
 
     def __enter__(self):
         return self
@@ -173,6 +173,24 @@ def test_the_page_draws_what_is_set_on_it(gradio, pipe, monkeypatch):
     assert (how["concurrency_limit"], how["api_name"]) == (1, "draw")
     most = gradio.Number.call_args.kwargs["maximum"]
     assert [int(float(number)) for number in (most, most - 1)] == [most, most - 1]  # a page holds them exactly
+
+
+def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
+    """Draw, and Enter in the prompt, begin a run; Stop cancels that run; the ranges hold the official settings.
+
+    A weight of 0 shows what the model draws without the prompt. Gradio is told to send nothing about the page away.
+    """
+    from janus_minimal.demo import page
+
+    how = page.build_page(pipe, "shapes").how
+    button = gradio.Button.return_value
+    assert [call.args for call in gradio.Button.call_args_list] == [("Draw",), ("Stop",)]
+    assert gradio.on.call_args.args[0] == [button.click, gradio.Textbox.return_value.submit]
+    assert button.click.call_args.kwargs["cancels"] == [gradio.on.return_value]
+    assert [call.args for call in gradio.Slider.call_args_list] == [(1, 100, 30), (0, 10, 2.0), (1, 16, 4)]
+    assert gradio.Dropdown.call_args.args == (list(SOLVERS),)
+    assert gradio.Dropdown.call_args.kwargs["value"] == "euler"
+    assert how["analytics_enabled"] is False
 
 
 def test_the_page_names_examples_of_a_model_whose_words_it_knows(gradio, pipe):

@@ -1,5 +1,6 @@
 """Fine-tuning: which weights train, adapters, master weights, gradient accumulation and checkpointing."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -21,6 +22,7 @@ from janus_minimal.training.lora import add_adapters, merge_adapters, trained_we
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.master import master_of
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.start import Start
 from janus_minimal.training.tuning import Tuning
 
 RECIPE = Recipe(steps=4, batch_size=4, learning_rate=0.01, warmup=1, average=0.5, save_every=2)
@@ -91,6 +93,20 @@ def test_only_what_is_named_changes(model, tuned, way):
     expected = {"uvit": around, "lora": linear, "uvit and lora": around | linear, "all": set(before)}[way]
     assert changed == expected
     assert trained_weights(tuned[way]).keys() == expected
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_learns_in_training_mode_and_draws_in_evaluation_mode(way):
+    """training(prepare(model)) = True in every module; training(start.plain(it)) = False, and it has one dtype.
+
+    Dropout belongs to the steps. In a sample it would draw another picture each time, and hide what was learned.
+    """
+    start = Start(GOLDEN, replace(WAYS[way], dtype=HALF))
+    model = start.load(torch.device("cpu"))
+    assert all(module.training for module in model.modules())
+    plain = start.plain(master_of(model))
+    assert not any(module.training for module in plain.modules())
+    assert {weight.dtype for weight in plain.parameters()} == {torch.bfloat16}
 
 
 def test_an_adapter_stands_beside_every_linear_layer_of_the_language_model():

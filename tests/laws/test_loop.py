@@ -170,12 +170,15 @@ def test_muon_moves_all_directions_of_a_matrix_equally():
 
 
 def test_the_two_optimizers_begin_at_the_recipes_rate():
-    """lr(AdamW) = lr(Muon) = learning_rate, decay = weight_decay.
+    """lr(AdamW) = lr(Muon) = learning_rate, decay = weight_decay; all else as PyTorch's defaults have it.
 
     Whoever steps them without the loop gets what the recipe says.
     """
-    for optimizer in build_optimizers(small_network(), RECIPE):
+    adamw, muon = build_optimizers(small_network(), RECIPE)
+    for optimizer in (adamw, muon):
         assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.01, 0.3)]
+    assert (muon.defaults["momentum"], muon.defaults["nesterov"]) == (0.95, True)
+    assert (adamw.defaults["eps"], adamw.defaults["amsgrad"]) == (1e-8, False)
 
 
 def test_saves_come_at_every_multiple_and_at_the_end(tmp_path):

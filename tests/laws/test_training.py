@@ -85,7 +85,7 @@ def test_the_learning_rate_falls_once_the_warm_up_is_over(steps, warmup):
 
 
 def test_the_warm_up_is_linear():
-    """rate(k) warmup / (k + 1) = the rate without a warm-up, for k < warmup.
+    """rate(k) warmup / (k + 1) = the rate without a warm-up, for k < warmup, in a run that is shorter too.
 
     Large steps would be badly aimed before the optimisers have seen several gradients.
     """
@@ -93,6 +93,7 @@ def test_the_warm_up_is_linear():
     for k in range(10):
         assert warm.learning_rate_at(k) * 10 / (k + 1) == pytest.approx(plain.learning_rate_at(k))
     assert warm.learning_rate_at(10) == plain.learning_rate_at(10)
+    assert replace(warm, steps=3).learning_rate_at(0) == 0.1 * replace(plain, steps=3).learning_rate_at(0)
 
 
 @given(seed=st.integers(0, 1000), step=st.integers(0, 1000), other=SEEDS)

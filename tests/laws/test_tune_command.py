@@ -18,7 +18,7 @@ from janus_minimal.cli import main
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import load_vae
-from janus_minimal.training import pictures
+from janus_minimal.training import pictures, run
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.start import Start
 from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
@@ -140,6 +140,27 @@ def test_adapters_are_those_of_the_seed_and_parts_reach_the_training(folder, tmp
     assert a.equal(same)
     assert not a.equal(other)
     assert [asked[8] for asked in given] == [2, 2, 2]
+
+
+def test_a_report_shows_what_was_learned_and_leaves_a_tokenizer(folder, tmp_path, monkeypatch):
+    """tune(shapes-few): samples of the reported weights; the directory has the tokenizer that shapes-few lends itself.
+
+    Whoever copies only the files of the source gets a checkpoint that knows no words.
+    """
+    drawn, vae, key = [], load_vae(BUNDLED / "shapes" / "vae"), "vision_gen_enc_aligner.bias"
+
+    def train_flow(model, *given):
+        model.get_parameter(key).data += 1
+        given[5](model, [1.0])
+
+    monkeypatch.setattr(run, "train_flow", train_flow)
+    monkeypatch.setattr(run, "draw_samples", lambda *asked: drawn.append(asked) or Image.new("RGB", (8, 8)))
+    start = Start(BUNDLED / "shapes-few", Tuning("uvit"))
+    pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, TUNE_RECIPE)
+    ((pipe, shown),) = drawn
+    assert pipe.model.get_parameter(key).equal(JanusFlow.from_pretrained("shapes-few").get_parameter(key) + 1)
+    assert list(shown) == ["a red square", "a blue square", "a green square"]
+    assert JanusFlowPipeline.from_pretrained(tmp_path / "run").prompt_pair(shown[0]).num_images == 1
 
 
 def test_what_does_not_fit_is_refused_before_a_picture_is_opened(folder, tmp_path, monkeypatch):
