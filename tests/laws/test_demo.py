@@ -259,7 +259,8 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     assert not serving.__exit__(KeyError, KeyError(), None)
     assert blocks.close.called
     how = blocks.launch.call_args.kwargs
-    assert (how["server_name"], how["server_port"], how["share"]) == ("127.0.0.1", 99, False)
+    assert (how["server_name"], how["server_port"]) == ("127.0.0.1", 99)
+    assert (how["share"], how["ssr_mode"]) == (False, False)
     blocks.launch.side_effect = OSError
     with pytest.raises(InputError, match=r"cannot listen at 127\.0\.0\.1, port 99"):
         serve.serving(pipe, "shapes", "127.0.0.1", 99).__enter__()

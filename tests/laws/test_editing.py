@@ -72,14 +72,14 @@ def test_the_known_part_stays_on_its_line_with_every_solver(pipe, star, name):
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_with_everything_masked_inpainting_is_drawing(pipe, star, name):
-    """mask = True everywhere  =>  the solver's own steps.
+    """mask = True everywhere  =>  the solver's own steps, with the weight that is asked for.
 
     The wrapper must not change what it does not keep.
     """
     noise, everywhere = normal(1, 1, *SHAPE), torch.ones(1, 1, 12, 12, dtype=torch.bool)
     solver = only_inside(everywhere, normal(0, 1, *SHAPE), noise, SOLVERS[name])
-    *_, found = solver(pipe.model, star, noise, time_grid(3), 2.0)
-    *_, expected = SOLVERS[name](pipe.model, star, noise, time_grid(3), 2.0)
+    *_, found = solver(pipe.model, star, noise, time_grid(3), 3.5)
+    *_, expected = SOLVERS[name](pipe.model, star, noise, time_grid(3), 3.5)
     assert torch.equal(found.z_next, expected.z_next)
 
 

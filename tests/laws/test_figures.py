@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
@@ -19,6 +20,7 @@ from janus_minimal import PromptPair, denoise, time_grid
 from janus_minimal.figures import plots
 from janus_minimal.figures.contact_sheet import BORDER, TILE, contact_sheet
 from janus_minimal.figures.module_tree import module_tree
+from janus_minimal.figures.plots import BLUE, GREEN, ORANGE
 from janus_minimal.figures.steps import PANELS, StepFigures, principal_plane
 from janus_minimal.runtime.device import devices
 
@@ -179,5 +181,6 @@ def test_the_arrows_end_where_straight_lines_would(pipe, steps):
     lines = {line.get_label(): np.array(line.get_data()).T for line in ax.lines}
     plane = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[1].z, steps[1].denoised)]
     np.testing.assert_allclose(lines["v"], torch.stack(plane).numpy(), rtol=1e-4, atol=1e-4)
+    assert [to_hex(ax.lines[i].get_color()) for i in (1, 3, 5)] == [c.lower() for c in (BLUE, ORANGE, GREEN)]
     ends = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[0].z, steps[-1].z_next)]
     np.testing.assert_allclose(ax.lines[0].get_xydata()[[0, -1]], torch.stack(ends).numpy(), rtol=1e-4, atol=1e-4)

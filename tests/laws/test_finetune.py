@@ -104,6 +104,7 @@ def test_a_model_learns_in_training_mode_and_draws_in_evaluation_mode(way):
     start = Start(GOLDEN, replace(WAYS[way], dtype=HALF))
     model = start.load(torch.device("cpu"))
     assert all(module.training for module in model.modules())
+    assert start.load(torch.device("meta")).device.type == "meta"
     plain = start.plain(master_of(model))
     assert not any(module.training for module in plain.modules())
     assert {weight.dtype for weight in plain.parameters()} == {torch.bfloat16}

@@ -524,6 +524,19 @@ def test_the_vae_decides_how_large_the_pictures_are(folder, monkeypatch):
     assert len(asked) == 3
 
 
+def test_a_new_flow_draws_pictures_of_its_vaes_size(folder, tmp_path, monkeypatch):
+    """image_size(flow) = 12 pixels of one latent value of the VAE that is given: 96 with four levels.
+
+    The size stands in config.json, and a checkpoint with another one cannot be loaded beside its VAE.
+    """
+    load, given = load_folder, []
+    monkeypatch.setattr(pictures, "load_folder", lambda data, side, *rest: load(data, 48, *rest))
+    monkeypatch.setattr("janus_minimal.training.run.encode_examples", lambda *_: torch.ones(3, 4, 12, 12))
+    monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda model, *_: given.append(model))
+    train(folder, tmp_path / "run", vae=small_vae(4, 4))
+    assert given[0].config.image_size == 96
+
+
 def run(*words: object) -> str:
     result = CliRunner().invoke(app, list(map(str, words)))
     if result.exception and not isinstance(result.exception, SystemExit):

@@ -125,6 +125,9 @@ def test_pictures_stand_in_their_rows_under_their_times():
     assert [axes.get_ylabel() for axes in named.axes[::3]] == ["first", "second"]
     assert [axes.get_title() for axes in named.axes[:3]] == ["p", "q", "r"]
     assert named.get_suptitle() == "title"
+    long = plots.picture_grid(["a red circle left of a blue square"], [""], [rows[0][:1]], "title").axes[0].get_title()
+    assert long.split() == "a red circle left of a blue square".split()
+    assert max(map(len, long.splitlines())) <= 16
 
 
 def test_a_prompt_in_a_figure_is_no_formula():
@@ -186,7 +189,7 @@ def test_the_tree_counts_each_modules_own_parameters():
     """
     model = nn.ModuleDict({"block": nn.ModuleDict({"line": nn.Linear(2, 3), "act": nn.SiLU()}), "norm": nn.RMSNorm(3)})
     console = Console(file=io.StringIO(), width=80)
-    console.print(module_tree(model, "mine"))
+    console.print(module_tree(model, "mi\x1b[31mne\n"))  # a directory may have such a name
     text = [line.strip("│├└─ \n") for line in console.file.getvalue().splitlines()]
     expected = ["mine  12", "block  9", "line  9", "weight  [3, 2]", "bias  [3]", "norm  3", "weight  [3]"]
     assert text == expected

@@ -253,6 +253,7 @@ def test_one_row_takes_the_steps_of_the_loop_without_guidance(model, prompt, gol
     ours = list(one_row(model, prompt, z, times, use_cache=use_cache))
     hook.remove()
     assert rows[-3:] == [len(z)] * 3
+    assert len(rows) == 3 + use_cache  # the prompt in a call of its own
     for a, b in zip(ours, denoise(model, prompt, z, times, 1.0), strict=True):
         assert (a.index, a.t, a.t_next) == (b.index, b.t, b.t_next)
         torch.testing.assert_close(a.v, b.v_cond, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 """Solvers of second order: fewer evaluations for the same accuracy, and the same Steps."""
 
 from math import exp
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -142,8 +143,8 @@ def test_a_step_of_length_zero_changes_nothing(solver):
 
 
 @pytest.mark.parametrize("solver", ALL)
-def test_solvers_keep_the_promises_of_the_loop(model, prompt, golden, solver):
-    """v = guide(v_cond, v_uncond), z_next - z = h v, cached = uncached, no gradients, steerable.
+def test_solvers_keep_the_promises_of_the_loop(model, prompt, golden, solver, monkeypatch):
+    """v = guide(v_cond, v_uncond), z_next - z = h v, cached = uncached, no gradients, steerable; a cache if asked for.
 
     Whatever works with denoise works with its siblings.
     """
@@ -160,6 +161,10 @@ def test_solvers_keep_the_promises_of_the_loop(model, prompt, golden, solver):
     first.z_next = torch.ones_like(z)
     assert torch.equal(next(steps).z, torch.ones_like(z))
     assert torch.is_grad_enabled()
+    monkeypatch.setattr(model, "prefill", Mock(side_effect=InputError("filled")))
+    next(solver(model, prompt, z, times, 2.5, False))
+    with pytest.raises(InputError, match="filled"):
+        next(solver(model, prompt, z, times, 2.5, True))
 
 
 @pytest.mark.parametrize("solver", ALL)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -250,7 +251,7 @@ def test_another_setting_is_refused_by_name(tmp_path, name):
 
 
 def test_a_run_without_its_settings_is_not_guessed(tmp_path):
-    """parts of a run, no settings.json  =>  InputError, and nothing is written; other files do not matter.
+    """parts of a run, no settings.json  =>  InputError, and nothing is written; other files and folders do not matter.
 
     A folder of somebody's own checkpoint would be overwritten.
     """
@@ -258,7 +259,8 @@ def test_a_run_without_its_settings_is_not_guessed(tmp_path):
     (tmp_path / "flow.training.safetensors").touch()
     refused(lambda: hold(tmp_path, parts=["*.training.safetensors"]), "flow.training.safetensors", "no settings.json")
     assert not (tmp_path / "settings.json").exists()
-    (tmp_path / "flow.training.safetensors").unlink()
+    (tmp_path / "another").mkdir()
+    (tmp_path / "flow.training.safetensors").rename(tmp_path / "another" / "flow.training.safetensors")
     hold(tmp_path, parts=["*.training.safetensors"])
 
 
@@ -322,14 +324,27 @@ def test_an_environment_variable_does_not_change_a_run_in_silence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_are_not_divided_among_processes(accelerate_anew):
-    """FSDP from the environment  =>  InputError.
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED", "MEGATRON_LM"])
+def test_weights_are_not_divided_among_processes(kind):
+    """FSDP, DeepSpeed or Megatron from the environment  =>  InputError.
 
     The state of a run holds whole weights, and each process would save its part.
     """
-    accelerator = Accelerator(cpu=True)
-    accelerator.state.distributed_type = DistributedType.FSDP
-    refused(lambda: check_surroundings(accelerator), "division of the weights", "FSDP")
+    plain = {"device": torch.device("cpu"), "mixed_precision": "no", "gradient_accumulation_steps": 1}
+    accelerator = Mock(spec=Accelerator, distributed_type=DistributedType[kind], state=Mock(), **plain)
+    accelerator.state.dynamo_plugin.backend.value = "NO"
+    refused(lambda: check_surroundings(accelerator), "division of the weights", kind)
+
+
+def test_autocast_is_looked_for_on_the_device_of_the_run(monkeypatch):
+    """autocast on a GPU  =>  InputError for a run on the GPU, and none for one on the CPU.
+
+    torch has a switch for each kind of device, and the CPU's says nothing of the others.
+    """
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: kind == "cuda")
+    check_surroundings(Accelerator(cpu=True))
+    monkeypatch.setattr(Accelerator, "device", torch.device("cuda"))
+    refused(lambda: check_surroundings(Accelerator(cpu=True)), "torch's autocast is True")
 
 
 def test_torchs_precision_does_not_change_a_run_in_silence(tmp_path, precision):

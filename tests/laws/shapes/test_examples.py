@@ -128,6 +128,7 @@ def test_the_untrained_model_has_the_sizes_of_the_bundled_one(untrained):
     assert untrained.config == config_from_dict(raw)
     assert untrained.config != JanusConfig()
     assert build_flow(50).config.language.vocab_size == 50
+    assert build_flow(50, 96).config.image_size == 96
 
 
 def test_the_first_velocity_is_zero_and_words_differ_from_the_start(untrained, pipe):

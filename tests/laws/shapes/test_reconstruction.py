@@ -222,7 +222,8 @@ def test_reconstructions_stand_below_their_scenes(pipe):
     So the eye can compare without searching.
     """
     shown = SmallWorld(1, seed=0).draw(6, (0, 4))
-    sheet = np.asarray(run.draw_reconstructions(pipe.vae, shown)).astype(float)
+    sheet, again = (np.asarray(run.draw_reconstructions(pipe.vae, shown)).astype(float) for _ in range(2))
+    assert np.array_equal(sheet, again)
     assert sheet.shape == (2 * 200 + 8, 6 * 200 + 8, 3)
     upper, lower = sheet[8:200], sheet[208:400]
     for i, scene in enumerate(draw_scenes(6, (0, 4))):

@@ -3,9 +3,11 @@
 The networks are not trained here, so the whole run takes a moment.
 """
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,9 +17,11 @@ from safetensors.torch import load_file
 from tools.drawn import normal
 
 from janus_minimal import JanusFlow
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.latents import read_about
 from janus_minimal.loading.vae import load_vae
-from janus_minimal.shapes.examples import tokenize_examples
+from janus_minimal.shapes.examples import SmallWorld, tokenize_examples
 from janus_minimal.shapes.run import train_all
 from janus_minimal.shapes.tokenizer import build_tokenizer
 from janus_minimal.training import run
@@ -134,6 +138,57 @@ def test_the_weights_are_written_last(tmp_path, pipe, monkeypatch):
     assert {*run.TOKENIZER} <= {*seen}
 
 
+def test_latents_say_what_they_are_of(whole):
+    """about(latents.safetensors) = fingerprint of the VAE, seed of the flow, number of examples.
+
+    Whoever goes on with the run compares them. A file that says nothing would be taken for that of any run.
+    """
+    stored = load_vae(whole.directory / "vae")
+    expected = {"VAE": fingerprint(stored.state_dict()), "seed": "6", "examples": "3"}
+    assert read_about(whole.directory / "latents.safetensors") == expected
+
+
+def test_a_vae_of_which_a_file_is_lost_is_written_again_and_loaded_to_the_device(whole, tmp_path):
+    """a folder vae with one of two files = a folder without both; the VAE is then on the device of the process.
+
+    A kill may come between the two files.
+    """
+    source, elsewhere = SmallWorld(1, 0), Mock(spec=Accelerator, is_main_process=True, device=torch.device("meta"))
+    (tmp_path / "vae").mkdir()
+    shutil.copy(whole.directory / "vae" / "config.json", tmp_path / "vae")
+    assert run._own_vae(tmp_path, source, elsewhere, load_vae(whole.directory / "vae")).device.type == "meta"
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        assert (tmp_path / "vae" / name).is_file()
+
+
+def test_a_curve_shows_all_losses_under_the_name_of_its_network(tmp_path, monkeypatch):
+    """NAME-loss.png = loss_curve(all losses, "Training the NAME"), 7 x 4 inches at 120 dots; NAME-samples.png beside it.
+
+    A run writes two of them, which look alike.
+    """
+    drawn, curve = [], run.loss_curve
+    monkeypatch.setattr(run, "loss_curve", lambda *given: drawn.append(given) or curve(*given))
+    run.write_progress(tmp_path, "vae", [3.0, 2.0], Image.new("RGB", (8, 8)))
+    assert drawn == [([3.0, 2.0], "Training the vae")]
+    with Image.open(tmp_path / "vae-loss.png") as shown:
+        assert shown.size == (840, 480)
+    assert (tmp_path / "vae-samples.png").is_file()
+
+
+def test_a_report_is_whole_only_with_all_its_files(whole, tmp_path):
+    """is_written = every file of the report is there and the weights are the model's; one file less, and it is not.
+
+    A kill may come between any two files.
+    """
+    model = whole.calls["flow"][0][0]
+    assert run.is_written(whole.directory, "flow", model)
+    for name in ("flow-loss.png", "flow-samples.png", *run.TOKENIZER, "config.json", "model.safetensors"):
+        path = whole.directory / name
+        path.rename(tmp_path / name)
+        assert not run.is_written(whole.directory, "flow", model), name
+        (tmp_path / name).rename(path)
+
+
 def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):
     """samples: the averaged model that is reported, with the VAE of the directory.
 
@@ -145,3 +200,5 @@ def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):
         assert tensor.equal(pipe.vae.state_dict()[key])
     with Image.open(whole.directory / "flow-samples.png") as picture:
         assert picture.getpixel((4, 4)) == (255, 0, 0)
+    with Image.open(whole.directory / "vae-samples.png") as picture:
+        assert picture.size == (6 * 200 + 8, 2 * 200 + 8)  # six scenes, and their reconstructions
