@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
 from janus_minimal.cli import app
+from janus_minimal.errors import InputError
 from janus_minimal.figures.film import Film
 from janus_minimal.jobs.album import make_album, read_prompts
 from janus_minimal.jobs.request import Request
@@ -24,7 +25,7 @@ from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.vae import encode_mask, encode_picture
 from janus_minimal.shapes.reflow import REFLOW_RECIPE
 from janus_minimal.shapes.report import Answers, Evaluation
-from janus_minimal.shapes.sweep import Setting, Sweep
+from janus_minimal.shapes.sweep import Run, Setting, Sweep
 from janus_minimal.solvers import SOLVERS
 from janus_minimal.training.recipe import Recipe
 
@@ -470,6 +471,59 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
     run("reflow", "--out", "r", "--device", device)
     assert told == [on_cpu] * 3
     assert precisions == ["no"] * 2  # of train and reflow, whatever the environment says
+
+
+@pytest.mark.parametrize(
+    ("words", "outputs", "inputs"),
+    [
+        ("generate star --out o.png --strip --checkpoint c --vae v", "o.png o-strip.png", "c v"),
+        ("generate star --latent z --checkpoint c --vae v", "z", "c v"),
+        ("edit star --image i --mask m --checkpoint c --vae v --out o", "o", "i m c v"),
+        ("decode z --vae v --out o", "o", "z v"),
+        ("evaluate --checkpoint c --vae v --json j", "j", "c v"),
+        ("compare a b --json j", "j", "a b"),
+        ("sweep --checkpoint c --json j", "j", "c"),
+        ("bench --json j --plot p", "j p", ""),
+    ],
+)
+def test_every_file_of_a_command_is_checked_before_its_work(monkeypatch, words, outputs, inputs):
+    """check_outputs(all that a command writes, all that it reads), before anything is loaded.
+
+    An option that is left out there could replace a checkpoint, or fail after an hour.
+    """
+    import importlib
+
+    def check(wanted, read=()):
+        assert {*map(str, filter(None, wanted))} == {*outputs.split()}
+        assert {*map(str, filter(None, read))} == {*inputs.split()}
+        raise InputError("checked")
+
+    monkeypatch.setattr(importlib.import_module(f"janus_minimal.cli.{words.split()[0]}"), "check_outputs", check)
+    assert str(CliRunner().invoke(app, words.split()).exception) == "checked"
+
+
+def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkeypatch):
+    """sweep of 2 settings, 1 of them known: a bar of 1; the file holds each report before the next is measured.
+
+    The table alone goes to standard output, so that it can be redirected.
+    """
+    known, totals = Setting(1, "euler", 1.0, 1.0), []
+    begun = Sweep("shapes", "f", 8, 0, runs={str(known): Run(known, 1, 0.5, {}, 0.1, 0.1, 1.0)})
+
+    def run_sweep(report, settings, processes):
+        yield replace(begun, seed=5)
+        assert json.loads(Path("sweep.json").read_text())["seed"] == 5
+        yield replace(begun, seed=6)
+
+    monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun)
+    monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", run_sweep)
+    bar = SimpleNamespace(update=lambda: None)
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda total, **_: totals.append(total) or nullcontext(bar))
+    words = ("--steps", "1", "--steps", "2", "--solver", "euler", "--cfg-weight", "1", "--shift", "1")
+    result = CliRunner().invoke(app, ["sweep", *words])
+    assert (result.exit_code, totals) == (0, [1])
+    assert "1 settings: sweep.json" in result.stderr
+    assert all(line.startswith("|") for line in result.stdout.splitlines())
 
 
 def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):

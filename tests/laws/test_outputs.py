@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from janus_minimal.cli.outputs import after_writing, check_outputs
-from janus_minimal.cli.write import write_figure
+from janus_minimal.cli.write import write_figure, write_json, write_sheet
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
 
@@ -106,3 +106,17 @@ def test_a_plot_is_written_with_150_dots_an_inch(tmp_path):
     write_figure(tmp_path / "plot.png", Figure(figsize=(2, 1)))
     with Image.open(tmp_path / "plot.png") as written:
         assert (written.format, written.size) == ("PNG", (300, 150))
+
+
+def test_a_file_is_what_the_command_writes_whatever_its_name(tmp_path):
+    """write_sheet and write_figure make a PNG under any name; write_json keeps the order of a report.
+
+    The library would choose the kind by the name, and a JPEG of small pictures has stains around every edge.
+    """
+    write_sheet(tmp_path / "sheet.jpg", [Image.new("RGB", (8, 8))])
+    write_figure(tmp_path / "plot.jpg", Figure(figsize=(2, 1)))
+    for name in ("sheet.jpg", "plot.jpg"):
+        with Image.open(tmp_path / name) as written:
+            assert written.format == "PNG"
+    write_json(tmp_path / "report", {"overall": 1, "categories": {}})
+    assert (tmp_path / "report").read_text() == '{\n  "overall": 1,\n  "categories": {}\n}\n'
