@@ -184,6 +184,18 @@ def test_the_report_names_the_model_and_the_package(pipe):
     assert report.version == version("janus-minimal")
 
 
+def test_every_category_counts_the_same_in_the_score_and_every_picture_in_its_interval():
+    """score = mean over the categories of their shares, whatever their sizes; interval = that of all answers together.
+
+    4 of 4 and 0 of 1: the score is 0.5, and not 0.8.
+    """
+    uneven = {"counting": Answers(["a star"] * 4, [True] * 4), "colours": Answers(["a red star"], [False])}
+    found = Evaluation(uneven, 0, 30, 2.0, "mine")
+    assert found.overall == 0.5
+    assert found.interval == wilson([True] * 4 + [False])
+    assert found.title.startswith("4 captions each")
+
+
 def test_a_report_is_read_as_it_was_written(tmp_path):
     """read_evaluation(write(report)) = report.
 
@@ -198,6 +210,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
     [
         lambda report: report["categories"]["counting"].pop("right"),
         lambda report: report["categories"]["counting"]["right"].pop(),
+        lambda report: report["categories"]["counting"]["right"].append(True),
         lambda report: report["categories"].clear(),
         lambda report: report["categories"].update(counting={"asked": [], "right": []}),
         lambda report: report.pop("model"),
