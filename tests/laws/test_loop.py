@@ -290,5 +290,6 @@ def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tmp_path, capsys):
     assert ("0/7" in shown, "2/7" in shown, "7/7" in shown) == (False, True, True)
     other = OneOfTwo(cpu=True)
     other.is_main_process = False
-    fit(small_network(), lambda network, step: network(normal(step, 4, 3)).mean(), RECIPE, tmp_path / "o", other, Mock())
+    loss = lambda network, step: network(normal(step, 4, 3)).mean()  # noqa: E731
+    fit(small_network(), loss, RECIPE, tmp_path / "other.safetensors", other, Mock())
     assert capsys.readouterr().err == ""

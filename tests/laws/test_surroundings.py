@@ -7,6 +7,7 @@ from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.vae import encode_picture
+from janus_minimal.runtime.precision import without_autocast
 from janus_minimal.solvers import SOLVERS
 
 
@@ -75,3 +76,11 @@ def test_defaults_do_not_change_what_a_number_means_as_a_time(model, prompt, sur
     surroundings(torch.float16, "meta")
     for found, right in zip(model.velocity(z, 1 / 3, prompt), expected, strict=True):
         assert found.equal(right)
+
+
+def test_autocast_is_ended_on_the_device_that_computes():
+    """without_autocast(device): torch's switch of that kind of device, and not the CPU's for all.
+
+    Each kind of device has a switch of its own, so on a GPU the CPU's would change nothing.
+    """
+    assert [without_autocast(torch.device(kind)).device for kind in ("cpu", "cuda")] == ["cpu", "cuda"]

@@ -162,7 +162,7 @@ def test_a_vae_of_which_a_file_is_lost_is_written_again_and_loaded_to_the_device
 
 
 def test_a_curve_shows_all_losses_under_the_name_of_its_network(tmp_path, monkeypatch):
-    """NAME-loss.png = loss_curve(all losses, "Training the NAME"), 7 x 4 inches at 120 dots; NAME-samples.png beside it.
+    """NAME-loss.png = loss_curve(all losses, "Training the NAME"), 7 x 4 inches at 120 dots; the samples beside it.
 
     A run writes two of them, which look alike.
     """
