@@ -6,8 +6,9 @@ a picture. This file adds what lies between, and no arithmetic of its own:
     text --tokenizer--> prompt pair --denoise, from noise--> latent --VAE--> picture
 
 Noise deserves care. Each image has its own random generator, and its noise is drawn on the CPU in
-float32. So image i is the same whether it is drawn alone or in a batch, on a GPU or not, in any
-dtype of the weights. Code that draws the noise of a whole batch at once loses this.
+float32, unless a generator of another device is passed. So image i starts from the same noise
+whether it is drawn alone or in a batch, on a GPU or not, in any dtype of the weights, and the
+picture is the same up to rounding. Code that draws the noise of a whole batch at once loses this.
 
 The scale of the latents deserves care, too. The loop starts at noise of variance 1, and the flow
 was trained on latents of about variance 1. Those of SDXL's VAE have a standard deviation of about

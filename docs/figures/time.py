@@ -335,7 +335,8 @@ def paths() -> Drawing:
         drawing,
         "A row of boxes from t to t_emb, which then splits into two arrows: one to a token, one to scale and shift "
         "in each block.",
-        "How the time enters the released model. The embedding is computed once per step and used in two ways.",
+        "How the time enters the released model. The embedding is computed once per step and used in two ways: as a token of the "
+        "language model, and as scale and shift in the blocks of encoder and decoder.",
     )
 
 

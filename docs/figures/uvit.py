@@ -606,9 +606,10 @@ def seen() -> Drawing:
         "patches of the bundled model: the "
         "size of the derivative, relative to the largest. Whole: with the language model. Convolutions alone: the "
         "language model's answer held "
-        "fixed. How much comes from below? Take the squared derivatives at the 35 other patches: "
-        f"{100 * below('early, whole'):.0f} % of their sum (t = 0.1) and {100 * below('late, whole'):.0f} % (t = 0.7) "
-        "belong to the rows below, which causal attention does not reach from here.",
+        "fixed. How much comes from the rows below, which causal attention does not reach from here? Square the "
+        "derivatives at the 35 other patches and add them up. The patches in the rows below give "
+        f"{100 * below('early, whole'):.0f} % of this sum at t = 0.1, and {100 * below('late, whole'):.0f} % at "
+        "t = 0.7.",
     )
 
 

@@ -14,6 +14,7 @@ from tools.drawn import normal, pair
 from janus_minimal import JanusFlowPipeline, PromptPair, Step, denoise, euler_step, guide, time_grid
 from janus_minimal.errors import InputError
 from janus_minimal.figures.attention import look_inside
+from janus_minimal.flow import interpolate
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.shapes.caption import Caption
 from janus_minimal.shapes.examples import SmallWorld
@@ -36,6 +37,11 @@ def extending():
 @pytest.fixture(scope="module")
 def editing():
     return run_page("editing.md")
+
+
+@pytest.fixture(scope="module")
+def few():
+    return run_page("few-steps.md")
 
 
 @pytest.fixture(scope="module")
@@ -529,13 +535,87 @@ def test_reflow_in_one_dimension_makes_one_step_exact():
     assert torch.equal(euler_step(z_0, z_1 - z_0, times[0], times[-1]), z_1)
 
 
-def test_the_students_picture_shows_what_it_was_asked():
+def exact_jump(z, t):
+    """The velocity whose jump is exact for data N(3, 1/4): f(z, t) = 3 + (z - 3 t) / (2 sigma_t)."""
+    sigma = (t**2 / 4 + (1 - t) ** 2) ** 0.5
+    return (3 + (z - 3 * t) / (2 * sigma) - z) / (1 - t)
+
+
+def test_consistency_by_hand(few):
+    """dz/dt = -z, t = 0.5, s = 0.6, z = 0.607  =>  loss = (0.328 - 0.303)^2; N(3, 1/4): 1 jumps to 3.5, 1.25 to 2.776.
+
+    The page's numbers are worked without its code. The target's weights must get no gradient.
+    """
+    weight = torch.tensor(1.0, requires_grad=True)
+    t, s, z = torch.tensor(0.5), torch.tensor(0.6), torch.tensor([0.607])
+    loss = few["consistency_loss"](lambda z, _: -z, lambda z, _: -weight * z, z, -z, t, s)
+    assert loss.item() == pytest.approx(0.02428**2, rel=1e-3)
+    assert not loss.requires_grad
+    assert few["jump"](exact_jump, torch.tensor(1.0), torch.tensor(0.0)).item() == pytest.approx(3.5)
+    assert few["jump"](exact_jump, torch.tensor(1.25), t).item() == pytest.approx(2.776, abs=5e-4)
+
+
+class Lines(torch.nn.Module):
+    """A velocity a + b z, with numbers of its own at each time of a grid: the exact answer for normal data."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times, self.numbers = times, torch.nn.Parameter(torch.zeros(len(times), 2))
+
+    def forward(self, z, t):
+        a, b = self.numbers[(self.times == t).nonzero().item()]
+        return a + b * z
+
+
+def test_a_consistent_student_jumps_where_its_teacher_walks(few):
+    """The loss is least at f(z_0, 0) = the end of N Euler steps; without a teacher too, as the field is linear.
+
+    Data N(3, 1/4). One jump of the student meets the walk on the grid whose gaps it was trained on, and no other walk.
+    """
+    times = time_grid(4)
+    for teacher in (True, False):
+        torch.manual_seed(0)
+        student, average = Lines(times), Lines(times)
+        optimizer = torch.optim.Adam(student.parameters(), lr=0.05)
+        for step in range(1600):
+            index = step % 4
+            t, s, z_0, z_1 = times[index], times[index + 1], torch.randn(2048), 3 + torch.randn(2048) / 2
+            z, line = interpolate(z_0, z_1, t.expand(2048))
+            line = velocity_of_normal(z, t) if teacher else line
+            optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 1600)
+            optimizer.zero_grad()
+            few["consistency_loss"](student, average, z, line, t, s).backward()
+            optimizer.step()
+            average.numbers.data.lerp_(student.numbers.data, 0.05)
+        z = walk = torch.tensor([-1.0, 0.0, 1.5])
+        for t, s in pairwise(times):
+            walk = euler_step(walk, velocity_of_normal(walk, t), t, s)
+        torch.testing.assert_close(few["jump"](student, z, times[0]), walk, rtol=0, atol=0.05)
+
+
+def velocity_of_normal(z, t):
+    """The exact velocity for data N(3, 1/4)."""
+    return 3 + (t / 4 - (1 - t)) / (t**2 / 4 + (1 - t) ** 2) * (z - 3 * t)
+
+
+def test_jumps_with_fresh_noise_keep_the_distribution(few):
+    """Data N(3, 1/4) and an exact jump  =>  after 1, 2 or 3 jumps the pictures are N(3, 1/4).
+
+    Signal and noise must be mixed as on the line of training. With old noise in place of fresh noise they are not.
+    """
+    torch.manual_seed(0)
+    for times in ([0.0], [0.0, 0.5], [0.0, 0.3, 0.6]):
+        found = few["draw_by_jumps"](exact_jump, torch.zeros(100_000), torch.tensor(times))
+        assert found.mean().item() == pytest.approx(3, abs=0.01)
+        assert found.std().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_students_picture_shows_what_it_was_asked(few):
     """The picture of the page on few steps satisfies its caption: four steps, one row.
 
     The page's code is what readers copy first.
     """
-    picture = run_page("few-steps.md")["picture"]
-    assert satisfies(np.asarray(picture), Caption.parse("a red circle left of a blue square"))
+    assert satisfies(np.asarray(few["picture"]), Caption.parse("a red circle left of a blue square"))
 
 
 def test_the_profile_shows_every_stage_and_the_matrix_products():

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from transformers import CLIPConfig, CLIPModel
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.loading.hub import BUNDLED
@@ -127,3 +128,21 @@ def test_the_fid_of_a_shift_is_its_square():
     shift = torch.tensor([1.0, 2.0, 0.0, -2.0], dtype=torch.float64)
     torch.testing.assert_close(fid(x + shift, mean, covariance), shift.square().sum())
     torch.testing.assert_close(fid(3 * x, mean, covariance), 4 * covariance.trace())
+
+
+def test_the_clip_score_is_the_cosine_in_per_cent_and_never_negative():
+    """clip_scores = 100 max(0, cos), for pairs of picture i and caption i; a CLIP of random weights has both signs.
+
+    CLIP's own logits are cosines of all pictures with all captions, times a temperature: a second way to the cosines.
+    """
+    torch.manual_seed(0)
+    parts = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = parts | {"vocab_size": 50, "eos_token_id": 49}
+    vision = parts | {"image_size": 8, "patch_size": 4}
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).eval()
+    inputs = {"input_ids": torch.randint(49, (32, 5)), "pixel_values": 3 * torch.randn(32, 3, 8, 8)}
+    found = defined("clip.py")["clip_scores"](clip, lambda **_: inputs, [], [])
+    with torch.no_grad():
+        cosines = clip(**inputs).logits_per_image.diag() / clip.logit_scale.exp()
+    assert cosines.min() < 0 < cosines.max()
+    torch.testing.assert_close(found, 100 * cosines.clamp(min=0))
