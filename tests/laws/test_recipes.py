@@ -576,13 +576,13 @@ def test_a_consistent_student_jumps_where_its_teacher_walks(few):
     for teacher in (True, False):
         torch.manual_seed(0)
         student, average = Lines(times), Lines(times)
-        optimizer = torch.optim.Adam(student.parameters(), lr=0.05)
-        for step in range(1600):
+        optimizer = torch.optim.Adam(student.parameters(), lr=0.2)
+        for step in range(1200):
             index = step % 4
-            t, s, z_0, z_1 = times[index], times[index + 1], torch.randn(2048), 3 + torch.randn(2048) / 2
-            z, line = interpolate(z_0, z_1, t.expand(2048))
+            t, s, z_0, z_1 = times[index], times[index + 1], torch.randn(1024), 3 + torch.randn(1024) / 2
+            z, line = interpolate(z_0, z_1, t.expand(1024))
             line = velocity_of_normal(z, t) if teacher else line
-            optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 1600)
+            optimizer.param_groups[0]["lr"] = 0.2 * (1 - step / 1200)
             optimizer.zero_grad()
             few["consistency_loss"](student, average, z, line, t, s).backward()
             optimizer.step()
@@ -590,7 +590,7 @@ def test_a_consistent_student_jumps_where_its_teacher_walks(few):
         z = walk = torch.tensor([-1.0, 0.0, 1.5])
         for t, s in pairwise(times):
             walk = euler_step(walk, velocity_of_normal(walk, t), t, s)
-        torch.testing.assert_close(few["jump"](student, z, times[0]), walk, rtol=0, atol=0.05)
+        torch.testing.assert_close(few["jump"](student, z, times[0]), walk, rtol=0, atol=0.02)
 
 
 def velocity_of_normal(z, t):
@@ -610,12 +610,13 @@ def test_jumps_with_fresh_noise_keep_the_distribution(few):
         assert found.std().item() == pytest.approx(0.5, abs=0.01)
 
 
-def test_the_students_picture_shows_what_it_was_asked(few):
+def test_the_students_picture_shows_what_it_was_asked():
     """The picture of the page on few steps satisfies its caption: four steps, one row.
 
     The page's code is what readers copy first.
     """
-    assert satisfies(np.asarray(few["picture"]), Caption.parse("a red circle left of a blue square"))
+    picture = run_page("few-steps.md")["picture"]
+    assert satisfies(np.asarray(picture), Caption.parse("a red circle left of a blue square"))
 
 
 def test_the_profile_shows_every_stage_and_the_matrix_products():
