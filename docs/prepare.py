@@ -11,6 +11,8 @@ Both folders and the weights are made anew each time and are not kept in the rep
 import base64
 import re
 import shutil
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
             parts.append(_markdown(cell.source))
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        shown = (output for output in cell.outputs if not _is_bar(output))
+        shown = joined(output for output in cell.outputs if not _is_bar(output))
         parts += [_output(output, f"{path.stem}-{index:02}.png", sentence, figures) for output in shown]
     return "\n\n".join(parts) + "\n", figures
 
@@ -68,6 +70,15 @@ def _is_bar(output: Any) -> bool:
     """Whether an output is a progress bar, which a page cannot move."""
     data = output.get("data", {})
     return WIDGET in data and "%|" in data.get("text/plain", "")
+
+
+def joined(outputs: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Join texts that a cell printed one after the other: they are one text to the reader."""
+    for printed, group in groupby(outputs, key=lambda output: output.output_type == "stream"):
+        if printed:
+            yield {"text": "".join(output.text for output in group)}
+        else:
+            yield from group
 
 
 def _output(output: Any, name: str, sentence: str, figures: dict[str, bytes]) -> str:
@@ -101,7 +112,8 @@ def write_api(folder: Path) -> None:
     """Write a page for each module, and a list of them all."""
     names = [*CORE, *(name for name in modules() if name not in CORE)]
     for name in names:
-        (folder / f"{name}.md").write_text(f"# {name}\n\n::: janus_minimal.{name}\n", encoding="utf-8")
+        text = f"# {name}\n\nThe module `janus_minimal.{name}` of the [API](index.md).\n\n::: janus_minimal.{name}\n"
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     listed = "\n".join(f"- [`janus_minimal.{name}`]({name}.md): {summary(name)}" for name in names)
     head = "# API\n\nA page for each module. The first eight are the core, in reading order.\n\n"
     (folder / "index.md").write_text(f"{head}{listed}\n", encoding="utf-8")

@@ -1,11 +1,14 @@
 """The site in a real browser, by day and by night, on a desk and on a telephone. It needs a Chromium."""
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
 
 LOOKS = [("light", 1440), ("dark", 390)]  # on a desk by day, on a telephone by night
 
@@ -39,6 +42,53 @@ def test_every_page_is_whole(pages: str, browser: Browser, watched: Callable[[Pa
         assert tab.locator(".katex-error").count() == 0, path.name
         assert not tab.wrongs, (path.name, tab.wrongs)
     context.close()
+
+
+def is_shaded(box: Locator) -> bool:
+    """Whether a shadow lies at the right edge of a table's box, below the table."""
+    picture = np.asarray(Image.open(io.BytesIO(box.screenshot())).convert("L"), dtype=int)
+    return bool(np.ptp(picture[-5, -12:]) > 20)
+
+
+def test_a_table_has_a_shadow_where_more_of_it_can_be_scrolled_to(tab: Page, address: str):
+    tab.goto(address + "parts.html")
+    box = tab.locator(".md-typeset__scrollwrap").first
+    assert is_shaded(box) == box.evaluate("e => e.scrollWidth > e.clientWidth")
+    box.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    assert not is_shaded(box)
+
+
+# The letter before each place where a line of code is broken, wherever no space stands.
+BROKEN_AFTER = """code => {
+  const [range, found] = [document.createRange(), []];
+  const texts = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+  let last;
+  while (texts.nextNode())
+    for (const [i, letter] of [...texts.currentNode.data].entries()) {
+      range.setStart(texts.currentNode, i);
+      range.setEnd(texts.currentNode, i + 1);
+      const { top } = range.getBoundingClientRect();
+      if (last && top > last.top + 4 && letter !== " ") found.push(last.letter);
+      last = letter === " " ? null : { letter, top };
+    }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("page", ["cite", "fine-tuning", "mutants"])
+def test_a_name_in_a_table_breaks_at_its_joints(page: str, tab: Page, address: str):
+    tab.goto(f"{address}{page}.html")
+    found = tab.locator("td code").evaluate_all(f"all => all.flatMap({BROKEN_AFTER})")
+    assert set(found) <= set("/_-")
+    assert found or tab.viewport_size["width"] > 390
+
+
+def test_a_short_formula_and_what_touches_it_stay_on_one_line(tab: Page, address: str):
+    tab.goto(address + "training.html")
+    formulas = tab.locator(".formula")
+    lines = "e => new Set([...e.getClientRects()].map(({ top }) => Math.round(top))).size"
+    assert formulas.evaluate_all(f"all => all.filter(e => ({lines})(e) > 1).map(e => e.textContent)") == []
+    assert formulas.filter(has_text=re.compile("[.]$")).count() > 10
 
 
 def test_the_map_tells_the_shape_of_what_has_the_focus(tab: Page, address: str):

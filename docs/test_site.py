@@ -16,10 +16,12 @@ from urllib.parse import unquote, urldefrag
 
 import compass
 import markdown
+import nbformat
 import numpy as np
+import prepare
 import pytest
 import torch
-from macros import built
+from macros import built, excerpts
 from macros.annotations import as_markdown
 from macros.estimates import DEVICES, bytes_a_step, estimated_seconds
 from macros.excerpts import read
@@ -184,6 +186,18 @@ def test_the_map_tells_the_sizes_that_the_bundled_model_has():
 
 def test_the_map_tells_the_released_sizes():
     assert released() | {"C": 768, "D": 2048, "h": 24, "1+N": 577, "layers": 24} == released()
+
+
+def test_texts_that_a_cell_printed_in_turn_are_one_text():
+    text, figure = {"output_type": "stream", "text": "one\n"}, {"output_type": "display_data", "data": {}}
+    cell = nbformat.from_dict({"outputs": [text, text, figure, figure, text]})
+    assert [given.get("text") for given in prepare.joined(cell.outputs)] == ["one\none\n", None, None, "one\n"]
+
+
+def test_a_large_number_is_written_out(monkeypatch):
+    monkeypatch.setattr(excerpts, "read", {"large": 1083.4, "round": 108.0, "small": 3.14159, "tiny": 1e-7}.__getitem__)
+    found = [excerpts.number(name, digits=2) for name in ("large", "round", "small", "tiny")]
+    assert found == ["1,083", "108", "3.1", "1e-07"]
 
 
 def test_the_scrubber_has_a_sheet_for_every_choice():

@@ -131,9 +131,11 @@ def figure(name: str) -> str:
 
 
 def number(file: str, *keys: str, digits: int = 3) -> str:
-    """A number from docs/, rounded to so many digits."""
+    """A number from docs/, rounded to so many digits; those before the point are written in any case."""
     found = read(file, *keys)
-    return f"{found:.{digits}g}" if isinstance(found, float) else f"{found:,}"
+    if isinstance(found, float) and abs(found) < 10**digits:
+        return f"{found:.{digits}g}"
+    return f"{found:,.0f}"
 
 
 def gigabytes(file: str, *keys: str) -> str:
