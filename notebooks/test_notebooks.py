@@ -19,7 +19,7 @@ from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.hub import find_checkpoint
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from tools.kernels import Kernels
+from tools.notebook_kernels import Kernels
 
 NOTEBOOKS = sorted(Path(__file__).parent.glob("*.ipynb"))
 PACKAGE = Path(__file__).parent.parent / "janus_minimal"
