@@ -28,13 +28,17 @@ LARGEST = 1_000_000  # bytes
 # The dearest cells are run with fewer pictures, captions and steps than those that are stored: each text and its
 # replacement. The kinds of outputs, which are compared, are the same.
 SHORTER = {
-    "06_guidance": [("4.0, 8.0], 12", "4.0, 8.0], 2")],
-    "07_training": [("1000, seed=0)", "200, seed=0)"), ("range(60)", "range(12)")],
-    "09_solvers": [("* 2\n", "* 1\n")],
-    "10_guidance_of_your_own": [("16.0], 6", "16.0], 2")],
+    "06_guidance": [("4.0, 8.0], 12", "4.0, 8.0], 2"), ("steps=15", "steps=6")],
+    "07_training": [
+        ("1000, seed=0)", "200, seed=0)"),
+        ("latents, 100, seed", "latents, 10, seed"),
+        ("range(60)", "range(12)"),
+    ],
+    "09_solvers": [("* 2\n", "* 1\n"), ("time_grid(32)", "time_grid(8)")],
+    "10_guidance_of_your_own": [("16.0], 6", "16.0], 2"), ("captions, 12, w", "captions, 4, w")],
     "12_few_steps": [("3, 4], 8", "3, 4], 2"), ("steps, 24)", "steps, 4)")],
     "13_inside": [("fresh_captions(category, 2, 0)", "fresh_captions(category, 1, 0)"), ("(4, 6, 8)", "(4, 5, 6)")],
-    "14_your_own_pictures": [("170", "12")],
+    "14_your_own_pictures": [("170", "12"), ("captions, 12, num", "captions, 4, num")],
 }
 PIXELS_PER_LATENT = {"shapes": 4, "released": 8}
 
