@@ -1,5 +1,5 @@
 // Typesets what arithmatex has marked, on every page that has it.
-const SHORT = 14; // letters
+const SHORT = { text: 14, table: 8 }; // letters; in a table a longer one would take the width of the other columns
 
 /**
  * Cut from a text what touches a formula, and return it.
@@ -31,6 +31,6 @@ document.addEventListener("DOMContentLoaded", () => {
     const { katex } = /** @type {any} */ (globalThis); // by the script before this one
     katex.render(span.textContent.slice(2, -2), span, { displayMode: display, throwOnError: false });
     const shown = span.querySelector(".katex-html")?.textContent ?? "";
-    if (!display && shown.length <= SHORT) keepTogether(span);
+    if (!display && shown.length <= SHORT[span.closest("table") ? "table" : "text"]) keepTogether(span);
   }
 });
