@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t
+from scipy import stats
 
 from macros.excerpts import read
 
@@ -38,14 +38,13 @@ def of_seeds(file: str, kind: str, other: str, key: str) -> str:
 
 def bootstrap(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """The middle 95 % of the means of samples that are drawn from the values with replacement."""
-    draws = np.random.default_rng(0).choice(values, (RESAMPLES, len(values)))
-    return np.quantile(draws.mean(axis=1), [0.025, 0.975])
+    found = stats.bootstrap((np.asarray(values),), np.mean, n_resamples=RESAMPLES, method="percentile", rng=0)
+    return np.array(found.confidence_interval)
 
 
 def student(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """The mean, less and plus as many standard errors as so few normal values need."""
-    error = np.std(values, ddof=1) / len(values) ** 0.5
-    return np.mean(values) + error * t.ppf([0.025, 0.975], len(values) - 1)
+    return np.array(stats.ttest_1samp(values, 0).confidence_interval())
 
 
 def _range(interval: np.ndarray, sign: str = "", digits: int = 2) -> str:

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from macros.estimates import DEVICES, REACHED
+
 RECORD = Path(__file__).parent.parent / "figures" / "data" / "fine-tuning.json"
 MERGED = 24 * (4 * 2048**2 + 3 * 2048 * 5632)  # weights of the linear layers that adapters change, released size
 ADVICE = {  # options: what they are called in the record, and the memory to have, in GB
@@ -53,13 +55,6 @@ def save_peak(way: str) -> str:
     return f"{lasting + 2 * (merged if way.startswith('lora') else parts['weights']):.1f}"
 
 
-SHEETS = {  # dense bfloat16 with float32 accumulation, in TFLOP/s, as the data sheets give it
-    "RTX 3090": 71,
-    "L4": 121,
-    "RTX 4090": 165,
-    "A100": 312,
-    "H100, SXM": 989,
-}
 COUNTED = ("lora 16", "lora 16, checkpointing", "all", "all, checkpointing")
 BATCH, STEPS = 16, 1000
 
@@ -70,13 +65,13 @@ def tuning_times() -> str:
     head = f"| GPU, TFLOP/s | {' | '.join(f'`{way}`' if way in ('all', 'lora 16') else way for way in COUNTED)} |"
     rows = [
         f"| {name}, {rate} | " + " | ".join(_times(found[way]["sum"], rate) for way in COUNTED) + " |"
-        for name, rate in SHEETS.items()
+        for name, (rate, _) in DEVICES.items()
     ]
     return "\n".join([head, "| --- |" + " --- |" * len(COUNTED), *rows])
 
 
 def _times(tera: float, rate: float) -> str:
-    seconds = [BATCH * tera / (share * rate) for share in (0.5, 0.25)]
+    seconds = [BATCH * tera / (share * rate) for share in REACHED]
     return f"{seconds[0]:.2g} to {seconds[1]:.2g} s; {_long(seconds[0])} to {_long(seconds[1])}"
 
 
