@@ -31,6 +31,7 @@ def test_every_page_is_whole(pages: str, browser: Browser, watched: Callable[[Pa
     found = sorted(site.glob(pages))
     assert found
     for path in found:
+        tab.goto("about:blank")  # the last page would be laid out again for the next one's look
         tab.set_viewport_size({"width": 1440, "height": 900})
         tab.emulate_media(color_scheme="light")
         tab.goto(address + str(path.relative_to(site)), wait_until="load")
