@@ -101,15 +101,17 @@ def _read_all(
 
 
 def weight_files(directory: Path) -> dict[str, Path]:
-    """Return which file holds each key: the one file, or the shards that the index names.
+    """Return which file holds each key: the one file, else the shards that the index names.
 
-    Raises CheckpointError if there is neither, or if there are only pickles.
+    The one file wins, as in transformers. Otherwise, a model that is saved into a folder of shards
+    would be read back as the older one. Raises CheckpointError if there is neither, or if there are
+    only pickles.
     """
-    if (directory / INDEX).is_file():
-        return _shards(directory)
     path = directory / WEIGHTS
     if path.is_file():
         return dict.fromkeys(safetensors_keys(path), path)
+    if (directory / INDEX).is_file():
+        return _shards(directory)
     pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
     if pickles:
         raise CheckpointError(

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_directory
-from janus_minimal.loading.weights import DTYPES, weight_files
+from janus_minimal.loading.weights import DTYPES, WEIGHTS, weight_files
 
 OTHER_FILES = (  # what this and other programs read beside the weights
     *("config.json", "*_config.json", "*.index.json", "tokenizer*", "special_tokens_map.json"),
@@ -47,13 +47,18 @@ def write_whole(directory: Path, source: Path, trained: Mapping[str, Tensor]) ->
 
     Raises:
         CheckpointError: if the source has no such key, or with another shape.
-        InputError: if `directory` is the source itself, or cannot be written.
+        InputError: if `directory` is the source itself, cannot be written, or holds a file of weights
+            that would be read in place of the copy's shards.
     """
     if directory.exists() and directory.samefile(source):
         raise InputError(
             f"{directory} is the checkpoint that training began with: expected another"
         )
     places = weight_files(source)
+    if (directory / WEIGHTS).exists() and source / WEIGHTS not in places.values():
+        raise InputError(
+            f"{directory} holds {WEIGHTS}, which would be read in place of the shards: expected another"
+        )
     if lost := sorted(trained.keys() - places.keys()):
         raise CheckpointError(f"{source} lacks {lost[0]}, which was trained: expected its source")
     others = {path for pattern in OTHER_FILES for path in source.glob(pattern) if path.is_file()}

@@ -3,6 +3,7 @@
 import copy
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,9 +30,10 @@ def test_each_prompt_becomes_the_sheet_that_it_makes_alone(pipe, tmp_path):
 
     The sheets are in the order of the prompts, and each starts from the same seeds as alone.
     """
-    paths = make_album(pipe, PROMPTS, LIKE, tmp_path / "album")
+    like = replace(LIKE, num_images=3)
+    paths = make_album(pipe, PROMPTS, like, tmp_path / "album")
     for path, prompt in zip(paths, PROMPTS, strict=True):
-        alone = contact_sheet(pipe.to_pictures(replace(LIKE, prompt=prompt).draw(pipe, progress=False)), columns=4)
+        alone = contact_sheet(pipe.to_pictures(replace(like, prompt=prompt).draw(pipe, progress=False)), columns=4)
         with Image.open(path) as picture:
             assert picture.tobytes() == alone.tobytes()
     assert [path.name for path in paths] == sorted(files(tmp_path / "album"))
@@ -45,7 +47,7 @@ def test_a_run_that_continues_makes_what_is_missing(pipe, tmp_path):
     paths = make_album(pipe, PROMPTS[:3], LIKE, tmp_path)
     before, times = files(tmp_path), [path.stat().st_mtime_ns for path in paths]
     paths[1].unlink()
-    make_album(pipe, PROMPTS[:3], LIKE, tmp_path)
+    assert make_album(pipe, PROMPTS[:3], LIKE, tmp_path) == paths
     assert files(tmp_path) == before
     assert [paths[i].stat().st_mtime_ns for i in (0, 2)] == [times[0], times[2]]
 
@@ -65,6 +67,24 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
     )  # the prompts of the first process
     assert files(tmp_path / "two") == files(tmp_path / "one")
     assert result.stdout.count("5 sheets") == 1
+
+
+def test_processes_wait_before_the_first_sheet_and_after_the_last(pipe, tmp_path, monkeypatch):
+    """files(album) at the two meetings of all processes: none, then this process's share of the missing sheets.
+
+    A process that listed late would find another's sheets, and share out the rest anew. One that left early would say
+    that the album is there while others still draw.
+    """
+    met = []
+
+    class Process(SimpleNamespace):
+        def wait_for_everyone(self):
+            met.append([path.name for path in sorted(tmp_path.iterdir())])
+
+    process = Process(process_index=1, num_processes=2, is_main_process=False)
+    monkeypatch.setattr("janus_minimal.jobs.album.PartialState", lambda: process)
+    make_album(pipe, PROMPTS[:4], LIKE, tmp_path)
+    assert met == [[], ["00001.png", "00003.png"]]
 
 
 def test_an_album_has_one_bar_and_a_single_request_has_its_own(pipe, tmp_path, capfd):

@@ -13,9 +13,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
 from safetensors.torch import save_file
 
+from janus_minimal.cli.write import write_figure, write_json, write_sheet
+from janus_minimal.config import JanusConfig
 from janus_minimal.errors import InputError
+from janus_minimal.jobs.album import write_picture
+from janus_minimal.jobs.request import Request
 from janus_minimal.loading.atomic import (
     LOCK,
     UNFINISHED,
@@ -24,6 +30,9 @@ from janus_minimal.loading.atomic import (
     check_writable,
     make_directory,
 )
+from janus_minimal.loading.config_file import write_config
+from janus_minimal.loading.latents import write_latents
+from janus_minimal.loading.weights import write_weights
 
 WRITER = """
 import os, pathlib, sys
@@ -73,6 +82,19 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path_factory, old, new, fails)
         new = old
     assert (path.read_bytes() if path.exists() else None) == new
     assert names(path.parent) == ["file"] * path.exists()
+
+
+def test_whoever_has_opened_the_old_file_reads_all_of_it(tmp_path):
+    """open(path), then a write to path: the reader still finds the whole old content.
+
+    A copy onto the old file would end in the same bytes, but meanwhile a reader would find a part of each. Weights are
+    mapped into memory, so a model would change while it draws.
+    """
+    (tmp_path / "file").write_text("old")
+    with (tmp_path / "file").open() as reader:
+        with atomic_write(tmp_path / "file") as unfinished:
+            unfinished.write_text("newer")
+        assert reader.read() == "old"
 
 
 def test_the_files_of_a_directory_appear_together(tmp_path):
@@ -133,6 +155,60 @@ def test_the_content_is_on_the_disk_before_the_file_has_its_name(tmp_path, monke
     assert names(tmp_path) == ["a", "b"]
 
 
+WRITERS = {
+    "config": ("config.json", lambda path: write_config(path.parent, JanusConfig())),
+    "weights": ("model.safetensors", lambda path: write_weights(path.parent, {"x": torch.zeros(1)})),
+    "latents": ("z", lambda path: write_latents(path, torch.zeros(1, 4, 2, 2))),
+    "picture": ("0.png", lambda path: write_picture(path, Request("a star"), Image.new("RGB", (8, 8)), "m")),
+    "sheet": ("sheet.png", lambda path: write_sheet(path, [Image.new("RGB", (8, 8))])),
+    "figure": ("plot.png", lambda path: write_figure(path, Figure())),
+    "report": ("report.json", lambda path: write_json(path, {})),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
+def test_every_writer_keeps_the_old_file_if_the_disk_fails(tmp_path, monkeypatch, name, write):
+    """fsync fails  =>  InputError, and the old file is whole; so for whatever this package writes.
+
+    A writer that opened the final name itself would have emptied the old file before it knew.
+    """
+
+    def fails(file):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / name).write_text("old")
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(InputError, match="No space left on device; no file"):
+        write(tmp_path / name)
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "old"
+
+
+@pytest.mark.parametrize("make", [make_directory, lambda path: atomic_directory(path).__enter__()])
+def test_a_directory_is_made_with_its_parents(tmp_path, make):
+    """make(a/b/c) makes a, b and c.
+
+    `--out runs/today/first` is a usual wish.
+    """
+    make(tmp_path / "a" / "b" / "c")
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_a_hidden_directory_that_cannot_be_removed_is_no_failure(tmp_path, monkeypatch):
+    """rmdir(hidden directory) fails after the file was moved  =>  the file is there, and no error.
+
+    A network's file system keeps a deleted file that is still open, under another name, and so the directory too.
+    """
+
+    def fails(path, **_):
+        raise OSError(39, "Directory not empty")
+
+    with monkeypatch.context() as patch, atomic_write(tmp_path / "file") as unfinished:
+        unfinished.write_text("new")
+        patch.setattr(os, "rmdir", fails)
+    assert (tmp_path / "file").read_text() == "new"
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_file_may_be_read_by_whom_the_umask_says(tmp_path, umask):
     """permissions(file) = 0o666 without the umask's, for weights too.
@@ -178,7 +254,7 @@ def test_writes_can_be_nested(tmp_path):
 @pytest.mark.parametrize("name", [f"{UNFINISHED}notes", f"{UNFINISHED}1234-x", f"{UNFINISHED}{'a' * 8}"])
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_what_is_not_ours_is_left_alone(tmp_path, name, kind):
-    """a path that begins with .unfinished- but holds no lock of ours stays.
+    """a path that begins with .unfinished- but holds no lock of ours stays, and so does one with another name.
 
     Somebody's notes may have such a name.
     """
@@ -190,6 +266,8 @@ def test_what_is_not_ours_is_left_alone(tmp_path, name, kind):
         "file": (tmp_path / name).touch,
         "link": lambda: (tmp_path / name).symlink_to(home),
     }[kind]()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / LOCK).touch()  # litter that somebody has renamed to look into it
     before = sorted(tmp_path.rglob("*"))
     with atomic_write(tmp_path / "file") as unfinished:
         unfinished.touch()
@@ -283,12 +361,14 @@ def test_a_link_into_nowhere_is_refused(tmp_path):
 
 @pytest.mark.parametrize("ask", [check_writable, lambda path: atomic_write(path).__enter__()])
 def test_a_directory_is_no_file(tmp_path, ask):
-    """write(directory)  =>  InputError.
+    """write(directory, or a link to one)  =>  InputError.
 
     It says what would be right: the name of a file in it.
     """
-    with pytest.raises(InputError, match="is a directory: expected the name of a file in it"):
-        ask(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for path in (tmp_path, tmp_path / "link"):
+        with pytest.raises(InputError, match="is a directory: expected the name of a file in it"):
+            ask(path)
 
 
 @pytest.mark.parametrize("path", [Path("/proc/file"), Path("/proc/new/file")])

@@ -11,12 +11,12 @@ from tools.drawn import normal
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, Step, denoise, guide, time_grid
 from janus_minimal import pipeline as module
-from janus_minimal.config import JanusConfig, LanguageConfig
+from janus_minimal.config import EncoderConfig, JanusConfig, LanguageConfig
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.figures.film import Film
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.hub import VAE_FILES
-from janus_minimal.loading.latents import read_latents, write_latents
+from janus_minimal.loading.latents import read_about, read_latents, write_latents
 from janus_minimal.pipeline import image_noise
 from janus_minimal.runtime import checks
 from janus_minimal.solvers import SOLVERS
@@ -150,7 +150,7 @@ def test_the_callers_gradient_mode_and_the_models_mode_stay(pipe, asked, mode):
 def test_output_types_are_the_same_pixels(pipe):
     """pt [B, 3, H, W] = np [B, H, W, 3] = PIL / 255, in 0..1; latents beyond any picture are clamped.
 
-    diffusers' names for the four kinds of results.
+    diffusers' names for the four kinds of results. Latents of any dtype are decoded in the VAE's own.
     """
     z = 4 * normal(0, 2, *SHAPE)
     pt, array, pil = (pipe.to_pictures(z, kind) for kind in ("pt", "np", "pil"))
@@ -158,6 +158,8 @@ def test_output_types_are_the_same_pixels(pipe):
         raw = pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample
     assert raw.abs().max() > 1
     torch.testing.assert_close(pt, ((raw + 1) / 2).clamp(0, 1))
+    assert pipe.to_pictures(z.double(), "pt").equal(pt)
+    assert not pt.requires_grad
     torch.testing.assert_close(pt.permute(0, 2, 3, 1), torch.from_numpy(array))
     for image, pixels in zip(pil, array, strict=True):
         assert np.abs(np.asarray(image) / 255 - pixels).max() <= 0.51 / 255
@@ -185,16 +187,21 @@ def test_every_picture_is_checked_not_only_the_first(pipe, tmp_path):
             pipe("a star", 1, num_images_per_prompt=3, latents=z, callback_on_step_end=stop, progress=False)
 
 
-def test_latents_in_a_file_are_the_latents(tmp_path):
+def test_latents_in_a_file_are_the_latents(unchecked, tmp_path):
     """read(write(z)) = z, for views, for any number of images, and with the number of channels that is asked for.
 
-    They are stored as the loop leaves them, not divided by the scaling factor.
+    They are stored as the loop leaves them, not divided by the scaling factor, with the words about them. Whole numbers
+    are no latents.
     """
     z = normal(0, 4, 12, 12, 3).permute(3, 0, 1, 2)
-    write_latents(tmp_path / "z.safetensors", z)
+    write_latents(tmp_path / "z.safetensors", z, {"seed": "3"})
     assert torch.equal(read_latents(tmp_path / "z.safetensors", 4), z)
+    assert read_about(tmp_path / "z.safetensors") == {"seed": "3"}
     with pytest.raises(InputError, match=r"expected \[images, 16, height, width\]"):
         read_latents(tmp_path / "z.safetensors", 16)
+    write_latents(tmp_path / "z.safetensors", z.long())
+    with pytest.raises(InputError, match=r"holds \[3, 4, 12, 12\], torch\.int64: expected"):
+        read_latents(tmp_path / "z.safetensors", 4)
 
 
 def test_the_bar_is_shown_unless_it_is_not_wanted(pipe, asked, capsys):
@@ -310,15 +317,29 @@ def test_a_prompt_may_fill_every_position_and_no_more():
         checks.fits_positions(config, 64, 36)
 
 
+def test_every_token_is_one_of_the_models():
+    """id < vocab_size in every row: with 100 words, 99 is taken and 100 is not, not even in the last row.
+
+    An id beyond the embedding table fails in step one, or on a GPU in a page about assertions.
+    """
+    config = JanusConfig(language=LanguageConfig(vocab_size=100))
+    checks.fits_vocabulary(config, torch.tensor([[1, 99], [99, 1]]))
+    with pytest.raises(CheckpointError, match="the tokenizer makes the token 100, the model knows 100"):
+        checks.fits_vocabulary(config, torch.tensor([[1, 2], [100, 2]]))
+
+
 def test_a_vae_must_make_the_latents_that_the_model_takes():
     """channels(VAE) = channels(model), image_size a multiple of pixels per latent and stride.
 
-    384 pixels, 8 to a latent, 2 latents to a patch: a multiple of 16.
+    384 pixels, 8 to a latent, 2 latents to a patch: a multiple of 16. The first convolution must fit into the latent.
     """
     checks.fits_vae(JanusConfig(image_size=384), 4, 8)
     checks.fits_vae(JanusConfig(image_size=400), 4, 8)
     with pytest.raises(CheckpointError, match="expected a multiple of 16"):
         checks.fits_vae(JanusConfig(image_size=392), 4, 8)
+    narrow = JanusConfig(encoder=EncoderConfig(kernel_size=4, padding=1), image_size=16)  # a latent of 2 x 2
+    with pytest.raises(CheckpointError, match="image_size is 16"):
+        checks.fits_vae(narrow, 4, 8)
     with pytest.raises(CheckpointError, match="the VAE has 16 latent channels, the model takes 4"):
         checks.fits_vae(JanusConfig(), 16, 8)
 

@@ -1,12 +1,14 @@
 """The official config.json: which settings are read, which are refused, and which sizes fit together."""
 
 import json
+from functools import reduce
 
 import pytest
 import torch
 from tools.checkpoints import edit_config, refused
 
 from janus_minimal import JanusFlow
+from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.config_file import config_from_dict
 
 
@@ -115,6 +117,21 @@ def test_the_released_sizes_are_the_defaults():
     count = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     assert count["vision_gen_enc_model"] == 21_614_336
     assert count["vision_gen_dec_model"] == 50_561_296
+
+
+@pytest.mark.parametrize("value", [3, "wide", [], None])
+@pytest.mark.parametrize(
+    "path", [("language_config",), ("vision_gen_enc_config",), ("vision_gen_enc_config", "params")]
+)
+def test_a_section_that_is_no_object_is_named(directory, path, value):
+    """a section of config.json that is no object  =>  CheckpointError, which names its place.
+
+    Read as an absent one, it would give the released sizes without a word.
+    """
+    config = json.loads((directory / "config.json").read_text())
+    reduce(dict.__getitem__, path[:-1], config)[path[-1]] = value
+    with pytest.raises(CheckpointError, match=rf"config\.json: {path[0]}\S* should be an object, not"):
+        config_from_dict(config)
 
 
 @pytest.mark.parametrize("value", [{}, [], "wide"])

@@ -14,6 +14,7 @@ from janus_minimal.errors import InputError
 from janus_minimal.jobs.request import Request
 from janus_minimal.loading.picture import read_mask, read_picture
 from janus_minimal.loading.vae import encode_mask, encode_picture, to_pictures
+from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.render import render
 from janus_minimal.shapes.scene import Thing
 from janus_minimal.solvers import SOLVERS
@@ -33,7 +34,7 @@ def picture():
 
 
 def test_strength_says_at_which_time_the_path_is_entered():
-    """times 0, 1/4, 1/2, 3/4, 1 and strength 1/2  =>  z = n / 2 + x / 2, times 1/2, 3/4, 1; 0.7 enters at 1/4.
+    """times 0, 1/4, 1/2, 3/4, 1, strength 1/2  =>  z = n / 2 + x / 2, times 1/2, 3/4, 1; 0.7 enters at 1/4, 0.6 at 1/2.
 
     Noise and times must belong together: a latent that is noisier than its time says is drawn badly.
     """
@@ -44,6 +45,7 @@ def test_strength_says_at_which_time_the_path_is_entered():
     z, rest = enter_late(latent, noise, times, 0.7)
     torch.testing.assert_close(z, 0.75 * noise + 0.25 * latent)
     assert rest.tolist() == [0.25, 0.5, 0.75, 1]
+    assert enter_late(latent, noise, times, 0.6)[1].tolist() == [0.5, 0.75, 1]
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), "half", None, True])
@@ -108,6 +110,24 @@ def test_an_edit_keeps_what_is_outside_of_the_mask(pipe, picture):
         assert not torch.equal(found[0], found[1])
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.8])
+def test_an_edit_is_a_late_entry_into_a_masked_drawing(pipe, picture, strength):
+    """Request.edit = enter_late, then only_inside, with all settings; all masked, with strength 1, it is draw.
+
+    A setting that did not arrive would draw another picture, and the mask would still be respected.
+    """
+    request = Request("a star", steps=3, cfg_weight=3.5, num_images=1, seed=5, solver="midpoint", shift=2.0)
+    latent, mask = encode_picture(pipe.vae, picture, 48), normal(2, 1, 1, 12, 12) > 0
+    noise = image_noise(SHAPE, 1, request.generators())
+    z, rest = enter_late(latent, noise, time_grid(3, shift=2.0), strength)
+    solver, prompt = SOLVERS["midpoint"], PromptPair.from_text("a star", pipe.tokenizer)
+    *_, last = only_inside(mask, latent, noise, solver)(pipe.model, prompt, z, rest, 3.5)
+    assert torch.equal(request.edit(pipe, latent, mask, strength), last.z_next)
+    if strength == 1:
+        everywhere = torch.ones_like(mask)
+        assert torch.equal(request.edit(pipe, latent, everywhere, 1.0), request.draw(pipe, progress=False))
+
+
 def test_a_mask_marks_every_place_that_it_touches(pipe):
     """White pixels in rows 9 to 15 and column 7  =>  the places in rows 2, 3 and column 1.
 
@@ -160,9 +180,34 @@ def test_what_is_no_picture_is_refused(tmp_path, picture):
     for name in ("drawing.eps", "drawing.bmp", "text.png", "half.png", "fifo.png", "nothing.png"):
         with pytest.raises(InputError, match=f"{name} holds no picture.*expected a PNG"):
             read_picture(tmp_path / name)
-    Image.new("L", (20, 10), 255).save(tmp_path / "small.png")
-    with pytest.raises(InputError, match="20 x 10 pixels: expected the picture's 48 x 48"):
-        read_mask(tmp_path / "small.png", picture)
+    for size in ((48, 10), (20, 48)):
+        Image.new("L", size, 255).save(tmp_path / "small.png")
+        with pytest.raises(InputError, match=f"{size[0]} x {size[1]} pixels: expected the picture's 48 x 48"):
+            read_mask(tmp_path / "small.png", picture)
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, picture, monkeypatch):
+    """A file that unfolds to more than twice Pillow's limit  =>  InputError in one line.
+
+    Such a picture has some kilobytes, and would fill the memory. Pillow's error is none of the usual kinds.
+    """
+    picture.save(tmp_path / "picture.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # the picture has 2,304
+    with pytest.raises(InputError, match=r"picture\.png holds no picture: .*decompression bomb"):
+        read_picture(tmp_path / "picture.png")
+
+
+def test_a_mask_is_compared_with_the_picture_as_it_is_seen(tmp_path):
+    """size(picture that is stored turned) = its size upright, and so a mask of that size fits.
+
+    Whoever draws a mask of a phone's photo sees the photo upright.
+    """
+    turned = Image.new("RGB", (20, 10))
+    turned.getexif()[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    turned.save(tmp_path / "photo.jpg", exif=turned.getexif())
+    Image.new("L", (10, 20), 255).save(tmp_path / "mask.png")
+    assert read_picture(tmp_path / "photo.jpg").size == (10, 20)
+    assert read_mask(tmp_path / "mask.png", read_picture(tmp_path / "photo.jpg")).size == (10, 20)
 
 
 def test_a_mask_larger_than_the_model_marks_all_that_is_white(pipe):

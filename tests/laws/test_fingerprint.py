@@ -8,6 +8,7 @@ from tools.drawn import SEEDS, normal
 
 from janus_minimal.loading.fingerprint import fingerprint
 
+LAST = torch.tensor([2**20 - 1])
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool]
 
 
@@ -42,4 +43,6 @@ def test_anything_else_has_another_fingerprint(other):
     """
     zeros = {"a": torch.zeros(2)}
     assert fingerprint(other) != fingerprint(zeros)
+    assert fingerprint({"a": torch.zeros(2**20)}) != fingerprint({"a": torch.zeros(2**20).index_fill(0, LAST, 1.0)})
+    assert fingerprint(zeros, "ab", "c") != fingerprint(zeros, "a", "bc")
     assert fingerprint(zeros, "theta 10000") != fingerprint(zeros, "theta 500000") != fingerprint(zeros)

@@ -8,7 +8,7 @@ import pytest
 
 from janus_minimal import JanusFlow
 from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, find_checkpoint, find_part
+from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES, find_checkpoint, find_part
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -52,7 +52,7 @@ def test_a_bundled_name_is_a_folder_of_the_package(asked):
     assert asked == []
 
 
-def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_path):
+def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_path, monkeypatch):
     """find("shapes") beside a folder shapes = checkpoints/shapes, with a warning; find("./shapes") = the folder.
 
     Whoever trained with `--out shapes` would otherwise draw with another model than their own.
@@ -61,6 +61,8 @@ def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_p
     with pytest.warns(UserWarning, match=r'expected "\./shapes" for the folder'):
         assert find_checkpoint("shapes") == BUNDLED / "shapes"
     assert find_checkpoint("./shapes") == Path("shapes")
+    monkeypatch.chdir(BUNDLED)  # here both are the same folder, and no warning is needed
+    assert find_checkpoint("shapes") == BUNDLED / "shapes"
     assert asked == []
 
 
@@ -116,21 +118,44 @@ def test_a_mistyped_path_asks_nobody(asked, tmp_path):
     A path and a repository's name can look alike. If the parent folder exists, a mistyped path is the likely reason.
     """
     (tmp_path / "runs").mkdir()
-    for name in ("runs/mine", "mine", "./mine", "/nowhere/at/all", "a/b/c"):
+    for name in ("runs/mine", "mine", "./mine", "/nowhere/at/all", "a/b/c", ""):
         with pytest.raises(CheckpointError, match="no checkpoint"):
             find_checkpoint(name)
     assert asked == []
 
 
-def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path):
-    """files(fetched) = config, weights, tokenizer.
+@pytest.mark.parametrize("offline_mode", [True, False])
+@pytest.mark.parametrize("files", [MODEL_FILES, VAE_FILES])
+def test_only_the_files_that_are_needed_are_fetched(monkeypatch, tmp_path, files, offline_mode):
+    """files(fetched) = those that are asked for, of the revision that is asked for; offline, none.
 
     A repository may also hold pictures, pickles and code. They are never needed, and pickles and code could be harmful.
     """
     wanted = {}
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline_mode)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **options: wanted.update(options) or tmp_path)
-    find_checkpoint("someone/large", revision="v1")
-    assert wanted == {"revision": "v1", "allow_patterns": list(MODEL_FILES), "local_files_only": True}
+    find_checkpoint("someone/large", "v1", files)
+    assert wanted == {"revision": "v1", "allow_patterns": list(files), "local_files_only": offline_mode}
+
+
+def test_of_a_models_repository_config_weights_and_tokenizer_are_fetched():
+    """files(fetched) of a repository with everything = config, index, shards, and the tokenizer's three files.
+
+    Without its index, or with one shard less, a checkpoint is none; and a pickle or a Python file is never wanted.
+    """
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    tokenizer = ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"]
+    wanted = ["config.json", "model.safetensors", "model.safetensors.index.json", *shards, *tokenizer]
+    others = [
+        "README.md",
+        "modeling.py",
+        "pytorch_model.bin",
+        "preprocessor_config.json",
+        "images/a.png",
+        "optimizer.pt",
+    ]
+    found = huggingface_hub.utils.filter_repo_objects(wanted + others, allow_patterns=list(MODEL_FILES))
+    assert list(found) == wanted
 
 
 def test_a_bundled_checkpoint_takes_what_it_has_not_from_shapes(tmp_path, monkeypatch):

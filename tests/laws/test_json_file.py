@@ -3,6 +3,8 @@
 import codecs
 import json
 import os
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -50,7 +52,7 @@ def test_a_request_to_run_code_is_found_however_it_is_written(path, key, places,
     transformers imports the Python class that auto_map names. "\u0061uto_map" is the same key to a
     parser, and other bytes to a search. A later duplicate of the key around it does not undo it.
     """
-    text = f'{{"{escaped(key) if hidden else key}": {{"AutoTokenizer": ["evil.Evil", null]}}}}'
+    text = f'{{"b": 1, "{escaped(key) if hidden else key}": {{"AutoTokenizer": ["evil.Evil", null]}}, "c": 2}}'
     for place in places:
         text = {
             "object": f'{{"a": {text}}}',
@@ -94,6 +96,23 @@ def test_a_file_that_is_too_large_is_not_parsed(path):
     assert read_json(path, largest=8) == {"a": 1}
     with pytest.raises(CheckpointError, match="more than 7 bytes"):
         read_json(path, largest=7)
+    with path.open("w") as file:
+        file.truncate(2**30)  # a hole: nothing is stored
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match="more than 1,000 bytes"):
+        read_json(path, largest=1000)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+def test_the_size_that_a_file_claims_is_not_believed():
+    """size(file) = 0 in its folder's entry, but bytes > largest  =>  CheckpointError.
+
+    The files of /proc claim to be empty, and so may those of a network's file system.
+    """
+    assert Path("/proc/self/status").stat().st_size == 0
+    with pytest.raises(CheckpointError, match="more than 7 bytes"):
+        read_json(Path("/proc/self/status"), largest=7)
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "link to a device", "link to nowhere", "link to itself", "folder"])

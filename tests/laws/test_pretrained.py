@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from tools.official_tokenizer import BOS, EOS, IMAGE, PAD, write_tokenizer
 from transformers import AutoTokenizer, PreTrainedConfig
 
-from janus_minimal.errors import CheckpointError
+from janus_minimal.errors import CheckpointError, PromptError
 from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.loading.vocabulary import check_words, padding_id
 
 TEXT = f"User: a red circle\n\nAssistant:{IMAGE}"
 LOAD = """
@@ -187,6 +189,43 @@ def test_what_the_library_cannot_load_is_one_line(directory, file, settings):
     edit(directory / file, **settings)
     with pytest.raises(CheckpointError, match=rf"^{directory} holds no tokenizer that can be loaded: ."):
         read_tokenizer(directory)
+
+
+class Panic(BaseException):
+    """What a panic of the Rust library is in Python: no Exception."""
+
+
+@pytest.mark.parametrize(("raised", "seen"), [(Panic, CheckpointError), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_a_panic_is_one_line_and_an_interrupt_passes(directory, monkeypatch, raised, seen):
+    """a panic while tokenizer.json is loaded  =>  CheckpointError; Ctrl-C meanwhile  =>  KeyboardInterrupt.
+
+    Neither is an Exception. Who catches all of them must let the user's own request to stop pass.
+    """
+
+    def from_str(text):
+        raise raised
+
+    monkeypatch.setattr("janus_minimal.loading.pretrained.Tokenizer", SimpleNamespace(from_str=from_str))
+    with pytest.raises(seen):
+        read_tokenizer(directory)
+
+
+def test_an_id_of_zero_is_an_id(unchecked):
+    """pad id 0 = the padding token, not the end of the sentence; unknown id 0 in a prompt  =>  PromptError.
+
+    Zero is false in Python, and in many vocabularies it is the id of the padding or of the unknown token.
+    """
+    backend = SimpleNamespace(model=SimpleNamespace(unk_token="<unk>"), token_to_id=lambda token: 0)
+    tokenizer = SimpleNamespace(
+        pad_token_id=0,
+        eos_token_id=5,
+        backend_tokenizer=backend,
+        get_vocab=lambda: {"star": 4},
+        encode=lambda *_, **__: [4, 0],
+    )
+    assert padding_id(tokenizer) == 0
+    with pytest.raises(PromptError, match='does not know "star"'):
+        check_words("star dragon", tokenizer)
 
 
 def test_no_vocabulary_is_named(tmp_path):

@@ -149,7 +149,8 @@ def test_a_config_that_leaves_everything_out_is_the_released_model():
 def test_theta_in_the_newer_form_changes_the_velocity_as_in_the_older(directory, model, theta):
     """rope_parameters {rope_theta} = rope_theta: the same velocity, and another than with theta 10,000.
 
-    transformers 5 writes the object. Where it were ignored, every picture would be a little off.
+    transformers 5 writes the object. Where it were ignored, every picture would be a little off. A file with both says
+    theta once, in either place.
     """
     edit_config(directory, lambda c: c["language_config"].update(rope_theta=theta))
     older = JanusFlow.from_pretrained(directory)
@@ -157,6 +158,9 @@ def test_theta_in_the_newer_form_changes_the_velocity_as_in_the_older(directory,
     edit_config(directory, lambda c: (c["language_config"].pop("rope_theta"), c["language_config"].update(
         rope_parameters=parameters, head_dim=16)))  # fmt: skip
     newer = JanusFlow.from_pretrained(directory)
+    edit_config(directory, lambda c: c["language_config"].update(
+        rope_theta=theta, rope_parameters={"rope_type": "default"}))  # fmt: skip
+    assert read_config(directory) == newer.config
     prompt, z = pair([[1, 5, 6, 7]]), normal(0, 1, 4, 12, 12)
     with torch.no_grad():
         a, b, plain = (torch.stack(m.velocity(z, 0.3, prompt)) for m in (older, newer, model))
@@ -171,6 +175,7 @@ def test_theta_in_the_newer_form_changes_the_velocity_as_in_the_older(directory,
         {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}},
         {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
         {"rope_parameters": {"rope_theta": 5e5}},  # beside rope_theta 10,000
+        {"rope_parameters": []},
         {"head_dim": 8},
     ],
 )

@@ -6,8 +6,9 @@ from diffusers.image_processor import VaeImageProcessor
 from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
+from janus_minimal.loading.latents import read_latents, write_latents
 from janus_minimal.loading.vae import encode_picture
-from janus_minimal.runtime.precision import without_autocast
+from janus_minimal.runtime.precision import matrix_precision, without_autocast
 from janus_minimal.solvers import SOLVERS
 
 
@@ -30,13 +31,15 @@ def test_a_default_dtype_changes_no_picture(pipe, surroundings, dtype):
     assert found.equal(expected)
 
 
-def test_a_default_device_changes_no_picture(pipe, surroundings):
-    """picture under torch.set_default_device(...) = picture, to the bit, loading included.
+def test_a_default_device_changes_no_picture(pipe, surroundings, tmp_path):
+    """picture under torch.set_default_device(...) = picture, to the bit, loading included; so are latents in a file.
 
     The pipeline is told its device. "meta" stands for any other one: tensors there hold no numbers.
     """
     expected = draw(pipe)
+    write_latents(tmp_path / "z", z := normal(0, 1, 4, 12, 12))
     surroundings(torch.float32, "meta")
+    assert read_latents(tmp_path / "z", 4).equal(z)
     assert draw(JanusFlowPipeline.from_pretrained("shapes")).equal(expected)
 
 
@@ -84,3 +87,18 @@ def test_autocast_is_ended_on_the_device_that_computes():
     Each kind of device has a switch of its own, so on a GPU the CPU's would change nothing.
     """
     assert [without_autocast(torch.device(kind)).device for kind in ("cpu", "cuda")] == ["cpu", "cuda"]
+
+
+def test_the_precision_of_matrix_products_is_named_wherever_it_was_lowered(precision):
+    """matrix_precision() = "float32" by default and at "highest", else the lower ones, of CUDA and of the CPU alike.
+
+    An album that was begun in float32 must not go on in another precision, and one that was begun by default may go on
+    at "highest".
+    """
+    assert matrix_precision() == "float32"
+    precision("highest")
+    assert matrix_precision() == "float32"
+    for name, backend in (("tf32", torch.backends.cuda.matmul), ("bf16", torch.backends.mkldnn.matmul)):
+        backend.fp32_precision = name  # the fixture sets both back
+        assert name in matrix_precision()
+    assert matrix_precision() == "bf16 and tf32"

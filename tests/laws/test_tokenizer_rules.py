@@ -118,6 +118,7 @@ ANOTHER_PROMPT = {
     ),
     "a token that is none": ({"post_processor": template(special("b"), TEXT, b=[0, 999])}, "adds more to a text"),
     "no begin of sentence": ({"post_processor": None}, "begins no text"),
+    "a digit is left out": ({"normalizer": replace("7", "")}, "leaves 7 out of every text"),
     "letters are left out": ({"normalizer": replace("q", "")}, "leaves q out of every text"),
 }
 

@@ -72,6 +72,7 @@ def test_the_network_is_diffusers_own(vae):
     assert vae.config.scaling_factor == theirs.config.scaling_factor
     assert vae.dtype == torch.float32
     assert not vae.training
+    assert load_vae(VAE, "meta").device.type == "meta"
 
 
 class Executed:
@@ -157,6 +158,7 @@ def test_the_older_names_of_the_attention_layers_are_read(tmp_path):
     torch.manual_seed(0)
     plain = AutoencoderKL(block_out_channels=(32,), sample_size=8)  # with attention in the middle
     plain.save_pretrained(tmp_path)
+    assert same_weights(load_vae(tmp_path), plain)
 
     def rename(weights):
         for key in list(weights):
@@ -277,6 +279,15 @@ def test_a_latent_is_the_scaled_mean_of_the_posterior(vae, seed):
     assert latent.dtype == torch.float32
     assert latent.shape == (1, 4, SIDE // pixels_per_latent(vae), SIDE // pixels_per_latent(vae))
     assert torch.equal(latent, encode_picture(vae, picture, SIDE))
+    assert not latent.requires_grad
+
+
+def test_a_vae_in_16_bits_gives_latents_in_32(vae):
+    """dtype(encode_picture(VAE in bfloat16)) = float32.
+
+    The loop adds small steps to the latent, whatever the VAE computes in.
+    """
+    assert encode_picture(deepcopy(vae).bfloat16(), drawn(0)[1], SIDE).dtype == torch.float32
 
 
 @given(factor=st.floats(0.25, 4))
@@ -361,8 +372,10 @@ def test_every_common_mode_is_read(vae, seed):
     grey = picture.convert("L")
     assert torch.equal(encode_picture(vae, grey, SIDE), encode_picture(vae, grey.convert("RGB"), SIDE))
     assert torch.equal(encode_picture(vae, picture.convert("RGBA"), SIDE), encode_picture(vae, picture, SIDE))
-    clear, white = Image.new("RGBA", (9, 9), (255, 0, 0, 0)), Image.new("RGB", (9, 9), "white")
-    assert torch.equal(encode_picture(vae, clear, SIDE), encode_picture(vae, white, SIDE))
+    white = encode_picture(vae, Image.new("RGB", (9, 9), "white"), SIDE)
+    clear = [Image.new("RGBA", (9, 9), (255, 0, 0, 0)), Image.new("LA", (9, 9), (0, 0)), Image.new("P", (9, 9), 3)]
+    clear[2].info["transparency"] = 3  # as in a PNG with a palette
+    assert all(encode_picture(vae, picture, SIDE).equal(white) for picture in clear)
 
 
 def test_a_picture_is_turned_upright(vae):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tools.checkpoints import rewrite, shard
+from tools.checkpoints import rewrite, shard, spoiled
 from tools.drawn import normal
 
 from janus_minimal import JanusFlow
@@ -125,9 +125,34 @@ def test_the_source_is_only_read(source, tmp_path):
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     trained = trained_weights(tuned(source))
     write_whole(tmp_path / "out", source, trained)
-    with pytest.raises(InputError, match="expected another"):
-        write_whole(source, source, trained)
+    (tmp_path / "link").symlink_to(source)
+    for same in (source, tmp_path / "link", source / ".." / source.name):
+        with pytest.raises(InputError, match="is the checkpoint that training began with: expected another"):
+            write_whole(same, source, trained)
     assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+
+
+def test_a_copy_is_what_is_read_in_its_folder(source, tmp_path):
+    """load(a folder with an older model in the other layout, after the copy) = the copy, or else InputError.
+
+    An older model.safetensors would be read in place of new shards, and nothing would say so.
+    """
+    out, key, sharded = (
+        tmp_path / "out",
+        "vision_gen_enc_aligner.bias",
+        (source / "model.safetensors.index.json").exists(),
+    )
+    with spoiled() as older:
+        if not sharded:
+            shard(older)
+        shutil.copytree(older, out)
+    if sharded:
+        with pytest.raises(InputError, match=r"would be read in place of the shards: expected another"):
+            write_whole(out, source, {key: normal(6, 64)})
+        assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
+    else:
+        write_whole(out, source, {key: normal(6, 64)})
+        assert JanusFlow.from_pretrained(out).state_dict()[key].equal(normal(6, 64))
 
 
 @pytest.mark.parametrize(
