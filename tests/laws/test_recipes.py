@@ -635,14 +635,17 @@ def test_the_profile_shows_every_stage_and_the_matrix_products():
 def test_looking_inside_changes_nothing(model, prompt, golden):
     """look_inside's velocities = velocity's; attention, hooks and velocities are then as before, after an error too.
 
-    It exchanges the attention for one evaluation only.
+    It exchanges the attention for one evaluation only. A cache that is given is read, and not computed again.
     """
     z, names = golden["loop_w_z"][0], ("v_cond", "v_uncond")
     with torch.no_grad():
         before = model.velocity(z, 0.3, prompt)
-    seen = look_inside(model, z, 0.3, prompt)
+    seen, cache = look_inside(model, z, 0.3, prompt), model.prefill(prompt)
     with pytest.raises(InputError):
         look_inside(model, z[:1], 0.3, prompt)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "prefill", lambda prompt: pytest.fail("prefilled again"))
+        assert torch.equal(look_inside(model, z, 0.3, prompt, cache).v_cond, seen.v_cond)
     with torch.no_grad():
         after = model.velocity(z, 0.3, prompt)
     for name, a, b in zip(names, before, after, strict=True):
