@@ -160,6 +160,10 @@ def test_the_peak_is_that_of_the_device(monkeypatch):
     assert clock.peak_memory(torch.device("cpu")) > 1e6
     monkeypatch.setattr(torch.accelerator, "max_memory_allocated", not_counted)
     assert clock.peak_memory(torch.device("mps")) > 1e6
+    monkeypatch.setattr(clock.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=7))
+    for system, unit in (("linux", 1024), ("darwin", 1)):  # which of them counts in kilobytes
+        monkeypatch.setattr(clock.sys, "platform", system)
+        assert clock.peak_memory(torch.device("cpu")) == 7 * unit
 
 
 def test_a_device_has_a_name_for_people(monkeypatch):

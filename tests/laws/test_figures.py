@@ -1,7 +1,9 @@
 """Figures: the same picture from a list, an array, or a tensor on any device; names are shown as they are."""
 
 import io
+import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from janus_minimal.figures import plots
 from janus_minimal.figures.contact_sheet import BORDER, TILE, contact_sheet
 from janus_minimal.figures.module_tree import module_tree
 from janus_minimal.figures.plots import BLUE, GREEN, ORANGE
-from janus_minimal.figures.steps import PANELS, StepFigures, principal_plane
+from janus_minimal.figures.steps import PANELS, StepFigures, principal_plane, slider
 from janus_minimal.runtime.device import devices
 
 PICTURES = [[Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "green")]]
@@ -168,7 +170,11 @@ def test_every_step_is_drawn_on_one_scale(pipe, steps):
         assert difference.max() == pytest.approx((steps[k].v_cond - steps[k].v_uncond)[0].max().item(), rel=1e-5)
     ((low, high),) = limits
     assert low == -high
-    assert high >= max(step.z[0].abs().max().item() for step in steps)
+    shown = ("z", "v_cond", "v_uncond", "v", "denoised")
+    largest = max(getattr(step, name)[0].abs().max().item() for step in steps for name in shown)
+    assert high >= largest
+    reverse = StepFigures(pipe, steps[::-1])  # the largest number may stand in any step
+    assert reverse.limit == high
 
 
 def test_of_several_images_the_first_is_drawn(pipe, steps):
@@ -183,6 +189,18 @@ def test_of_several_images_the_first_is_drawn(pipe, steps):
         assert np.array_equal(shown[name][0], plots.channel_square(z[0]))
         if name in ("z", "denoised"):
             assert np.array_equal(shown[name][1], np.asarray(pipe.to_pictures(z)[0]))
+
+
+def test_the_slider_has_a_place_for_every_step(monkeypatch):
+    """slider(draw, S): places 0 .. S - 1, and place k shows draw(k).
+
+    One place more would end in an error under the reader's hand.
+    """
+    widgets = SimpleNamespace(IntSlider=lambda **how: how, interactive=lambda show, k: (show, k))
+    monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
+    show, where = slider(lambda k: f"step {k}", 4)
+    assert (where["min"], where["max"]) == (0, 3)
+    assert show(2) == "step 2"
 
 
 def test_the_arrows_end_where_straight_lines_would(pipe, steps):

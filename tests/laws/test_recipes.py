@@ -1,6 +1,7 @@
 """The recipes of the site's third part: the pages run as they stand, and do what they say."""
 
 import runpy
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -652,6 +653,10 @@ def test_looking_inside_changes_nothing(model, prompt, golden):
         torch.testing.assert_close(getattr(seen, name), a, rtol=1e-3, atol=1e-4)
         assert torch.equal(a, b)
     assert model.llama.config._attn_implementation == "sdpa"
+    eager = deepcopy(model)
+    eager.llama.set_attn_implementation("eager")  # a choice of the caller, which also comes back
+    look_inside(eager, z, 0.3, prompt)
+    assert eager.llama.config._attn_implementation == "eager"
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
