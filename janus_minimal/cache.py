@@ -32,6 +32,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import DynamicCache
 
+from janus_minimal.errors import InputError
+from janus_minimal.prompt import PromptPair
+
 KeysValues = tuple[Float[Tensor, "rows heads L width"], Float[Tensor, "rows heads L width"]]
 
 
@@ -49,8 +52,9 @@ class PromptCache(DynamicCache):
     3
     """
 
-    def __init__(self, layers: Iterable[KeysValues]):
+    def __init__(self, layers: Iterable[KeysValues], prompt: PromptPair | None = None):
         super().__init__()
+        self.prompt = prompt
         for index, (keys, values) in enumerate(layers):
             super().update(keys, values, index)  # the only write
 
@@ -71,3 +75,12 @@ class PromptCache(DynamicCache):
         keys = torch.cat([prompt.keys, key_states], dim=2)  # rows heads L+n width
         values = torch.cat([prompt.values, value_states], dim=2)
         return keys, values
+
+    def check_prompt(self, prompt: PromptPair) -> None:
+        """Raise InputError if the cache was filled with another prompt than this one.
+
+        If both have the same length, nothing else would notice: the picture would follow the cached
+        prompt. The same object is not compared again, because a GPU would have to be waited for.
+        """
+        if self.prompt is not None and self.prompt is not prompt and not self.prompt.equals(prompt):
+            raise InputError("the cache holds another prompt: expected prefill(prompt) of this one")

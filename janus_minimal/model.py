@@ -332,9 +332,12 @@ class JanusFlow(nn.Module):
         time, or leave guidance out, and a figure can show what the prompt changes.
 
         Raises:
-            InputError: if there is not one latent for each image of the pair.
+            InputError: if there is not one latent for each image of the pair, or if the cache is
+                another pair's.
         """
         prompt.check_latents(z)
+        if cache is not None:
+            cache.check_prompt(prompt)
         # Solvers of other libraries count in plain numbers. float32, whatever torch's default is.
         time = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float32, device=z.device)
         x_emb, t_emb, skip = self.encode(z, time)
@@ -358,7 +361,8 @@ class JanusFlow(nn.Module):
         rows, filled = prompt.rows, DynamicCache()
         self._llama(self._embed(rows), rows.attention_mask, rows.positions, filled)
         repeat = prompt.repeat_per_image
-        return PromptCache((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)
+        layers = ((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)
+        return PromptCache(layers, prompt)
 
     def _velocities(
         self,

@@ -193,6 +193,12 @@ class PromptPair:
         number = len(dropped)
         return self.rows[torch.arange(number, device=dropped.device) + number * dropped]
 
+    def equals(self, other: "PromptPair") -> bool:
+        """Return whether the other pair has the same rows and as many images of each."""
+        pairs = zip(vars(self.rows).values(), vars(other.rows).values(), strict=True)
+        same = all(torch.equal(ours, theirs) for ours, theirs in pairs)
+        return same and self.images_per_prompt == other.images_per_prompt
+
     def check_latents(self, z: Float[Tensor, "_ c H W"]) -> None:
         """Raise InputError unless there is one latent for each image."""
         if len(z) != self.num_images:

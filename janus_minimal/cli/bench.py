@@ -55,4 +55,4 @@ def bench(
         write_json(json_file, report.to_dict())
     if plot:
         with after_writing(*filter(None, [json_file])):
-            write_figure(plot, bars(*report.to_bars()))
+            write_figure(plot, lambda: bars(*report.to_bars()))

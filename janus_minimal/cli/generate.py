@@ -159,9 +159,8 @@ def _write_latents(path: Path, latents: Any, prompt: str) -> None:
 def _write_strip(path: Path, pipe: "JanusFlowPipeline", film: "Film", prompt: str) -> None:
     from janus_minimal.figures.plots import film_strip
 
-    write_figure(
-        path, film_strip(*film.develop(pipe), f'"{prompt}": the denoised prediction z + (1 - t) v')
-    )
+    title = f'"{prompt}": the denoised prediction z + (1 - t) v'
+    write_figure(path, lambda: film_strip(*film.develop(pipe), title))
     typer.echo(f"the denoised predictions, step by step: {path}")
 
 

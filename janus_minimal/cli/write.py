@@ -1,7 +1,7 @@
 """The files that commands write. Each appears complete, or not at all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ def write_sheet(path: Path, pictures: "Sequence[Image]") -> None:
         contact_sheet(pictures, columns=4).save(unfinished, format="png")
 
 
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a plot as a PNG."""
+def write_figure(path: Path, draw: "Callable[[], Figure]") -> None:
+    """Draw a plot and write it as a PNG."""
+    from janus_minimal.figures.saving import save_figure
+
     with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, dpi=150, format="png")
+        save_figure(unfinished, draw, dpi=150)
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:

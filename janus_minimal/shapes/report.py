@@ -6,8 +6,9 @@ each picture, two reports of the same captions can be compared picture by pictur
 which shows smaller differences.
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -122,11 +123,16 @@ def wilson(right: Sequence[bool]) -> Interval:
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Return the report that `janus-minimal evaluate --json` wrote. Raises InputError."""
+    """Return the report that `janus-minimal evaluate --json` wrote. Raises InputError.
+
+    Scores, intervals and counts follow from the answers. Where the file says something else, lacks a
+    setting or has one more, somebody has changed it, and no part of it can be trusted.
+    """
     if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
         raise InputError(f"{path} is missing, or no plain file: expected {WANTED}")
     try:
-        found = TypeAdapter(Evaluation).validate_python(read_json(path))
+        raw = read_json(path)
+        found = TypeAdapter(Evaluation).validate_python(raw)
     except InputError as error:
         reason = str(error).removeprefix(f"{path} ").partition("; expected")[0]
         raise InputError(_no_answers(path, reason)) from None
@@ -137,7 +143,23 @@ def read_evaluation(path: Path) -> Evaluation:
     parts = found.categories.values()
     if not parts or not all(0 < len(part.asked) == len(part.right) for part in parts):
         raise InputError(_no_answers(path, "not one answer for each caption"))
+    said, known = _rounded(raw), _rounded(found.to_dict())
+    if wrong := sorted(key for key in said | known if said.get(key) != known.get(key)):
+        raise InputError(_no_answers(path, f"{wrong[0]} is not what evaluate writes beside them"))
     return found
+
+
+def _rounded(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says in JSON, but for last digits, in which versions of SciPy may differ.
+
+    NaN and infinity are no settings of ours, so each of them equals nothing.
+    """
+    written: dict[str, Any] = json.loads(
+        json.dumps(report),
+        parse_float=lambda digits: round(float(digits), 9),
+        parse_constant=lambda name: object(),
+    )
+    return written
 
 
 def _no_answers(path: Path, reason: str) -> str:

@@ -35,7 +35,8 @@ MATRICES = ".lora_"  # stands in the names of A and B, and in no other
 def add_adapters(model: JanusFlow, rank: int) -> None:
     """Put an adapter of this rank beside each linear layer of the language model, and freeze the rest of it.
 
-    A is drawn at random, from PyTorch's global generator; B is zero.
+    A is drawn from PyTorch's global generator, uniformly from -1/sqrt(in) to 1/sqrt(in), as torch draws
+    the weights of a linear layer: the size of A x does not depend on the rank. B is zero.
 
     Raises:
         InputError: if peft is not installed, or if the language model is too narrow for the rank.

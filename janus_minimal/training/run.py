@@ -17,6 +17,7 @@ directory holds:
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from transformers import PreTrainedTokenizerBase
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.figures.plots import loss_curve
+from janus_minimal.figures.saving import save_figure
 from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
@@ -238,7 +240,8 @@ def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizer
 def write_progress(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:
     """Write the loss curve and the sample pictures of the network with this name."""
     with atomic_directory(out) as unfinished:
-        loss_curve(losses, f"Training the {name}").savefig(unfinished / f"{name}-loss.png", dpi=120)
+        curve = partial(loss_curve, losses, f"Training the {name}")
+        save_figure(unfinished / f"{name}-loss.png", curve, dpi=120)
         samples.save(unfinished / f"{name}-samples.png")
 
 

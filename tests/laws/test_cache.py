@@ -9,6 +9,7 @@ from transformers import DynamicCache
 
 from janus_minimal import denoise, time_grid
 from janus_minimal.cache import PromptCache
+from janus_minimal.errors import InputError
 from janus_minimal.prompt import PromptRows
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
@@ -111,6 +112,21 @@ def test_the_prompt_is_computed_once_for_all_its_images(model, prompts, images):
     for single, several in zip(one, many, strict=True):
         assert torch.equal(several.keys, single.keys.repeat_interleave(images, dim=0))
         assert torch.equal(several.values, single.values.repeat_interleave(images, dim=0))
+
+
+def test_a_cache_of_another_prompt_is_refused(model):
+    """velocity(z, t, a, prefill(b)) raises InputError unless a = b, images of each and all; an equal pair will do.
+
+    With prompts of one length nothing else would notice: the picture would follow b without a word.
+    """
+    prompt, z = pair([[1, 5, 6, 7, 9]], 2), normal(0, 2, 4, 12, 12)
+    others = (pair([[1, 5, 8, 7, 9]], 2), pair([[1, 5, 6, 9]], 2), pair([[1, 5, 6, 7, 9]]), pair([[1, 5, 6, 7, 9]] * 2))
+    with torch.no_grad():
+        for other in others:
+            with pytest.raises(InputError, match="another prompt: expected prefill"):
+                model.velocity(z, 0.3, prompt, model.prefill(other))
+        found = (model.velocity(z, 0.3, prompt, model.prefill(p))[0] for p in (prompt, pair([[1, 5, 6, 7, 9]], 2)))
+        assert torch.equal(*found)
 
 
 # The mask for both directions begins here

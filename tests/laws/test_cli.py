@@ -140,7 +140,8 @@ def test_a_prompt_and_a_file_of_prompts_are_one_too_many(run):
     Path("prompts.txt").write_text("a red circle\n", encoding="utf-8")
     assert "expected one of the two" in refused(run, "generate")
     assert "expected one of the two" in refused(run, "generate", "two stars", "--prompts", "prompts.txt")
-    assert "no --strip" in refused(run, "generate", "--prompts", "prompts.txt", "--strip")
+    for other in (("--strip",), ("--latent", "z.safetensors")):
+        assert "no --strip and no --latent" in refused(run, "generate", "--prompts", "prompts.txt", *other)
     for other in (("--strip",), ("--out", "picture.png")):
         assert "neither --out nor --strip" in refused(run, "generate", "a star", "--latent", "z.safetensors", *other)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from janus_minimal import PromptPair, demo, denoise, time_grid
 from janus_minimal.cli import main
-from janus_minimal.demo.play import Frame, play
+from janus_minimal.demo.play import Frame, play, sheet_of
 from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.jobs.request import Request
@@ -95,6 +95,8 @@ def test_each_frame_shows_the_prediction_and_the_last_one_the_pictures(pipe):
         (2, 3, 0.6667),
         (3, 3, 1),
     ]
+    three = sheet_of(pipe.to_pictures(shown[0])[:3])
+    assert three.size == frames[0].sheet.size  # two by two, with a place that stays white
     assert [frame.strip for frame in frames[:2]] == [[], []]
     assert [when for _, when in frames[2].strip] == ["t = 0.00", "t = 0.33", "t = 0.67"]
     for (sheet, _), z in zip(frames[2].strip, shown, strict=True):
@@ -164,9 +166,9 @@ def test_the_page_draws_what_is_set_on_it(gradio, pipe, monkeypatch):
     monkeypatch.setattr(page, "play", lambda _, request: asked.append(request) or iter(()))
     page.build_page(pipe, "shapes")
     draw, how = gradio.on.call_args.args[1], gradio.on.call_args.kwargs
-    assert [*draw("a star", 2, 3.5, 4, 5, "heun"), *draw("a star", 2, 3.5, 4, None, "heun")] == []
+    assert [*draw("a star", 2, 3.5, 4, 5, "heun"), *draw("a star", 2, 0, 4, None, "heun")] == []
     like = Request("a star", steps=2, cfg_weight=3.5, num_images=4, seed=5, solver="heun")
-    assert asked == [like, replace(like, seed=0)]
+    assert asked == [like, replace(like, seed=0, cfg_weight=0)]
     assert [call.kwargs["label"] for call in gradio.Slider.call_args_list] == ["Steps", "Guidance weight", "Pictures"]
     settings = [gradio.Textbox, *[gradio.Slider] * 3, gradio.Number, gradio.Dropdown]
     assert gradio.on.call_args.args[2] == [part.return_value for part in settings]

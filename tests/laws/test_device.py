@@ -1,11 +1,13 @@
 """The device: the accelerator of the machine where there is one, and one line where a device is not here."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from janus_minimal.bench import clock
 from janus_minimal.errors import InputError
-from janus_minimal.runtime.device import device_name, devices, pick_device
+from janus_minimal.runtime.device import device_name, devices, known_device, pick_device
 
 # One name for each way in which `torch.device` accepts or refuses a name. Tensors on "meta" have no values to read.
 ABSENT = ["warp", "", ":", "cuda:x", "cuda:99", "mps:9", "xpu:9", "meta", "hpu", "xla", "vulkan", "privateuseone"]
@@ -75,6 +77,44 @@ def test_a_device_that_is_not_here_is_one_line(name):
     assert str(refused.value) == f'there is no device "{name}" here; expected one of: {", ".join(devices())}'
 
 
+@pytest.mark.parametrize("error", [RuntimeError, AssertionError, ImportError, NotImplementedError])
+def test_however_a_device_refuses_it_is_one_line(monkeypatch, error):
+    """torch.zeros(device=name), or reading the number back, raises any of PyTorch's refusals  =>  InputError.
+
+    A build for CUDA and a build without it refuse the same name in different ways, and only one of them is here.
+    """
+
+    def refuse(*given, **where):
+        raise error("a page of text")
+
+    for zeros in (refuse, lambda *given, **where: SimpleNamespace(item=refuse)):
+        monkeypatch.setattr(torch, "zeros", zeros)
+        with pytest.raises(InputError, match='no device "cuda" here'):
+            pick_device("cuda")
+
+
+def test_a_device_that_is_here_is_named_with_its_number(monkeypatch):
+    """pick_device("cuda") = the device on which the number lies, cuda:0.
+
+    Two spellings of one device would be unequal.
+    """
+    first = SimpleNamespace(item=lambda: 0.0, device=torch.device("cuda:0"))
+    monkeypatch.setattr(torch, "zeros", lambda *given, **where: first)
+    assert pick_device("cuda") == known_device(torch.device("cuda")) == torch.device("cuda:0")
+
+
+def test_a_model_may_be_on_meta_where_a_picture_may_not():
+    """known_device(d) = pick_device(d), and known_device("meta") = known_device(torch.device("meta")) = meta.
+
+    Sizes are counted there without memory. Any other device that is absent is refused, by name or as an object.
+    """
+    assert known_device("meta") == known_device(torch.device("meta")) == torch.device("meta")
+    assert known_device("cpu") == known_device(torch.device("cpu")) == torch.device("cpu")
+    for absent in ("warp", "cpu:x", torch.device("cuda:99"), torch.device("mps:9")):
+        with pytest.raises(InputError, match="there is no device"):
+            known_device(absent)
+
+
 @pytest.mark.parametrize(
     ("kind", "count", "here"),
     [(None, 0, ["cpu"]), ("mps", 1, ["cpu", "mps:0"]), ("cuda", 2, ["cpu", "cuda:0", "cuda:1"])],
@@ -120,6 +160,10 @@ def test_the_peak_is_that_of_the_device(monkeypatch):
     assert clock.peak_memory(torch.device("cpu")) > 1e6
     monkeypatch.setattr(torch.accelerator, "max_memory_allocated", not_counted)
     assert clock.peak_memory(torch.device("mps")) > 1e6
+    monkeypatch.setattr(clock.resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=7))
+    for system, unit in (("linux", 1024), ("darwin", 1)):  # which of them counts in kilobytes
+        monkeypatch.setattr(clock.sys, "platform", system)
+        assert clock.peak_memory(torch.device("cpu")) == 7 * unit
 
 
 def test_a_device_has_a_name_for_people(monkeypatch):

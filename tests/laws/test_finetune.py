@@ -61,8 +61,9 @@ def velocities(model: nn.Module) -> torch.Tensor:
 
 
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
-    flow_loss(model, BATCH, 0).backward()
-    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(flow_loss(model, BATCH, 0), learning.values())
+    return dict(zip(learning, found, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -111,27 +112,32 @@ def test_a_model_learns_in_training_mode_and_draws_in_evaluation_mode(way):
 
 
 def test_an_adapter_stands_beside_every_linear_layer_of_the_language_model():
-    """{adapted} = {linear layers of LlamaModel}, and A is [R, in], B is [out, R].
+    """{adapted} = {linear layers of LlamaModel}, and A is [R, in], B is [out, R]; A is uniform, up to 1 / sqrt(in).
 
-    The rank is the one that was asked for, and no layer is left out.
+    The rank is the one that was asked for, and no layer is left out. Normal numbers of deviation 1 / R, which peft
+    offers too, would be others: learning rates are known for these.
     """
     plain, shapes = JanusFlow.from_pretrained(GOLDEN), {}
     add_adapters(model := JanusFlow.from_pretrained(GOLDEN), 3)
     for name, p in model.named_parameters():
         if p.requires_grad and name.startswith(LANGUAGE):
             shapes.setdefault(name.split(".lora_")[0], []).append(tuple(p.shape))
+        if ".lora_A" in name:
+            assert 0.9 < p.abs().max() * p.shape[1] ** 0.5 <= 1
     linear = {n: m for n, m in plain.named_modules() if n.startswith(LANGUAGE) and isinstance(m, nn.Linear)}
     assert shapes == {n: [(3, m.in_features), (m.out_features, 3)] for n, m in linear.items()}
 
 
 @pytest.mark.parametrize("way", ["lora", "uvit and lora"])
 def test_merged_adapters_give_the_same_velocities(model, tuned, way):
-    """v(W + B A) = v(W and adapters), to 1e-5 of its size, and the merged model has the official keys.
+    """v(W + B A) = v(W and adapters), to 1e-5 of its size; the official keys; merged weights ask for no gradient.
 
-    A merged model needs no peft, costs no time, and can be loaded by everyone.
+    A merged model needs no peft, costs no time, and can be loaded by everyone. Who trains it further would otherwise
+    train the language model, which was frozen.
     """
     merged, expected = merge_adapters(tuned[way]), velocities(tuned[way])
     assert merged.state_dict().keys() == model.state_dict().keys()
+    assert not any(weight.requires_grad for weight in merged.llama.parameters())
     assert (expected - velocities(model)).norm() > 1e-3 * expected.norm()  # something was learned
     assert (velocities(merged) - expected).norm() < 1e-5 * expected.norm()
 
@@ -261,12 +267,14 @@ def test_parts_of_unequal_size_are_refused(tmp_path):
         train_flow(one, LATENTS, IDS, 0, tmp_path / "state.safetensors", told, lambda *_: None, RECIPE, 4)
 
 
-def test_gradient_checkpointing_changes_no_gradient():
-    """grad(activations computed again) = grad(activations kept), to the bit.
+@pytest.mark.parametrize("way", WAYS)
+def test_gradient_checkpointing_changes_no_gradient(way):
+    """grad(activations computed again) = grad(activations kept), to the bit, whatever trains.
 
-    The same operations run on the same numbers, only twice.
+    The same operations run on the same numbers, only twice. torch's older way of doing so ("reentrant") cannot be asked
+    for the gradients of some weights alone, as here.
     """
-    kept, again = (gradients(loaded(Tuning(gradient_checkpointing=choice))) for choice in (False, True))
+    kept, again = (gradients(loaded(replace(WAYS[way], gradient_checkpointing=choice))) for choice in (False, True))
     assert kept.keys() == again.keys()
     assert all(kept[name].equal(again[name]) for name in kept)
 

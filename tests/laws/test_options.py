@@ -135,21 +135,22 @@ def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, p
 
 
 def test_a_strip_has_a_row_for_each_picture_and_stands_beside_the_sheet(loaded, drawn, monkeypatch):
-    """generate --strip --out x.png: x.png and x-strip.png, of the denoised predictions, at the times of the steps.
+    """generate --strip --out there/x.png: x.png and x-strip.png in there, of the predictions, at the steps' times.
 
     The strip's title names the prompt.
     """
     shown = []
+    Path("there").mkdir()
     monkeypatch.setattr(
         "janus_minimal.figures.plots.film_strip",
         lambda *given: shown.append(given) or SimpleNamespace(savefig=lambda path, **_: Path(path).touch()),
     )
-    run("generate", "a star", "--steps", 3, "--num-images", 2, "--strip", "--out", "x.png")
+    run("generate", "a star", "--steps", 3, "--num-images", 2, "--strip", "--out", "there/x.png")
     ((times, rows, title),) = shown
     assert times == [0.0, 1 / 3, 2 / 3]
     assert [len(row) for row in rows] == [3, 3]
     assert '"a star"' in title
-    assert sorted(path.name for path in Path.cwd().iterdir()) == ["x-strip.png", "x.png"]
+    assert sorted(map(str, Path().rglob("*.png"))) == ["there/x-strip.png", "there/x.png"]
 
 
 def test_each_option_reaches_every_sheet_of_an_album(loaded, drawn):
@@ -303,15 +304,16 @@ def test_decode_takes_its_vae_its_device_and_its_place(pipe, monkeypatch):
     asked, find, load = [], hub.find_checkpoint, vae.load_vae
     monkeypatch.setattr(hub, "find_checkpoint", lambda *a, **k: asked.append((a, k)) or find(VAE))
     monkeypatch.setattr(vae, "load_vae", lambda *a: asked.append(a) or load(*a))
-    z = normal(0, 2, 4, 12, 12)
+    z = normal(0, 5, 4, 12, 12)
     save_file({"latents": z}, "z.safetensors")
     said = run("decode", "z.safetensors", "--vae", "his/vae", "--device", "cpu", "--out", "there.png")
     sheet = np.asarray(picture_at("there.png"))
     for i, picture in enumerate(pipe.to_pictures(z)):
-        place = sheet[8:200, 8 + 200 * i : 200 + 200 * i]
+        top, left = 8 + 200 * (i // 4), 8 + 200 * (i % 4)
+        place = sheet[top : top + 192, left : left + 192]
         assert np.array_equal(place, np.asarray(picture).repeat(4, 0).repeat(4, 1))
     assert asked == [(("his/vae",), {"files": hub.VAE_FILES}), (VAE, CPU)]
-    assert "2 pictures of z.safetensors: there.png" in said
+    assert "5 pictures of z.safetensors: there.png" in said
     run("decode", "z.safetensors", "--vae", "his/vae")
     assert Path("picture.png").exists()
 
@@ -365,7 +367,8 @@ def test_each_option_of_train_reaches_its_recipe(monkeypatch):
 def test_each_option_of_bench_reaches_the_measurement(monkeypatch):
     """bench --size --images --prompt-tokens --rounds --dtype --device --compile --json --plot.
 
-    Without options: the small size, 1 image, 20 prompt tokens, 10 rounds, float32, not compiled.
+    Without options: the small size, 1 image, 20 prompt tokens, 10 rounds, float32, not compiled. A report that is
+    written before its plot fails is named.
     """
     calls = []
 
@@ -387,6 +390,10 @@ def test_each_option_of_bench_reaches_the_measurement(monkeypatch):
     assert calls[1] == ("small", 1, 20, 10, torch.float32, CPU, False)
     assert json.loads(Path("b.json").read_text()) == {"a": 1}
     assert picture_at("b.png").width > 500
+    Path("full.png").mkdir()
+    monkeypatch.setattr("janus_minimal.cli.bench.check_outputs", lambda outputs: None)
+    late = CliRunner().invoke(app, ["bench", "--device", "cpu", "--json", "c.json", "--plot", "full.png"])
+    assert str(late.exception).endswith("(c.json had been written before)")
     assert "the table" in said
     assert "the table" in plain
 

@@ -1,16 +1,20 @@
 """What a command writes never takes the place of what it reads."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 from PIL import Image
 
 from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_json, write_sheet
 from janus_minimal.errors import InputError
+from janus_minimal.figures.plots import loss_curve
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.training.run import write_progress
 
 
 @pytest.fixture
@@ -103,9 +107,25 @@ def test_a_plot_is_written_with_150_dots_an_inch(tmp_path):
 
     Its text stays legible on a screen of twice the density.
     """
-    write_figure(tmp_path / "plot.png", Figure(figsize=(2, 1)))
+    write_figure(tmp_path / "plot.png", lambda: Figure(figsize=(2, 1)))
     with Image.open(tmp_path / "plot.png") as written:
         assert (written.format, written.size) == ("PNG", (300, 150))
+
+
+def test_a_figure_does_not_depend_on_settings_of_the_machine(tmp_path):
+    """write_figure under text.usetex, lines.linewidth, ... of a matplotlibrc = write_figure without, byte for byte.
+
+    With usetex and without LaTeX, matplotlib would end a training in a traceback at its first loss curve.
+    """
+    curve = partial(loss_curve, [3.0, 2.0, 1.0], "Training the model")
+    write_figure(tmp_path / "plain.png", curve)
+    theirs = {"text.usetex": True, "lines.linewidth": 9, "savefig.dpi": 10, "axes.facecolor": "red"}
+    with rc_context(theirs):
+        write_figure(tmp_path / "theirs.png", curve)
+        write_progress(tmp_path, "model", [2.0, 1.0], Image.new("RGB", (8, 8)))
+        assert {name: rcParams[name] for name in theirs} == theirs
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
+    assert (tmp_path / "model-loss.png").exists()
 
 
 def test_a_file_is_what_the_command_writes_whatever_its_name(tmp_path):
@@ -114,7 +134,7 @@ def test_a_file_is_what_the_command_writes_whatever_its_name(tmp_path):
     The library would choose the kind by the name, and a JPEG of small pictures has stains around every edge.
     """
     write_sheet(tmp_path / "sheet.jpg", [Image.new("RGB", (8, 8))])
-    write_figure(tmp_path / "plot.jpg", Figure(figsize=(2, 1)))
+    write_figure(tmp_path / "plot.jpg", lambda: Figure(figsize=(2, 1)))
     for name in ("sheet.jpg", "plot.jpg"):
         with Image.open(tmp_path / name) as written:
             assert written.format == "PNG"

@@ -1,7 +1,11 @@
 """Several processes: what a command does with variables that name others."""
 
 import pytest
+import torch
 from tools.launched import Launched
+
+from janus_minimal.errors import InputError
+from janus_minimal.runtime.processes import begin_together
 
 COMMANDS = [("train", "--out", "run"), ("reflow", "--out", "run"), ("generate", "--prompts", "prompts.txt")]
 
@@ -21,3 +25,18 @@ def test_processes_that_nobody_started_are_named(tmp_path, words):
     assert "accelerate cannot begin" in done.stderr.splitlines()[-1]
     assert "WORLD_SIZE" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == [prompts]
+
+
+@pytest.mark.parametrize("error", [ValueError("RANK expected\nbut not set"), RuntimeError("the port is taken")])
+def test_whatever_accelerate_refuses_is_one_line(error):
+    """kind(...) raises ValueError or RuntimeError  =>  InputError, which quotes it in one line.
+
+    A variable that is missing is the first, processes that do not answer are the second.
+    """
+
+    def kind(cpu, **how):
+        raise error
+
+    said = r"accelerate cannot begin: (RANK expected but not set|the port is taken); expected"
+    with pytest.raises(InputError, match=said):
+        begin_together(kind, torch.device("cpu"))

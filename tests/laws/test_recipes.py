@@ -1,6 +1,7 @@
 """The recipes of the site's third part: the pages run as they stand, and do what they say."""
 
 import runpy
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -635,20 +636,27 @@ def test_the_profile_shows_every_stage_and_the_matrix_products():
 def test_looking_inside_changes_nothing(model, prompt, golden):
     """look_inside's velocities = velocity's; attention, hooks and velocities are then as before, after an error too.
 
-    It exchanges the attention for one evaluation only.
+    It exchanges the attention for one evaluation only. A cache that is given is read, and not computed again.
     """
     z, names = golden["loop_w_z"][0], ("v_cond", "v_uncond")
     with torch.no_grad():
         before = model.velocity(z, 0.3, prompt)
-    seen = look_inside(model, z, 0.3, prompt)
+    seen, cache = look_inside(model, z, 0.3, prompt), model.prefill(prompt)
     with pytest.raises(InputError):
         look_inside(model, z[:1], 0.3, prompt)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "prefill", lambda prompt: pytest.fail("prefilled again"))
+        assert torch.equal(look_inside(model, z, 0.3, prompt, cache).v_cond, seen.v_cond)
     with torch.no_grad():
         after = model.velocity(z, 0.3, prompt)
     for name, a, b in zip(names, before, after, strict=True):
         torch.testing.assert_close(getattr(seen, name), a, rtol=1e-3, atol=1e-4)
         assert torch.equal(a, b)
     assert model.llama.config._attn_implementation == "sdpa"
+    eager = deepcopy(model)
+    eager.llama.set_attn_implementation("eager")  # a choice of the caller, which also comes back
+    look_inside(eager, z, 0.3, prompt)
+    assert eager.llama.config._attn_implementation == "eager"
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 

@@ -273,10 +273,12 @@ def test_the_loop_without_guidance_follows_the_conditional_velocity_exactly(mode
 def test_one_row_refuses_guidance(model, prompt, golden):
     """w != 1, or a wrong number of latents  =>  InputError.
 
-    Without unconditional rows there is nothing to guide by, and ignoring the weight would be worse than an error.
+    Without unconditional rows there is nothing to guide by, and ignoring the weight would be worse than an error. A
+    weight of 0 asks for no prompt at all.
     """
-    with pytest.raises(InputError, match="a guidance weight of 2 with one row: expected 1"):
-        next(one_row(model, prompt, golden["loop_w_z"][0], time_grid(2), 2.0))
+    for weight in (2.0, 0.5, 0.0):
+        with pytest.raises(InputError, match=f"a guidance weight of {weight:g} with one row: expected 1"):
+            next(one_row(model, prompt, golden["loop_w_z"][0], time_grid(2), weight))
     with pytest.raises(InputError, match="3 latents for a prompt pair of 2 images"):
         next(one_row(model, prompt, normal(0, 3, *SHAPE), time_grid(2)))
 

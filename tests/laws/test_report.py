@@ -98,7 +98,7 @@ def test_every_stage_is_given_what_the_stage_before_returned(loud, stages):
 def test_a_subject_has_the_sizes_that_were_asked_for(subject):
     """prompt: L tokens after the last is dropped, B images; z [B, 4, side, side]; weights ~ N(0, 0.02^2), no gradient.
 
-    L is counted as the loop counts it.
+    L is counted as the loop counts it. The official loop and ours without a cache run on the prompt in each step.
     """
     assert subject.prompt.rows.ids.shape == (2, 7)
     assert subject.prompt.num_images == 2
@@ -114,6 +114,14 @@ def test_a_subject_has_the_sizes_that_were_asked_for(subject):
     assert list(loops) == ["official style", "ours, no cache", "ours"]
     steps = [loops["ours"]() for _ in range(3)]
     assert [round(step.t.item(), 4) for step in steps] == [0, 0.3333, 0.6667]
+    loops, shapes = subject.loops(2), []
+    for action in loops.values():  # the first step also fills the cache
+        action()
+    hook = subject.model.llama.layers[0].register_forward_hook(lambda layer, x, out: shapes.append(x[0].shape[:2]))
+    for action in loops.values():
+        action()
+    hook.remove()
+    assert shapes == [(4, 7 + 37), (4, 7 + 37), (4, 37)]
 
 
 def test_the_sizes_are_those_of_the_docs():
@@ -139,7 +147,7 @@ def test_actions_take_turns_and_are_warmed_up(monkeypatch):
 
     A slow minute of the machine then slows all of them. The bar counts every run.
     """
-    ran, times = [], iter([5.0, 50.0, 3.0, 30.0, 10.0, 100.0])
+    ran, times = [], iter([3.0, 30.0, 10.0, 100.0, 5.0, 50.0])
     monkeypatch.setattr(clock, "milliseconds", lambda action: (action(), next(times))[1])
     with tqdm(file=io.StringIO()) as bar:
         found = by_turns({"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, 3, bar)
@@ -201,6 +209,27 @@ def test_a_measurement_reports_what_it_measured(monkeypatch):
     rows, seconds = 2 * 2 * 37, (2.0 + len(times)) / 1000
     assert found.products["matrix product, language model"] == pytest.approx(2 * rows * 192 * 512 / seconds)
     assert found.products["matrix product, large"] == pytest.approx(2 * 64**3 / (seconds + 0.001))
+
+
+def test_the_compiled_loop_is_timed_beside_the_others(monkeypatch):
+    """measure(compiled): one loop more; only the model of that loop is compiled, and it has the weights of the others.
+
+    Were the others compiled too, all loops would take the same time.
+    """
+    compiled, loops = [], []
+    monkeypatch.setattr("janus_minimal.bench.subject.compile_stages", compiled.append)
+    subject, of = [], Subject.of
+    monkeypatch.setattr(Subject, "of", lambda *given: subject.append(of(*given)) or subject[0])
+    monkeypatch.setattr(
+        measure, "by_turns", lambda actions, *_: loops.extend(actions) or dict.fromkeys(actions, Spread(1.0, 1.0, 1.0))
+    )
+    monkeypatch.setattr(measure, "LARGE", 64)
+    found = measure.measure("small", 1, 9, 1, torch.float32, torch.device("cpu"), True, tqdm(disable=True))
+    assert list(found.loops) == loops[:4] == ["official style", "ours, no cache", "ours", "ours, compiled"]
+    (model,) = compiled
+    assert model is not subject[0].model
+    weights = zip(model.parameters(), subject[0].model.parameters(), strict=True)
+    assert all(ours is theirs for ours, theirs in weights)
 
 
 def test_the_report_concludes_by_hand():

@@ -215,12 +215,22 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
         lambda report: report["categories"].update(counting={"asked": [], "right": []}),
         lambda report: report.pop("model"),
         lambda report: report.update(seed="nine"),
+        lambda report: report.update(seed="9"),
+        lambda report: report.pop("version"),
+        lambda report: report.pop("overall"),
+        lambda report: report.update(overall=0.9),
+        lambda report: report.update(cfg_weight=float("nan")),
+        lambda report: report.update(cfg_weight=float("inf")),
+        lambda report: report.update(solver="heun"),
+        lambda report: report["categories"]["counting"].update(captions=7),
+        lambda report: report["categories"]["counting"].update(right=["yes", "no", "no", "no"]),
     ],
 )
 def test_a_report_without_its_answers_is_refused_in_one_line(tmp_path, damage):
     """no answer for a caption, no caption, no model, another kind of file  =>  InputError, which names the command.
 
-    Scores alone, as older reports have them, cannot be paired.
+    Scores alone, as older reports have them, cannot be paired. Nor can a report that does not follow from its answers:
+    one that lacks its version would pass for one of this version.
     """
     report = json.loads(json.dumps(REPORT.to_dict()))
     damage(report)

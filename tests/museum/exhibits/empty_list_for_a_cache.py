@@ -14,7 +14,7 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "model:JanusFlow.prefill",
-        right="return PromptCache((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)",
+        right="return PromptCache(layers, prompt)",
         wrong="""past_key_values = []
         for keys, values in past_key_values:
             past_key_values.append((repeat(keys), repeat(values)))
