@@ -29,6 +29,7 @@ SETTINGS = frozenset(
         *("clean_up_tokenization_spaces", "model_max_length", "padding_side"),
     }
 )
+ADDED = frozenset({"content", "single_word", "lstrip", "rstrip", "normalized", "special"})
 
 
 def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
@@ -69,9 +70,14 @@ def _settings(config: dict[str, Any], special: dict[str, Any]) -> dict[str, Any]
     named = config | special if added is None else config
     settings = {name: _text(value) for name, value in named.items() if _is_known(name, value)}
     if added is not None:
-        decoder = {int(index): AddedToken(**token) for index, token in added.items()}
+        decoder = {int(index): _added(token) for index, token in added.items()}
         settings["added_tokens_decoder"] = decoder
     return settings
+
+
+def _added(token: dict[str, Any]) -> AddedToken:
+    """Return an added token. The library would print the name of every field that it does not know."""
+    return AddedToken(**{name: value for name, value in token.items() if name in ADDED})
 
 
 def _is_known(name: str, value: Any) -> bool:

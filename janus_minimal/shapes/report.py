@@ -137,6 +137,9 @@ def read_evaluation(path: Path) -> Evaluation:
     parts = found.categories.values()
     if not parts or not all(0 < len(part.asked) == len(part.right) for part in parts):
         raise InputError(_no_answers(path, "not one answer for each caption"))
+    for name in (found.model, found.version, *found.categories):
+        if name != one_line(name):  # they are printed
+            raise InputError(_no_answers(path, f"the name {one_line(name, 50)} is no plain line"))
     return found
 
 

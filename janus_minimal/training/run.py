@@ -36,6 +36,7 @@ from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
 from janus_minimal.loading.latents import read_about, read_latents, write_latents
+from janus_minimal.loading.pretrained import read_tokenizer
 from janus_minimal.loading.vae import load_vae, pixels_per_latent
 from janus_minimal.loading.vocabulary import padding_id
 from janus_minimal.model import JanusFlow
@@ -55,9 +56,18 @@ from janus_minimal.training.vae import train_vae
 
 SHIPPED = torch.float16  # of the checkpoint: half the bytes, and loading casts to any dtype
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+
+
+def reported(name: str) -> tuple[str, str]:
+    """Return the pictures that a report of the network with this name writes."""
+    return f"{name}-loss.png", f"{name}-samples.png"
+
+
 PARTS = (
     *("*.training.safetensors", "latents.safetensors", *MODEL_FILES, *VAE_FILES),
     *(f"vae/{name}" for name in VAE_FILES),
+    *reported("vae"),
+    *reported("flow"),
 )
 
 
@@ -135,7 +145,8 @@ def _trained_vae(
         write_progress(out, "vae", losses, shown)
 
     state = out / "vae.training.safetensors"
-    return train_vae(build_vae, source.draw, state, accelerator, report, recipe)
+    data = json.dumps(dict(source.about))
+    return train_vae(build_vae, source.draw, state, accelerator, report, recipe, data)
 
 
 def _encoded_examples(
@@ -172,7 +183,7 @@ def _train_flow(
     tokenizer = source.tokenizer
 
     def report(model: JanusFlow, losses: list[float]) -> None:
-        if not is_written(out, "flow", model):
+        if not is_written(out, "flow", model, tokenizer):
             pipe = JanusFlowPipeline(model, vae, tokenizer)
             write_progress(out, "flow", losses, draw_samples(pipe, source.shown))
             write_checkpoint(out, model, tokenizer)
@@ -210,18 +221,20 @@ def _tune_flow(
     train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts)
 
 
-def is_written(out: Path, name: str, model: JanusFlow) -> bool:
-    """Return whether all files of a report are there, of this very model.
+def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether all files of a report are there, of this very model and tokenizer.
 
     A report writes the weights last, so those of an earlier save stand for a report that a kill cut
     short. The numbers decide and not the time of the file, because a copy of a file has a new one.
     """
-    reported = (f"{name}-loss.png", f"{name}-samples.png", *TOKENIZER)
-    if not all((out / file).is_file() for file in reported):
+    if not all((out / file).is_file() for file in (*reported(name), *TOKENIZER)):
         return False
     try:
         written = JanusFlow.from_pretrained(out, SHIPPED).state_dict()
+        words = read_tokenizer(out)
     except CheckpointError:
+        return False
+    if words.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
         return False
     return all(
         written[key].equal(tensor.to("cpu", SHIPPED)) for key, tensor in model.state_dict().items()
@@ -237,9 +250,10 @@ def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizer
 
 def write_progress(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:
     """Write the loss curve and the sample pictures of the network with this name."""
+    curve, sheet = reported(name)
     with atomic_directory(out) as unfinished:
-        loss_curve(losses, f"Training the {name}").savefig(unfinished / f"{name}-loss.png", dpi=120)
-        samples.save(unfinished / f"{name}-samples.png")
+        loss_curve(losses, f"Training the {name}").savefig(unfinished / curve, dpi=120)
+        samples.save(unfinished / sheet)
 
 
 def draw_samples(

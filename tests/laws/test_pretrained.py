@@ -189,6 +189,18 @@ def test_what_the_library_cannot_load_is_one_line(directory, file, settings):
         read_tokenizer(directory)
 
 
+def test_a_field_that_the_library_does_not_know_is_not_printed(directory, capfd):
+    """read_tokenizer prints nothing, whatever fields an added token has.
+
+    The library prints the name of a field that it does not know as it is, with its control sequences.
+    """
+    new = {"content": "<added>", "lstrip": True, "\x1b[31mevil": 1}
+    edit(directory / "tokenizer_config.json", added_tokens_decoder={"330": new}, bos_token=BOS)
+    added = read_tokenizer(directory).added_tokens_decoder.values()
+    assert [token.lstrip for token in added if token.content == "<added>"] == [True]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_no_vocabulary_is_named(tmp_path):
     """no tokenizer.json  =>  CheckpointError.
 

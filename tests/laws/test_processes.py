@@ -1,7 +1,12 @@
 """Several processes: what a command does with variables that name others."""
 
 import pytest
+import torch
+from accelerate import Accelerator
 from tools.launched import Launched
+
+from janus_minimal.errors import InputError
+from janus_minimal.runtime.processes import begin_together
 
 COMMANDS = [("train", "--out", "run"), ("reflow", "--out", "run"), ("generate", "--prompts", "prompts.txt")]
 
@@ -21,3 +26,14 @@ def test_processes_that_nobody_started_are_named(tmp_path, words):
     assert "accelerate cannot begin" in done.stderr.splitlines()[-1]
     assert "WORLD_SIZE" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == [prompts]
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM"])
+def test_a_library_that_a_variable_asks_for_and_nobody_has_is_one_line(monkeypatch, name):
+    """a variable of accelerate asks for a library that is not here  =>  InputError, which names the library.
+
+    A shell in which another training was prepared still has the variable.
+    """
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(InputError, match=r"accelerate cannot begin: (DeepSpeed|Megatron) is not installed"):
+        begin_together(Accelerator, torch.device("cpu"))

@@ -191,6 +191,29 @@ def test_a_weight_that_is_not_finite_is_named(key, wrong):
         refused(directory, key, "not finite")
 
 
+@pytest.mark.parametrize(("number", "dtype"), [(1e300, torch.float32), (7e4, torch.float16), (1e300, torch.bfloat16)])
+def test_a_weight_that_the_dtype_cannot_hold_is_named(directory, number, dtype):
+    """w finite in the file's dtype and infinite in the one that is asked for  =>  CheckpointError.
+
+    The number is looked at after the cast: an infinite weight of the VAE's encoder, say, spoils edits alone.
+    """
+    rewrite(directory, lambda weights: weights.update({KEYS[0]: weights[KEYS[0]].double().fill_(number)}))
+    with pytest.raises(CheckpointError, match=rf"{KEYS[0]} holds numbers that are not finite in {dtype}"):
+        JanusFlow.from_pretrained(directory, dtype)
+
+
+def test_weights_that_could_not_be_loaded_again_are_not_saved(directory):
+    """w infinite in the dtype of the file  =>  CheckpointError, and the files are as before.
+
+    Training ships float16. A weight beyond 65,504 would take the place of the last good checkpoint.
+    """
+    model, before = JanusFlow.from_pretrained(directory), (directory / "model.safetensors").read_bytes()
+    model.get_parameter(KEYS[0]).data.view(-1)[-1] = 7e4
+    with pytest.raises(CheckpointError, match=rf"^{KEYS[0]} holds numbers that are not finite in torch.float16"):
+        model.save_pretrained(directory, torch.float16)
+    assert (directory / "model.safetensors").read_bytes() == before
+
+
 def test_weights_that_are_no_floats_are_named(directory):
     """dtype(file, key) in {F64, F32, F16, BF16}, else CheckpointError.
 
