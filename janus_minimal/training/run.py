@@ -111,10 +111,15 @@ def train_checkpoint(
 
 
 def _about_vae(vae: AutoencoderKL | Recipe) -> dict[str, str | int | float]:
-    """Return the settings of the VAE: its recipe, or a fingerprint of the one that is given."""
+    """Return the settings of the VAE: its recipe, or a fingerprint of the one that is given.
+
+    diffusers' own notes in a config begin with _. They hold its version, and a set whose order is
+    another one in each Python process.
+    """
     if isinstance(vae, Recipe):
         return {f"vae {name}": value for name, value in asdict(vae).items()}
-    return {"vae": fingerprint(vae.state_dict(), json.dumps(vae.config, default=str))}
+    own = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    return {"vae": fingerprint(vae.state_dict(), json.dumps(own, sort_keys=True))}
 
 
 def _own_vae(

@@ -1,4 +1,4 @@
-"""Hostile input: python tests/tools/fuzz.py damages checkpoints, latents, states, reports and options, and uses each of them.
+"""Hostile input: python tests/tools/fuzz.py damages checkpoints, latents, states, reports and options, and uses them.
 
 Each case must end in a picture, a run or a report that is right as far as that can be told, or in one line. It must not
 raise another exception, hang, use more than 500 MB of memory beyond what it began with, or write a file. Warnings are
