@@ -112,9 +112,7 @@ def to_pictures(
     channels = vae.config.latent_channels
     fits = is_dense(latents) and latents.ndim == 4 and latents.shape[1] == channels
     if not fits or 0 in latents.shape[2:]:
-        kind = (
-            latents.shape if is_dense(latents) else f"a {getattr(latents, 'dtype', type(latents))}"
-        )
+        kind = list(latents.shape) if is_dense(latents) else getattr(latents, "dtype", latents)
         raise InputError(f"the latents are {kind}: expected a tensor [images, {channels}, H, W]")
     with without_autocast(vae.device):
         pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
