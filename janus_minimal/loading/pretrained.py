@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from janus_minimal.errors import CheckpointError, one_line
+from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.json_file import read_json
 from janus_minimal.loading.tokenizer_rules import check_rules
 
@@ -54,6 +55,15 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         ) from None
     tokenizer.name_or_path = str(directory)
     return tokenizer
+
+
+def write_tokenizer(directory: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write the files of a tokenizer, completely or not at all. Raises InputError."""
+    with atomic_directory(directory) as unfinished:
+        try:
+            tokenizer.save_pretrained(unfinished)
+        except Exception as error:  # the library's Rust part raises nothing else for a full disk
+            raise OSError(error) from None
 
 
 def _read_optional(path: Path) -> dict[str, Any]:

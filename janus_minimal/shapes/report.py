@@ -126,7 +126,8 @@ def read_evaluation(path: Path) -> Evaluation:
     if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
         raise InputError(f"{path} is missing, or no plain file: expected {WANTED}")
     try:
-        found = TypeAdapter(Evaluation).validate_python(read_json(path))
+        # A report without a version is not of today's.
+        found = TypeAdapter(Evaluation).validate_python({"version": None} | read_json(path))
     except InputError as error:
         reason = str(error).removeprefix(f"{path} ").partition("; expected")[0]
         raise InputError(_no_answers(path, reason)) from None

@@ -36,7 +36,7 @@ from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
 from janus_minimal.loading.latents import read_about, read_latents, write_latents
-from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.loading.pretrained import read_tokenizer, write_tokenizer
 from janus_minimal.loading.vae import load_vae, pixels_per_latent
 from janus_minimal.loading.vocabulary import padding_id
 from janus_minimal.model import JanusFlow
@@ -215,8 +215,7 @@ def _tune_flow(
     def report(model: JanusFlow, losses: list[float]) -> None:
         pipe = JanusFlowPipeline(start.plain(model), vae, tokenizer)
         write_progress(out, "flow", losses, draw_samples(pipe, source.shown))
-        with atomic_directory(out) as unfinished:
-            tokenizer.save_pretrained(unfinished)
+        write_tokenizer(out, tokenizer)
         start.write(out, model)
 
     torch.manual_seed(recipe.seed)  # of the adapters
@@ -248,8 +247,7 @@ def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedToke
 
 def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write tokenizer and model in the official layout, the weights last."""
-    with atomic_directory(out) as unfinished:
-        tokenizer.save_pretrained(unfinished)
+    write_tokenizer(out, tokenizer)
     model.save_pretrained(out, SHIPPED)
 
 

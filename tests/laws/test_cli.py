@@ -179,6 +179,8 @@ def test_what_holds_no_latents_is_refused(run):
     assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
     save_file({"latents": torch.zeros(1, 4, 12, 24)}, "wide.safetensors")
     assert "square" in refused(run, "decode", "wide.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(1, 4, 12, 12).to(torch.float8_e4m3fn)}, "eight-bits.safetensors")
+    assert "float8_e4m3fn: expected" in refused(run, "decode", "eight-bits.safetensors", "--vae", vae)
     save_file({"latents": torch.zeros(0, 4, 12, 12)}, "none.safetensors")
     assert "holds no image" in refused(run, "decode", "none.safetensors", "--vae", vae)
 

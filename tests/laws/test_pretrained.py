@@ -2,15 +2,17 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
-from tools.official_tokenizer import BOS, EOS, IMAGE, PAD, write_tokenizer
+from tools import official_tokenizer
+from tools.official_tokenizer import BOS, EOS, IMAGE, PAD
 from transformers import AutoTokenizer, PreTrainedConfig
 
-from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.loading.pretrained import read_tokenizer, write_tokenizer
 
 TEXT = f"User: a red circle\n\nAssistant:{IMAGE}"
 LOAD = """
@@ -22,7 +24,7 @@ read_tokenizer(pathlib.Path(sys.argv[1]))
 
 @pytest.fixture
 def directory(tmp_path):
-    write_tokenizer(tmp_path)
+    official_tokenizer.write_tokenizer(tmp_path)
     return tmp_path
 
 
@@ -36,7 +38,7 @@ def other_tokenizer(folder):
     """A tokenizer.json with other ids, somewhere else on the disk."""
     folder.mkdir()
     path = folder / "tokenizer.4.0.0.json"
-    write_tokenizer(folder)
+    official_tokenizer.write_tokenizer(folder)
     content = json.loads((folder / "tokenizer.json").read_text())
     vocab = content["model"]["vocab"]
     content["model"]["vocab"] = {word: len(vocab) - 1 - i for word, i in vocab.items()}
@@ -54,7 +56,7 @@ def test_a_tokenizer_is_loaded_as_its_file_says(directory):
 
     The official config names a class that would cut the words otherwise.
     """
-    tokenizer, raw = read_tokenizer(directory), write_tokenizer(directory)
+    tokenizer, raw = read_tokenizer(directory), official_tokenizer.write_tokenizer(directory)
     assert tokenizer.encode(TEXT) == raw.encode(TEXT).ids
     assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (BOS, EOS, PAD)
     assert tokenizer.name_or_path == str(directory)
@@ -199,6 +201,26 @@ def test_a_field_that_the_library_does_not_know_is_not_printed(directory, capfd)
     added = read_tokenizer(directory).added_tokens_decoder.values()
     assert [token.lstrip for token in added if token.content == "<added>"] == [True]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 1,000 bytes, which has the same effect as a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_tokenizer_on_a_full_disk_is_one_line(directory, small_files):
+    """write_tokenizer on a full disk  =>  InputError, and the files are as before.
+
+    The library raises a bare Exception then, which nobody would take for a fault of the disk.
+    """
+    before = {path: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(InputError, match=r"cannot be written: .*; no file in it is incomplete"):
+        write_tokenizer(directory, read_tokenizer(directory))
+    assert {path: path.read_bytes() for path in directory.iterdir()} == before
 
 
 def test_no_vocabulary_is_named(tmp_path):
