@@ -109,7 +109,8 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 
 def _say(message: str, status: int) -> int:
-    typer.echo(f"janus-minimal: {one_line(message)}", err=True)
+    with suppress(OSError):  # nobody can be told
+        typer.echo(f"janus-minimal: {one_line(message)}", err=True)
     return status
 
 

@@ -155,10 +155,15 @@ def _opened(path: Path) -> Iterator[safe_open]:
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write into it
         raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
+        path.open("rb").close()  # what may not be read, the library calls missing
         # The library makes tensors on torch's default device, which the caller may have set.
         with torch.device("cpu"), safe_open(path, "pt") as file:
             yield file
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror or error}; expected a file that you may read"
+        ) from None
+    except SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file: {error}; fetch it again"
         ) from None

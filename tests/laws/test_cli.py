@@ -434,6 +434,8 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
 
     monkeypatch.setattr("rich.print", fail)
     assert "No space left on device; expected" in refused(run, "inspect")
+    monkeypatch.setattr("typer.echo", fail)  # standard error is full as well
+    assert run("inspect") == (2, "", "")
 
 
 @pytest.mark.parametrize(

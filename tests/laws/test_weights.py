@@ -1,8 +1,11 @@
 """Strict loading of weights: each key of the generation path is used exactly once, and every fault is reported."""
 
+import errno
 import json
 import os
 import shutil
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.weights import safetensors_keys
 
 
 def test_save_then_load_is_the_identity(model, tmp_path):
@@ -127,6 +131,16 @@ def test_each_key_is_used(key):
         rewrite(directory, lambda weights: weights.update({key: weights[key] + 1}))
         changed, plain = (JanusFlow.from_pretrained(d).state_dict() for d in (directory, GOLDEN))
     assert [k for k in plain if not torch.equal(plain[k], changed[k])] == [key]
+
+
+def test_a_file_that_may_not_be_read_is_named_with_the_reason(directory, monkeypatch):
+    """open(weights) is denied  =>  CheckpointError, which says so.
+
+    The library says that there is no such file, and whoever fetches it again has the same fault.
+    """
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: Permission denied"):
+        safetensors_keys(directory / "model.safetensors")
 
 
 def test_a_truncated_file_is_named(directory):
