@@ -173,7 +173,7 @@ def test_a_known_file_that_is_no_plain_file_is_refused(directory, name):
 @pytest.mark.parametrize(
     ("file", "settings"),
     [
-        ("tokenizer.json", {"model": {"type": "none of them"}}),
+        ("tokenizer.json", {"model": {"type": "BPE", "vocab": "none"}}),
         ("tokenizer_config.json", {"padding_side": "up"}),
         ("tokenizer_config.json", {"added_tokens_decoder": {"one": 1}}),
         ("tokenizer_config.json", {"added_tokens_decoder": 3}),
