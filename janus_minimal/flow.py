@@ -88,7 +88,7 @@ def time_grid(steps: int, shift: float = 1.0) -> Float[Tensor, "{steps}+1"]:
     tensor([0.0000, 0.1000, 0.2500, 0.5000, 1.0000])
     """
     numbers = isinstance(steps, Integral) and isinstance(shift, Real)
-    if not numbers or steps < 1 or not 0 < shift < float("inf"):
+    if not numbers or steps < 1 or not 1e-37 < shift < 1e38:  # beyond, float32 has 0 or infinity
         raise ValueError(f"steps {steps!r}, shift {shift!r}: expected whole steps >= 1, shift > 0")
     u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps
     return u / (u + shift * (1 - u))

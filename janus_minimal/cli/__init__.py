@@ -4,10 +4,12 @@ inspect, train, reflow.
 PyTorch and all that needs it are imported inside functions, so that help and refusals appear at once.
 """
 
+import logging
 import os
 import sys
 import warnings
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -60,6 +62,12 @@ def main() -> None:
     """Run the command line. Whatever goes wrong is one line: status 2 for the user, 130 for Ctrl-C."""
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of its own folder and settings
+    os.environ["MPLBACKEND"] = "agg"  # plots are files here; another name may not exist
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # of a file's name, which may be any bytes
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _say_warning(message)
         raise SystemExit(_run(sys.argv[1:] or ["--help"]))
@@ -101,7 +109,8 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 
 def _say(message: str, status: int) -> int:
-    typer.echo(f"janus-minimal: {one_line(message)}", err=True)
+    with suppress(OSError):  # nobody can be told
+        typer.echo(f"janus-minimal: {one_line(message)}", err=True)
     return status
 
 

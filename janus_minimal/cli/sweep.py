@@ -29,17 +29,19 @@ def sweep(
         list[float], typer.Option(min=0.01, max=100.0, help="Repeat it, too.")
     ] = SHIFTS,
     captions: Annotated[
-        int, typer.Option(min=1, help="The number of new captions in each category.")
+        int, typer.Option(min=1, max=100_000, help="The number of new captions in each category.")
     ] = 8,
     seed: Annotated[
-        int, typer.Option(min=0, help="The seed of the captions and of the noise.")
+        int, typer.Option(min=0, max=2**62, help="The seed of the captions and of the noise.")
     ] = 0,
     checkpoint: Annotated[
         str, typer.Option(help='"shapes", or a directory of a model that the command train made.')
     ] = "shapes",
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Each computes on one core; left out: as many as there are."),
+        typer.Option(
+            min=1, max=1024, help="Each computes on one core; left out: as many as there are."
+        ),
     ] = None,
     json_file: Annotated[
         Path,

@@ -1,5 +1,6 @@
 """Serve the page until somebody stops it, on this machine alone unless more is asked for."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,17 +28,18 @@ def serving(pipe: JanusFlowPipeline, checkpoint: str, host: str, port: int) -> I
     system = ("system-ui", "sans-serif")
     theme = gr.themes.Default(font=system, font_mono=("ui-monospace", "monospace"))
     try:
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            prevent_thread_lock=True,
-            quiet=True,
-            footer_links=[],
-            ssr_mode=False,
-            theme=theme,
-            css=CSS,
-        )
+        with _silent("uvicorn.error"):  # what is wrong, we say
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                prevent_thread_lock=True,
+                quiet=True,
+                footer_links=[],
+                ssr_mode=False,
+                theme=theme,
+                css=CSS,
+            )
     except OSError:
         raise InputError(
             f"cannot listen at {host}, port {port}: expected an address of this machine, "
@@ -47,3 +49,18 @@ def serving(pipe: JanusFlowPipeline, checkpoint: str, host: str, port: int) -> I
         yield address
     finally:
         page.close(verbose=False)
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Let a logger say nothing. Its level would not last: the library sets it when it begins."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False

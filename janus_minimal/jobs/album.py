@@ -5,6 +5,7 @@ Every PNG stores its request as metadata, and a fingerprint of the model that dr
 checkpoint, VAE or dtype, say, therefore stops instead of mixing its sheets with the old ones.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from janus_minimal.loading.atomic import atomic_write, make_directory
 from janus_minimal.pipeline import JanusFlowPipeline
 
 REQUEST_KEY, MODEL_KEY = "asked for", "drawn by"  # the names of the PNG text chunks
+END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of every PNG: no data, its name, its checksum
 LONGEST = 2**24  # bytes of a file of prompts
 
 
@@ -108,15 +110,24 @@ def already_made(path: Path, request: Request, model: str) -> bool:
 def _stored(path: Path) -> tuple[str | None, str | None]:
     """Return the request and the fingerprint that a PNG stores, None of what it does not.
 
-    Only the head of the file is read, so a sheet may be larger than what Pillow takes for a bomb.
+    Only the head and the end of the file are read, so a sheet may be larger than what Pillow takes for a bomb.
     """
     if not path.is_file():  # opening a FIFO would wait for somebody to write into it
         return None, None
     try:
         with PngImageFile(path) as picture:  # Image.open would try every format that it knows
+            if not _is_whole(path):
+                return None, None
             return picture.info.get(REQUEST_KEY), picture.info.get(MODEL_KEY)
     except (OSError, SyntaxError, ValueError):  # Pillow raises each of them for a damaged file
         return None, None
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a PNG has its last chunk. One that was copied in part is no sheet to leave as it is."""
+    with path.open("rb") as file:
+        file.seek(-len(END), os.SEEK_END)
+        return file.read() == END
 
 
 def write_picture(path: Path, request: Request, picture: Image.Image, model: str) -> None:

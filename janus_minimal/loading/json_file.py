@@ -14,6 +14,7 @@ Every JSON file is read here, once. Other libraries get what we parsed, never th
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,16 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
     """Return the object that a JSON file holds. Raises CheckpointError.
 
     The file must be a plain UTF-8 file (a byte order mark is accepted) of at most `largest` bytes.
-    No object in it, however deep, may have a key that asks a library to run code. Duplicate keys do
-    not hide one: the check sees every pair that the parser sees.
+    No object in it, however deep, may have a key that asks a library to run code, or the same key
+    twice: of two values, each parser takes the one that it likes, and the other one goes unseen.
     """
     code: set[str] = set()
+    twice: set[str] = set()
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        code.update(CODE_KEYS.intersection(key for key, _ in pairs))
+        number = Counter(key for key, _ in pairs)
+        code.update(CODE_KEYS & number.keys())
+        twice.update(key for key in number if number[key] > 1)
         return dict(pairs)
 
     try:
@@ -47,6 +51,10 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
         ) from None
     if code:
         raise CheckpointError(f"{path} asks to run code of its own ({min(code)}): it is refused")
+    if twice:
+        raise CheckpointError(
+            f"{path} has {one_line(min(twice), 100)} twice in an object: expected once"
+        )
     if not isinstance(raw, dict):
         raise CheckpointError(f"{path} should hold a JSON object, not {type(raw).__name__}")
     return raw

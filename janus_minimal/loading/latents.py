@@ -19,6 +19,7 @@ from torch import Tensor
 
 from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import atomic_write
+from janus_minimal.loading.weights import DTYPES
 
 KEY = "latents"
 RIGHT = "expected a file that `generate --latent` wrote"
@@ -44,10 +45,10 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     with _opened(path) as file:
         latents = file.get_tensor(KEY).clone()
     side = latents.shape[-1] if latents.ndim == 4 else 0
-    if not latents.is_floating_point() or tuple(latents.shape[1:]) != (channels, side, side):
+    if latents.dtype not in DTYPES.values() or tuple(latents.shape[1:]) != (channels, side, side):
         kind = f"{list(latents.shape)}, {latents.dtype}"
         raise InputError(
-            f"{path} holds {kind}: expected [images, {channels}, height, width], square"
+            f"{path} holds {kind}: expected [images, {channels}, height, width], square, float32"
         )
     if 0 in latents.shape:
         raise InputError(f"{path} holds no image: {RIGHT}")

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from janus_minimal.errors import CheckpointError, one_line
+from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.json_file import read_json
 from janus_minimal.loading.tokenizer_rules import check_rules
 
@@ -29,6 +30,7 @@ SETTINGS = frozenset(
         *("clean_up_tokenization_spaces", "model_max_length", "padding_side"),
     }
 )
+ADDED = frozenset({"content", "single_word", "lstrip", "rstrip", "normalized", "special"})
 
 
 def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
@@ -55,6 +57,15 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def write_tokenizer(directory: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write the files of a tokenizer, completely or not at all. Raises InputError."""
+    with atomic_directory(directory) as unfinished:
+        try:
+            tokenizer.save_pretrained(unfinished)
+        except Exception as error:  # the library's Rust part raises nothing else for a full disk
+            raise OSError(error) from None
+
+
 def _read_optional(path: Path) -> dict[str, Any]:
     return read_json(path) if os.path.lexists(path) else {}
 
@@ -69,9 +80,14 @@ def _settings(config: dict[str, Any], special: dict[str, Any]) -> dict[str, Any]
     named = config | special if added is None else config
     settings = {name: _text(value) for name, value in named.items() if _is_known(name, value)}
     if added is not None:
-        decoder = {int(index): AddedToken(**token) for index, token in added.items()}
+        decoder = {int(index): _added(token) for index, token in added.items()}
         settings["added_tokens_decoder"] = decoder
     return settings
+
+
+def _added(token: dict[str, Any]) -> AddedToken:
+    """Return an added token. The library would print the name of every field that it does not know."""
+    return AddedToken(**{name: value for name, value in token.items() if name in ADDED})
 
 
 def _is_known(name: str, value: Any) -> bool:

@@ -21,6 +21,8 @@ GROWTH = {
     **{"Lowercase": 3, "BertNormalizer": 4, "NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18},
     **{"ByteLevel": 4, "Metaspace": 2},
 }
+# Not Unigram: the library does not tell its token for the unknown, and "dragon" would be drawn as it.
+MODELS = ("BPE", "WordLevel", "WordPiece")
 TEMPLATES = ("Sequence", "ByteLevel", "TemplateProcessing")
 MOST_GROWTH = 1000
 MOST_PIECES = 16  # of a template; the official one has two
@@ -44,9 +46,10 @@ def check_rules(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_model(model: Any) -> None:
-    one_way = isinstance(model, dict) and not model.get("dropout")
-    _check(one_way, "it cuts the same text in many ways")
-    words = model.get("vocab")  # Unigram has a list here, whose places are the ids
+    _check(isinstance(model, dict), f"it has {model!r} in place of a model")
+    _check(model.get("type") in MODELS, f"the model {model.get('type')!r} is not known here")
+    _check(not model.get("dropout"), "it cuts the same text in many ways")
+    words = model.get("vocab")
     ids = [*map(str, words.values())] if isinstance(words, dict) else []
     _check(len(set(ids)) == len(ids), "it gives two words the same id")
 

@@ -64,6 +64,15 @@ def check_dtype(dtype: torch.dtype) -> None:
         raise InputError(f"dtype is {dtype!r}: expected one of {names}")
 
 
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise CheckpointError for NaN or infinity. What is finite in float32 need not be in float16."""
+    if not tensor.isfinite().all():
+        raise CheckpointError(
+            f"{name} holds numbers that are not finite in {tensor.dtype}: "
+            "such weights make no picture"
+        )
+
+
 def read_safetensors(
     path: Path, shapes: Shapes, dtype: torch.dtype, device: torch.device | str
 ) -> dict[str, Tensor]:
@@ -81,7 +90,12 @@ def safetensors_keys(path: Path) -> list[str]:
 
 
 def write_weights(directory: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write model.safetensors, completely or not at all."""
+    """Write model.safetensors, completely or not at all.
+
+    Raises CheckpointError for weights that could not be loaded again.
+    """
+    for key, tensor in weights.items():
+        check_finite(key, tensor)
     with atomic_write(directory / WEIGHTS) as unfinished:
         contiguous = {key: tensor.contiguous() for key, tensor in weights.items()}
         save_file(contiguous, unfinished, {"format": "pt"})
@@ -130,7 +144,7 @@ def _shards(directory: Path) -> dict[str, Path]:
     if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
         raise CheckpointError(f"{path}: weight_map should map each key to the name of a shard")
     for name in sorted(set(index.values())):
-        if Path(name).name != name or not (directory / name).is_file():
+        if Path(name).name != name or not os.path.isfile(directory / name):
             raise CheckpointError(f"{path} names the shard {name}: expected a file beside it")
         told, held = {k for k in index if index[k] == name}, set(safetensors_keys(directory / name))
         _complain(directory / name, "lacks", told - held, f"{INDEX} says that it is there")
@@ -143,10 +157,15 @@ def _opened(path: Path) -> Iterator[safe_open]:
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write into it
         raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
     try:
+        path.open("rb").close()  # what may not be read, the library calls missing
         # The library makes tensors on torch's default device, which the caller may have set.
         with torch.device("cpu"), safe_open(path, "pt") as file:
             yield file
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror or error}; expected a file that you may read"
+        ) from None
+    except SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file: {error}; fetch it again"
         ) from None
@@ -183,11 +202,8 @@ def _check_stored(path: Path, key: str, shape: torch.Size) -> None:
 
 def _read_rows(path: Path, key: str, first: int, into: Tensor) -> None:
     with _opened(path) as file:
-        rows = file.get_slice(key)[first : first + len(into)]
-        if not rows.isfinite().all():
-            raise CheckpointError(
-                f"{path}: {key} holds numbers that are not finite: such weights make no picture"
-            )
+        rows = file.get_slice(key)[first : first + len(into)].to(into.dtype)
+        check_finite(f"{path}: {key}", rows)
         into.copy_(rows)
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_directory
-from janus_minimal.loading.weights import DTYPES, WEIGHTS, weight_files
+from janus_minimal.loading.weights import DTYPES, WEIGHTS, check_finite, weight_files
 
 OTHER_FILES = (  # what this and other programs read beside the weights
     *("config.json", "*_config.json", "*.index.json", "tokenizer*", "special_tokens_map.json"),
@@ -46,7 +46,8 @@ def write_whole(directory: Path, source: Path, trained: Mapping[str, Tensor]) ->
             source stores.
 
     Raises:
-        CheckpointError: if the source has no such key, or with another shape.
+        CheckpointError: if the source has no such key, or with another shape, or if a new value is
+            not finite in the dtype that the source stores.
         InputError: if `directory` is the source itself, cannot be written, or holds a file of weights
             that would be read in place of the copy's shards.
     """
@@ -87,4 +88,5 @@ def _bytes(tensor: Tensor, key: str, stored: Mapping[str, Any]) -> bytes:
             f"{key} was trained with shape {list(tensor.shape)}, but its source has {stored['shape']}"
         )
     flat = tensor.detach().to("cpu", DTYPES[stored["dtype"]]).contiguous().flatten()
+    check_finite(key, flat)
     return flat.view(torch.uint8).numpy().tobytes()

@@ -65,23 +65,24 @@ def prompts_of(prompt: Any) -> list[str]:
 
 def time_grid_of(times: Any) -> Tensor:
     """Return the times if a solver can take steps between them. Raises InputError."""
-    if not _is_dense(times) or times.ndim != 1 or len(times) < 2:
+    if not is_dense(times) or times.ndim != 1 or len(times) < 2:
         raise InputError("times should be a tensor of at least two fractions, as time_grid(30) is")
+    times = times.float()
     known = (times - 0.5).abs() < 0.501  # a sum of steps may end at 1.0000001; NaN is not known
     if not known.all() or (times.diff() < 0).any():
         raise InputError(
             "times should be rising, from 0 (noise) to 1 (picture), as time_grid(30) is"
         )
-    return times.float()
+    return times
 
 
-def _is_dense(x: Any) -> bool:
+def is_dense(x: Any) -> bool:
     """Return whether x is a tensor of fractions that are all there: not sparse, not on "meta"."""
     return (
         isinstance(x, Tensor)
         and x.is_floating_point()
         and x.layout is torch.strided
-        and not x.is_meta
+        and not (x.is_meta or x.is_nested)
     )
 
 
@@ -122,7 +123,7 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
     """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
     if not isinstance(latents, Tensor):
         raise InputError(f"latents are a {type(latents).__name__}: expected a torch.Tensor")
-    if not _is_dense(latents):
+    if not is_dense(latents):
         kind = f"{latents.dtype}, {latents.layout}, on {latents.device}"
         raise InputError(f"latents are {kind}: expected dense ones such as torch.randn(...)")
     if tuple(latents.shape) != tuple(shape):
@@ -146,11 +147,16 @@ def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:
 
 def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:
     """Raise InputError if the sequence is longer than the language model has positions."""
-    length, most = prompt_tokens + 1 + image_tokens, config.language.max_position_embeddings
-    if length > most:
+    room = config.language.max_position_embeddings - 1 - image_tokens
+    if room < 1:
+        raise CheckpointError(
+            f"config.json: max_position_embeddings leaves no room for a prompt: "
+            f"expected more than the image's {image_tokens + 1} tokens"
+        )
+    if prompt_tokens > room:
         raise InputError(
-            f"the prompt has {prompt_tokens} tokens, with the image {length}: "
-            f"expected at most {most - 1 - image_tokens} prompt tokens"
+            f"the prompt has {prompt_tokens} tokens, with the image {prompt_tokens + 1 + image_tokens}: "
+            f"expected at most {room} prompt tokens"
         )
 
 

@@ -8,6 +8,7 @@ float32: the latent z, the clock (a step's times t and t_next), and the VAE. Bet
 numbers are 1/256 apart. That is an eighth of an Euler step of 1/30, so a bfloat16 clock would visibly miss its times.
 """
 
+import warnings
 from typing import TYPE_CHECKING
 
 from janus_minimal.errors import InputError
@@ -27,7 +28,9 @@ def pick_device(name: str | None = None) -> "torch.device":
     if name is None:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        number = torch.zeros(1, device=name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that PyTorch no longer knows
+            number = torch.zeros(1, device=name)
         number.item()
     except (RuntimeError, AssertionError, ImportError):  # PyTorch's refusal depends on the device
         raise InputError(

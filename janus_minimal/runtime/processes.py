@@ -22,7 +22,7 @@ def begin_together(kind: Callable[..., Began], device: torch.device, **options: 
     """
     try:
         return kind(cpu=device.type == "cpu", **options)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ImportError) as error:
         raise InputError(
             f"accelerate cannot begin: {one_line(error, 120)}; expected all variables of "
             "accelerate launch, or none (WORLD_SIZE, RANK, LOCAL_RANK, ...)"

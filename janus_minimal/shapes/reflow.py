@@ -20,9 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.errors import InputError
 from janus_minimal.loading.atomic import atomic_directory, atomic_write
 from janus_minimal.loading.fingerprint import fingerprint
+from janus_minimal.loading.latents import read_about
 from janus_minimal.loading.weights import read_safetensors
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
@@ -35,6 +36,7 @@ from janus_minimal.training.run import (
     PARTS,
     draw_samples,
     is_written,
+    reported,
     write_checkpoint,
     write_progress,
 )
@@ -82,7 +84,8 @@ def train_few(
     beginner = _beginner(student, teacher)
     models = {"teacher": teacher.model, "student": beginner}
     settings = {name: fingerprint(model.state_dict()) for name, model in models.items()}
-    with run_folder(out, asdict(recipe) | settings, PARTS, accelerator):
+    parts = (*PARTS, *reported("reflow"), "pairs/*/*.safetensors")
+    with run_folder(out, asdict(recipe) | settings, parts, accelerator):
         pairs = _drawn_pairs(out, accelerator, teacher, recipe)
         _train(out, accelerator, teacher, beginner, pairs, recipe)
 
@@ -104,25 +107,41 @@ def _drawn_pairs(
     ids = tokenize_examples(teacher.tokenizer, recipe.pairs, recipe.seed)
     firsts = range(0, recipe.pairs, CHUNK)
     chunks = [range(first, min(first + CHUNK, recipe.pairs)) for first in firsts]
+    drawn_by = fingerprint(teacher.model.state_dict())
     missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
     accelerator.wait_for_everyone()  # nobody writes until all have listed the same missing files
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
-        with atomic_write(_path(out, chunk, recipe)) as unfinished:
-            save_file(_draw_chunk(teacher, ids, chunk, recipe), unfinished)
+        path = _path(out, chunk, recipe)
+        with atomic_write(path) as unfinished:
+            pairs = _draw_chunk(teacher, ids, chunk, recipe)
+            save_file(pairs, unfinished, _about(path, drawn_by))
     accelerator.wait_for_everyone()
-    drawn = [_read_chunk(_path(out, chunk, recipe), teacher, len(chunk)) for chunk in chunks]
+    paths = [_path(out, chunk, recipe) for chunk in chunks]
+    drawn = [
+        _read_chunk(path, teacher, len(c), drawn_by) for path, c in zip(paths, chunks, strict=True)
+    ]
     z_0, z_1 = (torch.cat([chunk[name] for chunk in drawn]) for name in ("z_0", "z_1"))
     return Pairs(ids, z_0, z_1)
 
 
-def _read_chunk(path: Path, teacher: JanusFlowPipeline, number: int) -> dict[str, Tensor]:
-    """Read a file of pairs. Raises InputError if it is damaged: it can be drawn anew."""
+def _read_chunk(
+    path: Path, teacher: JanusFlowPipeline, number: int, drawn_by: str
+) -> dict[str, Tensor]:
+    """Read a file of pairs. Raises InputError if it is damaged or of others: it can be drawn anew."""
     shapes = dict.fromkeys(("z_0", "z_1"), torch.Size((number, *teacher.latent_shape)))
     try:
-        return read_safetensors(path, shapes, torch.float32, "cpu")
-    except CheckpointError as error:
+        pairs = read_safetensors(path, shapes, torch.float32, "cpu")
+        if read_about(path) != _about(path, drawn_by):
+            raise InputError(f"{path} holds the pairs of another file, or of another teacher")
+        return pairs
+    except InputError as error:
         raise InputError(f"{error}; delete it, and its pairs are drawn anew") from None
+
+
+def _about(path: Path, drawn_by: str) -> dict[str, str]:
+    """Return what a file of pairs says about itself: a renamed one would bring other noises and ends."""
+    return {"teacher": drawn_by, "pairs": f"{path.parent.name}/{path.stem}"}
 
 
 def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
@@ -184,7 +203,7 @@ def _train(
     shown = SmallWorld(recipe.pairs, recipe.seed).shown
 
     def report(averaged: JanusFlow, losses: list[float]) -> None:
-        if not is_written(out, "reflow", averaged):
+        if not is_written(out, "reflow", averaged, tokenizer):
             pipe = JanusFlowPipeline(averaged, vae, tokenizer)
             samples = draw_samples(pipe, shown, steps=1, cfg_weight=1.0)
             write_progress(out, "reflow", losses, samples)

@@ -146,6 +146,9 @@ def read_evaluation(path: Path) -> Evaluation:
     said, known = _rounded(raw), _rounded(found.to_dict())
     if wrong := sorted(key for key in said | known if said.get(key) != known.get(key)):
         raise InputError(_no_answers(path, f"{wrong[0]} is not what evaluate writes beside them"))
+    for name in (found.model, found.version, *found.categories):
+        if name != one_line(name):  # they are printed
+            raise InputError(_no_answers(path, f"the name {one_line(name, 50)} is no plain line"))
     return found
 
 

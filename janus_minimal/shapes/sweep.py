@@ -16,6 +16,7 @@ The settings are divided among processes of one thread each, and the report grow
 time. So a sweep that was interrupted can continue, and a sweep of other settings can add to it.
 """
 
+import os
 import signal
 import time
 import warnings
@@ -25,8 +26,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import torch
@@ -49,6 +51,15 @@ Latents = Float32[np.ndarray, "images c H W"]
 About = tuple[str, int, int]  # the checkpoint, the captions of a category, the seed
 
 
+def plain(number: float) -> str:
+    """Return a number in its shortest exact form: two that differ never look alike.
+
+    >>> plain(2.0), plain(2.0000001)
+    ('2', '2.0000001')
+    """
+    return str(number).removesuffix(".0")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One way to draw: S steps of a solver on a shifted grid, with a guidance weight."""
@@ -60,7 +71,8 @@ class Setting:
 
     def __str__(self) -> str:
         """The setting's name in the report: "30 euler, w = 2, shift 1"."""
-        return f"{self.steps} {self.solver}, w = {self.cfg_weight:g}, shift {self.shift:g}"
+        weight, shift = plain(self.cfg_weight), plain(self.shift)
+        return f"{self.steps} {self.solver}, w = {weight}, shift {shift}"
 
     @property
     def evaluations(self) -> int:
@@ -116,7 +128,7 @@ class Sweep:
         """Return the runs as a Markdown table."""
         head = "| steps | solver | w | shift | NFE | score | distance | seconds |"
         rows = [
-            f"| {s.steps} | {s.solver} | {s.cfg_weight:g} | {s.shift:g} | {run.evaluations} "
+            f"| {s.steps} | {s.solver} | {plain(s.cfg_weight)} | {plain(s.shift)} | {run.evaluations} "
             f"| {run.overall:.3f} | {run.distance:.3f} | {run.seconds:.3f} |"
             for run in self.runs.values()
             for s in [run.setting]
@@ -140,6 +152,9 @@ def read_sweep(path: Path, new: Sweep) -> Sweep:
         return new
     try:
         old = TypeAdapter(Sweep).validate_python(read_json(path))
+        for name, run in old.runs.items():
+            if name != str(run.setting.check()):
+                raise InputError(f"it calls {run.setting} {name}")
     except (InputError, ValidationError) as error:
         reason = one_line(error, 100)
         raise InputError(f"{path} holds no sweep: {reason}; expected another --json") from None
@@ -239,8 +254,16 @@ def _start() -> None:
     What a checkpoint is warned of, the parent has said when it loaded it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended. One that was killed tells nobody, and we would wait for ever."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @cache

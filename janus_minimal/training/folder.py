@@ -5,6 +5,7 @@ So a run locks its folder. The operating system releases the lock when the proce
 ends, so a killed run does not keep anybody out.
 """
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from janus_minimal.errors import InputError
+from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import make_directory
 from janus_minimal.training.settings import begin_or_go_on, check_known
 
 LOCK = "run.lock"  # stays in the folder; only a live process holds it
+# What a file system without locks answers. It takes runs all the same.
+WITHOUT_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -52,8 +55,12 @@ def _locked(directory: Path) -> Iterator[None]:
         raise InputError(
             f"another run is at work in {directory}: wait for its end, or train elsewhere"
         ) from None
-    except (OSError, NotImplementedError):  # a file system without locks takes runs all the same
-        pass
+    except (OSError, NotImplementedError) as error:
+        if getattr(error, "errno", None) not in WITHOUT_LOCKS:
+            raise InputError(
+                f"{lock.lock_file} cannot be locked: {one_line(error, 100)}; "
+                "expected a plain file of your own: move it away"
+            ) from None
     try:
         yield
     finally:

@@ -38,6 +38,7 @@ from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
 from janus_minimal.loading.latents import read_about, read_latents, write_latents
+from janus_minimal.loading.pretrained import read_tokenizer, write_tokenizer
 from janus_minimal.loading.vae import load_vae, pixels_per_latent
 from janus_minimal.loading.vocabulary import padding_id
 from janus_minimal.model import JanusFlow
@@ -57,9 +58,18 @@ from janus_minimal.training.vae import train_vae
 
 SHIPPED = torch.float16  # of the checkpoint: half the bytes, and loading casts to any dtype
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+
+
+def reported(name: str) -> tuple[str, str]:
+    """Return the pictures that a report of the network with this name writes."""
+    return f"{name}-loss.png", f"{name}-samples.png"
+
+
 PARTS = (
     *("*.training.safetensors", "latents.safetensors", *MODEL_FILES, *VAE_FILES),
     *(f"vae/{name}" for name in VAE_FILES),
+    *reported("vae"),
+    *reported("flow"),
 )
 
 
@@ -103,10 +113,15 @@ def train_checkpoint(
 
 
 def _about_vae(vae: AutoencoderKL | Recipe) -> dict[str, str | int | float]:
-    """Return the settings of the VAE: its recipe, or a fingerprint of the one that is given."""
+    """Return the settings of the VAE: its recipe, or a fingerprint of the one that is given.
+
+    diffusers' own notes in a config begin with _. They hold its version, and a set whose order is
+    another one in each Python process.
+    """
     if isinstance(vae, Recipe):
         return {f"vae {name}": value for name, value in asdict(vae).items()}
-    return {"vae": fingerprint(vae.state_dict(), json.dumps(vae.config, default=str))}
+    own = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    return {"vae": fingerprint(vae.state_dict(), json.dumps(own, sort_keys=True))}
 
 
 def _own_vae(
@@ -137,7 +152,8 @@ def _trained_vae(
         write_progress(out, "vae", losses, shown)
 
     state = out / "vae.training.safetensors"
-    return train_vae(build_vae, source.draw, state, accelerator, report, recipe)
+    data = json.dumps(dict(source.about))
+    return train_vae(build_vae, source.draw, state, accelerator, report, recipe, data)
 
 
 def _encoded_examples(
@@ -174,7 +190,7 @@ def _train_flow(
     tokenizer = source.tokenizer
 
     def report(model: JanusFlow, losses: list[float]) -> None:
-        if not is_written(out, "flow", model):
+        if not is_written(out, "flow", model, tokenizer):
             pipe = JanusFlowPipeline(model, vae, tokenizer)
             write_progress(out, "flow", losses, draw_samples(pipe, source.shown))
             write_checkpoint(out, model, tokenizer)
@@ -201,8 +217,7 @@ def _tune_flow(
     def report(model: JanusFlow, losses: list[float]) -> None:
         pipe = JanusFlowPipeline(start.plain(model), vae, tokenizer)
         write_progress(out, "flow", losses, draw_samples(pipe, source.shown))
-        with atomic_directory(out) as unfinished:
-            tokenizer.save_pretrained(unfinished)
+        write_tokenizer(out, tokenizer)
         start.write(out, model)
 
     torch.manual_seed(recipe.seed)  # of the adapters
@@ -212,18 +227,20 @@ def _tune_flow(
     train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts)
 
 
-def is_written(out: Path, name: str, model: JanusFlow) -> bool:
-    """Return whether all files of a report are there, of this very model.
+def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether all files of a report are there, of this very model and tokenizer.
 
     A report writes the weights last, so those of an earlier save stand for a report that a kill cut
     short. The numbers decide and not the time of the file, because a copy of a file has a new one.
     """
-    reported = (f"{name}-loss.png", f"{name}-samples.png", *TOKENIZER)
-    if not all((out / file).is_file() for file in reported):
+    if not all((out / file).is_file() for file in (*reported(name), *TOKENIZER)):
         return False
     try:
         written = JanusFlow.from_pretrained(out, SHIPPED).state_dict()
+        words = read_tokenizer(out)
     except CheckpointError:
+        return False
+    if words.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
         return False
     return all(
         written[key].equal(tensor.to("cpu", SHIPPED)) for key, tensor in model.state_dict().items()
@@ -232,17 +249,17 @@ def is_written(out: Path, name: str, model: JanusFlow) -> bool:
 
 def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write tokenizer and model in the official layout, the weights last."""
-    with atomic_directory(out) as unfinished:
-        tokenizer.save_pretrained(unfinished)
+    write_tokenizer(out, tokenizer)
     model.save_pretrained(out, SHIPPED)
 
 
 def write_progress(out: Path, name: str, losses: list[float], samples: Image.Image) -> None:
     """Write the loss curve and the sample pictures of the network with this name."""
+    curve, sheet = reported(name)
     with atomic_directory(out) as unfinished:
-        curve = partial(loss_curve, losses, f"Training the {name}")
-        save_figure(unfinished / f"{name}-loss.png", curve, dpi=120)
-        samples.save(unfinished / f"{name}-samples.png")
+        drawn = partial(loss_curve, losses, f"Training the {name}")
+        save_figure(unfinished / curve, drawn, dpi=120)
+        samples.save(unfinished / sheet)
 
 
 def draw_samples(

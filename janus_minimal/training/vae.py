@@ -51,6 +51,7 @@ def train_vae(
     accelerator: Accelerator,
     report: Report,
     recipe: Recipe,
+    data: str = "",
 ) -> AutoencoderKL:
     """Train a VAE to the end of its recipe, set its scaling factor, and return it.
 
@@ -65,6 +66,7 @@ def train_vae(
         report: called after each save and after resuming, with a module that holds the averaged
             network as `vae`, and with all losses.
         recipe: how to train.
+        data: what `draw` shows, in words. A state that was begun with other words is refused.
 
     Raises:
         InputError: as `fit` does.
@@ -84,7 +86,7 @@ def train_vae(
     vae = build()
     network = Reconstruction(vae)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster on a CPU
-    trained = fit(network, loss, recipe, state, accelerator, report).vae.eval()
+    trained = fit(network, loss, recipe, state, accelerator, report, data).vae.eval()
     return calibrate(trained, draw(CALIBRATED, (0, 1)))
 
 

@@ -114,11 +114,13 @@ def test_pictures_of_another_request_are_not_mixed_in(pipe, tmp_path):
 
 def damaged(path, kind):
     """Put something else in the place of a sheet."""
+    whole = path.read_bytes()
     path.unlink()
     {
         "no picture": lambda: path.write_bytes(b"no picture"),
         "JPEG": lambda: Image.new("RGB", (8, 8)).save(path, format="jpeg"),
         "PostScript": lambda: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"),
+        "cut off": lambda: path.write_bytes(whole[:-1]),
         "half a PNG": lambda: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"),
         "PNG of somebody else": lambda: Image.new("RGB", (8, 8)).save(path, format="png"),
         "FIFO": lambda: os.mkfifo(path),
@@ -127,7 +129,17 @@ def damaged(path, kind):
     }[kind]()
 
 
-KINDS = ("no picture", "JPEG", "PostScript", "half a PNG", "PNG of somebody else", "FIFO", "device", "folder")
+KINDS = (
+    "no picture",
+    "JPEG",
+    "PostScript",
+    "half a PNG",
+    "PNG of somebody else",
+    "FIFO",
+    "device",
+    "folder",
+    "cut off",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

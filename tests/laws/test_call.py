@@ -309,12 +309,15 @@ def test_a_pipeline_moves_with_all_its_parts():
 def test_a_prompt_may_fill_every_position_and_no_more():
     """L + 1 + N <= max_position_embeddings: with 100 positions and 36 image tokens, L = 63 fits and 64 does not.
 
-    The limit is counted with the time token.
+    The limit is counted with the time token. Where the image alone fills it, the checkpoint is at fault.
     """
     config = JanusConfig(language=LanguageConfig(max_position_embeddings=100))
     checks.fits_positions(config, 63, 36)
     with pytest.raises(InputError, match="the prompt has 64 tokens, with the image 101: expected at most 63"):
         checks.fits_positions(config, 64, 36)
+    for image_tokens in (99, 100, 10**9):  # no prompt is short enough
+        with pytest.raises(CheckpointError, match=f"expected more than the image's {image_tokens + 1} tokens"):
+            checks.fits_positions(config, 1, image_tokens)
 
 
 def test_every_token_is_one_of_the_models():

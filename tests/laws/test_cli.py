@@ -2,9 +2,11 @@
 
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +180,8 @@ def test_what_holds_no_latents_is_refused(run):
     assert "not finite" in refused(run, "decode", "nan.safetensors", "--vae", vae)
     save_file({"latents": torch.zeros(1, 4, 12, 24)}, "wide.safetensors")
     assert "square" in refused(run, "decode", "wide.safetensors", "--vae", vae)
+    save_file({"latents": torch.zeros(1, 4, 12, 12).to(torch.float8_e4m3fn)}, "eight-bits.safetensors")
+    assert "float8_e4m3fn: expected" in refused(run, "decode", "eight-bits.safetensors", "--vae", vae)
     save_file({"latents": torch.zeros(0, 4, 12, 12)}, "none.safetensors")
     assert "holds no image" in refused(run, "decode", "none.safetensors", "--vae", vae)
 
@@ -431,6 +435,8 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
 
     monkeypatch.setattr("rich.print", fail)
     assert "No space left on device; expected" in refused(run, "inspect")
+    monkeypatch.setattr("typer.echo", fail)  # standard error is full as well
+    assert run("inspect") == (2, "", "")
 
 
 @pytest.mark.parametrize(
@@ -564,6 +570,9 @@ def test_no_output_takes_the_place_of_an_input(run):
         ("train", "--out", "run", "--seed", 10**13),
         ("train", "--out", "run", "--device", "warp"),
         ("evaluate", "--captions", 10**10),
+        ("sweep", "--captions", 10**10),
+        ("sweep", "--seed", 10**20),
+        ("sweep", "--processes", 10**10),
         ("bench", "--images", 10**9),
         ("generate", "a star", "--num-images", 10**10),
         ("generate", "a star", "--steps", 10**10),
@@ -599,6 +608,33 @@ def test_a_warning_is_one_line(run):
     assert line.startswith("janus-minimal: warning: config.json: 0xxx")
     assert "and 999 more" in line
     assert len(line) < 320
+
+
+def test_a_name_that_the_terminal_cannot_show_is_printed_all_the_same(run, monkeypatch):
+    """generate --out NAME, of bytes that are no text, on a terminal of Latin-1: the picture, and status 0.
+
+    A file's name may be any bytes, and no encoding has all of them. The command would do its work and then fail.
+    """
+    terminal = TextIOWrapper(BytesIO(), "latin-1")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert run("generate", "a star", "--steps", 1, "--num-images", 1, "--out", "\u00e9\udcff.png")[0] == 0
+    assert Path("\u00e9\udcff.png").exists()
+    terminal.seek(0)
+    assert terminal.read() == '1 pictures of "a star": \u00e9\\udcff.png\n'
+
+
+def test_the_surroundings_of_matplotlib_change_nothing(tmp_path):
+    """main(), then `import matplotlib` with a backend that does not exist and no folder of its own: not a word.
+
+    Plots are files here. A notebook sets MPLBACKEND for all that it starts, and a container has no home.
+    """
+    taken = tmp_path / "file"
+    taken.write_text("backend: none\nno.such: 1\n")
+    code = "import sys; from janus_minimal.cli import main\ntry: main()\nexcept SystemExit: import matplotlib"
+    folders = dict.fromkeys(("MPLCONFIGDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(taken / "no"))
+    environment = os.environ | folders | {"MPLBACKEND": "none", "MATPLOTLIBRC": str(taken)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_a_full_disk_after_the_picture_says_what_is_there(run, monkeypatch):

@@ -1,5 +1,6 @@
 """The demo, without its page: the steps of a request, and what is shown of each."""
 
+import logging
 import re
 import sys
 from base64 import b64decode
@@ -246,10 +247,10 @@ def test_the_page_says_what_cannot_be_drawn_letter_by_letter(gradio, pipe):
         next(run)
 
 
-def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkeypatch):
+def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkeypatch, caplog):
     """serving(host, port): launched there, shared with nobody, closed when the block ends, after an error too.
 
-    An address where nobody can listen is one line.
+    An address where nobody can listen is one line, and the server's own line about it is not shown.
     """
     from janus_minimal.demo import serve
 
@@ -263,9 +264,16 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     how = blocks.launch.call_args.kwargs
     assert (how["server_name"], how["server_port"]) == ("127.0.0.1", 99)
     assert (how["share"], how["ssr_mode"]) == (False, False)
-    blocks.launch.side_effect = OSError
+
+    def busy(**_):
+        logging.getLogger("uvicorn.error").error("address already in use")
+        raise OSError
+
+    blocks.launch.side_effect = busy
     with pytest.raises(InputError, match=r"cannot listen at 127\.0\.0\.1, port 99"):
         serve.serving(pipe, "shapes", "127.0.0.1", 99).__enter__()
+    assert not caplog.records
+    assert not logging.getLogger("uvicorn.error").filters
 
 
 def test_without_gradio_the_demo_says_what_to_install(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """The device: the accelerator of the machine where there is one, and one line where a device is not here."""
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from janus_minimal.runtime.device import device_name, devices, known_device, pic
 
 # One name for each way in which `torch.device` accepts or refuses a name. Tensors on "meta" have no values to read.
 ABSENT = ["warp", "", ":", "cuda:x", "cuda:99", "mps:9", "xpu:9", "meta", "hpu", "xla", "vulkan", "privateuseone"]
+ABSENT += ["mkldnn"]  # PyTorch warns of it
 
 
 def pretend(monkeypatch, kind: str | None, count: int = 1) -> None:
@@ -72,8 +74,9 @@ def test_a_device_that_is_not_here_is_one_line(name):
     PyTorch refuses each kind in its own way, often with a page of text about how it was built, and accepts some
     names without a device behind them.
     """
-    with pytest.raises(InputError) as refused:
+    with warnings.catch_warnings(record=True) as warned, pytest.raises(InputError) as refused:
         pick_device(name)
+    assert not warned
     assert str(refused.value) == f'there is no device "{name}" here; expected one of: {", ".join(devices())}'
 
 

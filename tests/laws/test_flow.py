@@ -59,11 +59,11 @@ def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     ("steps", "shift"),
     [
         *((steps, 1.0) for steps in (0, -3, 2.5, "3", None)),
-        *((5, shift) for shift in (0.0, -1.0, float("nan"), float("inf"), "3", None)),
+        *((5, shift) for shift in (0.0, -1.0, 1e-300, 1e300, float("nan"), float("inf"), "3", None)),
     ],
 )
 def test_a_grid_that_cannot_be_is_one_line(unchecked, steps, shift):
-    """S >= 1 and 0 < shift < inf, both numbers, S whole; else ValueError.
+    """S >= 1 and 0 < shift < inf in float32, both numbers, S whole; else ValueError.
 
     Otherwise the grid could hold NaN, and the user would only notice it at the end, from a picture of NaN. With S = 2.5
     it would end beyond t = 1. The message says in one line which values are right.

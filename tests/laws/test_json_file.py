@@ -64,6 +64,26 @@ def test_a_request_to_run_code_is_found_however_it_is_written(path, key, places,
         read_json(path)
 
 
+@given(
+    content=st.dictionaries(st.text(max_size=9), JSON, min_size=1),
+    places=st.lists(st.sampled_from(['{"a": ?}', '{"a": [1, ?]}']), max_size=3),
+    data=st.data(),
+)
+def test_a_key_that_stands_twice_is_refused(path, content, places, data):
+    """{k: x, ..., k: y} at any depth  =>  CheckpointError, which names k, also if x = y.
+
+    Python's parser takes the last of the values, others take the first. A merge that went wrong leaves such a file, and
+    whoever reads it sees one of the values and computes with the other.
+    """
+    key = data.draw(st.sampled_from(sorted(content)))
+    text = f"{json.dumps(content)[:-1]}, {json.dumps(key)}: 1}}"
+    for place in places:
+        text = place.replace("?", text)
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match="twice in an object: expected once"):
+        read_json(path)
+
+
 def test_a_value_that_spells_the_key_is_no_request(path):
     """{"a": "auto_map"} is read.
 

@@ -189,11 +189,16 @@ def test_a_pipeline_moves_only_to_a_device_that_is_here(unchecked, pipe, device)
     assert {part.dtype for part in (pipe.model, pipe.vae)} == {torch.float32}
 
 
-@pytest.mark.parametrize("wrong", [None, 3.5, [1.0], torch.zeros(4, 12, 12), torch.zeros(1, 3, 12, 12), torch.zeros(2)])
-def test_only_latents_are_decoded(unchecked, pipe, wrong):
-    """to_pictures: [B, c, H, W], as "pil", "np" or "pt"; else InputError.
+LATENT = torch.zeros(1, 4, 12, 12)
+NO_LATENTS = [None, 3.5, [1.0], LATENT[0], LATENT[:, :3], torch.zeros(2), torch.zeros(1, 4, 0, 12)]
+NO_LATENTS += [LATENT.int(), LATENT.bool(), LATENT.cfloat(), LATENT.to_sparse(), LATENT.to("meta")]
 
-    A row of a batch, z[0], is the mistake that is made most often.
+
+@pytest.mark.parametrize("wrong", NO_LATENTS, ids=str)
+def test_only_latents_are_decoded(unchecked, pipe, wrong):
+    """to_pictures: fractions [B, c, H, W] that are all there, as "pil", "np" or "pt"; else InputError.
+
+    A row of a batch, z[0], is the mistake that is made most often. Of complex numbers a half would be left out.
     """
     with pytest.raises(InputError, match=r"the latents are .*: expected a tensor \[images, 4, H, W\]"):
         pipe.to_pictures(wrong)

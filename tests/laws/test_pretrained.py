@@ -2,16 +2,18 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
-from tools.official_tokenizer import BOS, EOS, IMAGE, PAD, write_tokenizer
+from tools import official_tokenizer
+from tools.official_tokenizer import BOS, EOS, IMAGE, PAD
 from transformers import AutoTokenizer, PreTrainedConfig
 
-from janus_minimal.errors import CheckpointError, PromptError
-from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.errors import CheckpointError, InputError, PromptError
+from janus_minimal.loading.pretrained import read_tokenizer, write_tokenizer
 from janus_minimal.loading.vocabulary import check_words, padding_id
 
 TEXT = f"User: a red circle\n\nAssistant:{IMAGE}"
@@ -24,7 +26,7 @@ read_tokenizer(pathlib.Path(sys.argv[1]))
 
 @pytest.fixture
 def directory(tmp_path):
-    write_tokenizer(tmp_path)
+    official_tokenizer.write_tokenizer(tmp_path)
     return tmp_path
 
 
@@ -38,7 +40,7 @@ def other_tokenizer(folder):
     """A tokenizer.json with other ids, somewhere else on the disk."""
     folder.mkdir()
     path = folder / "tokenizer.4.0.0.json"
-    write_tokenizer(folder)
+    official_tokenizer.write_tokenizer(folder)
     content = json.loads((folder / "tokenizer.json").read_text())
     vocab = content["model"]["vocab"]
     content["model"]["vocab"] = {word: len(vocab) - 1 - i for word, i in vocab.items()}
@@ -56,7 +58,7 @@ def test_a_tokenizer_is_loaded_as_its_file_says(directory):
 
     The official config names a class that would cut the words otherwise.
     """
-    tokenizer, raw = read_tokenizer(directory), write_tokenizer(directory)
+    tokenizer, raw = read_tokenizer(directory), official_tokenizer.write_tokenizer(directory)
     assert tokenizer.encode(TEXT) == raw.encode(TEXT).ids
     assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (BOS, EOS, PAD)
     assert tokenizer.name_or_path == str(directory)
@@ -173,7 +175,7 @@ def test_a_known_file_that_is_no_plain_file_is_refused(directory, name):
 @pytest.mark.parametrize(
     ("file", "settings"),
     [
-        ("tokenizer.json", {"model": {"type": "none of them"}}),
+        ("tokenizer.json", {"model": {"type": "BPE", "vocab": "none"}}),
         ("tokenizer_config.json", {"padding_side": "up"}),
         ("tokenizer_config.json", {"added_tokens_decoder": {"one": 1}}),
         ("tokenizer_config.json", {"added_tokens_decoder": 3}),
@@ -226,6 +228,38 @@ def test_an_id_of_zero_is_an_id(unchecked):
     assert padding_id(tokenizer) == 0
     with pytest.raises(PromptError, match='does not know "star"'):
         check_words("star dragon", tokenizer)
+
+
+def test_a_field_that_the_library_does_not_know_is_not_printed(directory, capfd):
+    """read_tokenizer prints nothing, whatever fields an added token has.
+
+    The library prints the name of a field that it does not know as it is, with its control sequences.
+    """
+    new = {"content": "<added>", "lstrip": True, "\x1b[31mevil": 1}
+    edit(directory / "tokenizer_config.json", added_tokens_decoder={"330": new}, bos_token=BOS)
+    added = read_tokenizer(directory).added_tokens_decoder.values()
+    assert [token.lstrip for token in added if token.content == "<added>"] == [True]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 1,000 bytes, which has the same effect as a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_tokenizer_on_a_full_disk_is_one_line(directory, small_files):
+    """write_tokenizer on a full disk  =>  InputError, and the files are as before.
+
+    The library raises a bare Exception then, which nobody would take for a fault of the disk.
+    """
+    before = {path: path.read_bytes() for path in directory.iterdir()}
+    with pytest.raises(InputError, match=r"cannot be written: .*; no file in it is incomplete"):
+        write_tokenizer(directory, read_tokenizer(directory))
+    assert {path: path.read_bytes() for path in directory.iterdir()} == before
 
 
 def test_no_vocabulary_is_named(tmp_path):

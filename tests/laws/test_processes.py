@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from tools.launched import Launched
 
 from janus_minimal.errors import InputError
@@ -40,3 +41,14 @@ def test_whatever_accelerate_refuses_is_one_line(error):
     said = r"accelerate cannot begin: (RANK expected but not set|the port is taken); expected"
     with pytest.raises(InputError, match=said):
         begin_together(kind, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM"])
+def test_a_library_that_a_variable_asks_for_and_nobody_has_is_one_line(monkeypatch, name):
+    """a variable of accelerate asks for a library that is not here  =>  InputError, which names the library.
+
+    A shell in which another training was prepared still has the variable.
+    """
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(InputError, match=r"accelerate cannot begin: (DeepSpeed|Megatron) is not installed"):
+        begin_together(Accelerator, torch.device("cpu"))

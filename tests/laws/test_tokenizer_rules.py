@@ -76,6 +76,7 @@ RUN_AWAY_OR_CRASH = {
     "no rule at all": {"normalizer": 3},
     "a list in place of a rule": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [[[]]]}},
     "content that is no text": {"normalizer": replace("a", ["x"])},
+    "no model": {"model": None},
 }
 
 
@@ -111,6 +112,7 @@ def test_a_prompt_is_neither_cut_nor_filled_up(directory, parts):
     assert load_tokenizer(directory, 33).encode("User: a red circle") == plain
 
 
+UNIGRAM = {"vocab": [["red", -1.0]], "unk_id": 0}  # and the library does not tell this id
 ANOTHER_PROMPT = {
     "a token after the tag": (
         {"post_processor": template(special("b"), TEXT, special("e"), b=[0], e=[1])},
@@ -120,6 +122,8 @@ ANOTHER_PROMPT = {
     "no begin of sentence": ({"post_processor": None}, "begins no text"),
     "a digit is left out": ({"normalizer": replace("7", "")}, "leaves 7 out of every text"),
     "letters are left out": ({"normalizer": replace("q", "")}, "leaves q out of every text"),
+    "unknown words are red": ({"model": UNIGRAM | {"type": "Unigram"}}, "the model 'Unigram' is not known"),
+    "unknown words are red, by a model of no name": ({"model": UNIGRAM}, "the model None is not known"),
 }
 
 

@@ -1,9 +1,11 @@
 """What a training run leaves and goes on from: its folder, its settings, and its state."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -285,6 +287,30 @@ def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):
     first.kill()
     first.communicate(timeout=60)
     hold(tmp_path)
+
+
+def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
+    """run.lock is a folder, or a link to nowhere  =>  InputError, and no settings are written.
+
+    Without a lock, two runs could be at work in the folder.
+    """
+    for name, make in {"folder": Path.mkdir, "link": lambda path: path.symlink_to("nowhere")}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "run.lock")
+        refused(lambda folder=folder: hold(folder), "run.lock cannot be locked", "move it away")
+        assert not (folder / "settings.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOTSUP, "no locks here"), NotImplementedError])
+def test_a_file_system_without_locks_takes_runs_all_the_same(tmp_path, monkeypatch, error):
+    """lock(...) is not supported  =>  the run begins.
+
+    Some network file systems have no locks.
+    """
+    monkeypatch.setattr("janus_minimal.training.folder.FileLock.acquire", Mock(side_effect=error))
+    hold(tmp_path)
+    assert (tmp_path / "settings.json").exists()
 
 
 def test_the_settings_are_not_looked_at_while_another_run_writes_them(tmp_path):

@@ -1,9 +1,12 @@
 """Strict loading of weights: each key of the generation path is used exactly once, and every fault is reported."""
 
+import errno
 import json
 import os
 import shutil
 from copy import deepcopy
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.weights import safetensors_keys
 
 
 def test_save_then_load_is_the_identity(model, tmp_path):
@@ -159,6 +163,16 @@ def test_each_key_is_used(key):
     assert [k for k in plain if not torch.equal(plain[k], changed[k])] == [key]
 
 
+def test_a_file_that_may_not_be_read_is_named_with_the_reason(directory, monkeypatch):
+    """open(weights) is denied  =>  CheckpointError, which says so.
+
+    The library says that there is no such file, and whoever fetches it again has the same fault.
+    """
+    monkeypatch.setattr(Path, "open", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read: Permission denied"):
+        safetensors_keys(directory / "model.safetensors")
+
+
 def test_a_truncated_file_is_named(directory):
     """an incomplete file  =>  CheckpointError.
 
@@ -219,6 +233,29 @@ def test_a_weight_that_is_not_finite_is_named(key, wrong):
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights[key].view(-1)[-1:].fill_(wrong))
         refused(directory, key, "not finite")
+
+
+@pytest.mark.parametrize(("number", "dtype"), [(1e300, torch.float32), (7e4, torch.float16), (1e300, torch.bfloat16)])
+def test_a_weight_that_the_dtype_cannot_hold_is_named(directory, number, dtype):
+    """w finite in the file's dtype and infinite in the one that is asked for  =>  CheckpointError.
+
+    The number is looked at after the cast: an infinite weight of the VAE's encoder, say, spoils edits alone.
+    """
+    rewrite(directory, lambda weights: weights.update({KEYS[0]: weights[KEYS[0]].double().fill_(number)}))
+    with pytest.raises(CheckpointError, match=rf"{KEYS[0]} holds numbers that are not finite in {dtype}"):
+        JanusFlow.from_pretrained(directory, dtype)
+
+
+def test_weights_that_could_not_be_loaded_again_are_not_saved(directory):
+    """w infinite in the dtype of the file  =>  CheckpointError, and the files are as before.
+
+    Training ships float16. A weight beyond 65,504 would take the place of the last good checkpoint.
+    """
+    model, before = JanusFlow.from_pretrained(directory), (directory / "model.safetensors").read_bytes()
+    model.get_parameter(KEYS[0]).data.view(-1)[-1] = 7e4
+    with pytest.raises(CheckpointError, match=rf"^{KEYS[0]} holds numbers that are not finite in torch.float16"):
+        model.save_pretrained(directory, torch.float16)
+    assert (directory / "model.safetensors").read_bytes() == before
 
 
 def test_weights_that_are_no_floats_are_named(directory):

@@ -160,12 +160,14 @@ def test_a_copy_is_what_is_read_in_its_folder(source, tmp_path):
     [
         ({"no.such.key": torch.zeros(2)}, "lacks no.such.key"),
         ({"vision_gen_enc_aligner.bias": torch.zeros(2)}, "shape"),
+        ({"vision_gen_enc_aligner.bias": torch.full([64], 1e300, dtype=torch.float64)}, "not finite in torch.float32"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(directory, tmp_path, trained, message):
-    """A key that the source has not, or a shape that it has not  =>  CheckpointError, and nothing is written.
+    """A key or a shape that the source has not, or a number too large  =>  CheckpointError, and nothing is written.
 
-    Bytes in the place of another tensor would be a checkpoint that loads and draws noise.
+    Bytes in the place of another tensor would be a checkpoint that loads and draws noise. A number that is infinite in
+    the source's dtype would be a checkpoint that does not load.
     """
     with pytest.raises(CheckpointError, match=message):
         write_whole(tmp_path / "out", directory, trained)

@@ -1,4 +1,4 @@
-"""Hostile input: python tests/tools/fuzz.py damages checkpoints, latents, states and options, and uses each of them.
+"""Hostile input: python tests/tools/fuzz.py damages checkpoints, latents, states, reports and options, and uses them.
 
 Each case must end in a picture, a run or a report that is right as far as that can be told, or in one line. It must not
 raise another exception, hang, use more than 500 MB of memory beyond what it began with, or write a file. Warnings are
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import tools.hostile.checkpoints
 import tools.hostile.commands
+import tools.hostile.reports
 import tools.hostile.runs
 import tools.hostile.vocabularies  # noqa: F401  # each adds its kinds
 import torch
@@ -100,9 +101,10 @@ def forked(seed: int, index: int) -> str:
 
 
 def send(there: Any, seed: int, index: int) -> None:
-    """Send the verdict. What a library prints to standard error by itself is one more fault."""
+    """Send the verdict. What a library prints by itself is one more fault."""
     with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+        for stream in (1, 2):
+            os.dup2(said.fileno(), stream)
         verdict = judge(seed, index)
         said.seek(0)
         noise = lines_said(said.read())

@@ -224,13 +224,16 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
         lambda report: report.update(solver="heun"),
         lambda report: report["categories"]["counting"].update(captions=7),
         lambda report: report["categories"]["counting"].update(right=["yes", "no", "no", "no"]),
+        lambda report: report.update(model="\x1b[31m0123"),
+        lambda report: report["categories"].update({"two\nlines": report["categories"].pop("counting")}),
+        lambda report: report["categories"].update({"x" * 1000: report["categories"].pop("counting")}),
     ],
 )
 def test_a_report_without_its_answers_is_refused_in_one_line(tmp_path, damage):
-    """no answer for a caption, no caption, no model, another kind of file  =>  InputError, which names the command.
+    """no answer for a caption, no caption, no model, a name that a terminal obeys  =>  InputError.
 
     Scores alone, as older reports have them, cannot be paired. Nor can a report that does not follow from its answers:
-    one that lacks its version would pass for one of this version.
+    one that lacks its version would pass for one of this version. The names are printed beside the scores.
     """
     report = json.loads(json.dumps(REPORT.to_dict()))
     damage(report)

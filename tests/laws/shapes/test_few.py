@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tools.checkpoints import GOLDEN
 from tools.launched import Launched
@@ -280,6 +281,39 @@ def test_damaged_pairs_are_one_line_with_the_way_out(uninterrupted, tmp_path, co
         path.write_bytes(content)
     with pytest.raises(InputError, match="delete it, and its pairs are drawn anew"):
         run(copy)
+
+
+def test_a_file_of_pairs_is_not_taken_for_another_one(uninterrupted, tmp_path):
+    """a file of pairs under another name, or drawn by another teacher  =>  InputError, which says to delete it.
+
+    Noises and ends would be trained under the captions of other pairs, and no number of the file shows it.
+    """
+    copy = Path(shutil.copytree(uninterrupted, tmp_path / "copy"))
+    first, second, _ = sorted(copy.glob("pairs/*/*.safetensors"))
+    with safe_open(second, "pt") as file:
+        about, whole = file.metadata(), second.read_bytes()
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=r"000002-000004.*of another file.*; delete it, and its pairs are drawn anew"):
+        run(copy)
+    save_file(load_file(uninterrupted / second.relative_to(copy)), second, about | {"teacher": "another"})
+    with pytest.raises(InputError, match=r"000002-000004.*another teacher; delete it, and its pairs are drawn anew"):
+        run(copy)
+    second.write_bytes(whole)
+    run(copy)
+
+
+def test_pairs_without_settings_are_not_guessed(uninterrupted, tmp_path):
+    """pairs, or pictures of a report, without settings.json  =>  InputError.
+
+    A run that is killed early leaves nothing else.
+    """
+    for part in ("pairs", "reflow-samples.png"):
+        folder = tmp_path / part.partition(".")[0]
+        folder.mkdir()
+        copy = shutil.copytree if (uninterrupted / part).is_dir() else shutil.copy
+        copy(uninterrupted / part, folder / part)
+        with pytest.raises(InputError, match=rf"holds {part}.* but no settings\.json"):
+            run(folder)
 
 
 def test_pairs_of_another_teacher_are_not_mixed_in(uninterrupted, tmp_path):

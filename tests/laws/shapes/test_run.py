@@ -179,6 +179,18 @@ def test_a_checkpoint_that_is_not_of_the_state_is_written_again(uninterrupted, f
     assert path.read_bytes() == whole
 
 
+def test_a_damaged_tokenizer_of_a_finished_run_is_written_again(uninterrupted, finished):
+    """tokenizer.json cut off, or of other words  =>  it is written again.
+
+    A folder that was copied in part has such files, and a run that ends with status 0 owes a checkpoint that loads.
+    """
+    path, whole = finished / "tokenizer.json", (uninterrupted / "tokenizer.json").read_text(encoding="utf-8")
+    for damaged in (whole[:-100], whole.replace('"red"', '"dragon"')):
+        path.write_text(damaged, encoding="utf-8")
+        train(finished)
+        assert path.read_text(encoding="utf-8") == whole
+
+
 @pytest.mark.parametrize(
     "setting", [{"flow": replace(FLOW, seed=1)}, {"vae": replace(VAE, seed=1)}, {"vae": replace(VAE, learning_rate=1)}]
 )
@@ -270,6 +282,17 @@ def test_a_run_does_not_take_the_vae_that_lies_in_its_folder(tmp_path):
     """
     shutil.copytree(BUNDLED / "shapes" / "vae", tmp_path / "vae")
     with pytest.raises(InputError, match=r"holds vae/config\.json but no settings\.json"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vae-loss.png", "vae-samples.png", "flow-loss.png", "flow-samples.png"])
+def test_a_run_does_not_replace_the_pictures_of_an_earlier_one(tmp_path, name):
+    """a folder with a loss curve or samples and no settings  =>  InputError.
+
+    They are what somebody keeps of a run whose weights are gone.
+    """
+    (tmp_path / name).write_bytes(b"a curve")
+    with pytest.raises(InputError, match=rf"holds {name} but no settings\.json"):
         train(tmp_path)
 
 

@@ -75,8 +75,8 @@ def test_each_stage_is_given_its_own_recipe_and_state(whole):
 
     VAE and flow have seeds of their own. The examples belong to the flow.
     """
-    (_, _, state, _, _, recipe), *again = whole.calls["vae"]
-    assert (state, recipe) == (whole.directory / "vae.training.safetensors", VAE)
+    (_, _, state, _, _, recipe, data), *again = whole.calls["vae"]
+    assert (state, recipe, data) == (whole.directory / "vae.training.safetensors", VAE, '{"examples": 3}')
     assert again == []
     (_, source), *again = whole.calls["encode"]
     assert (source.examples, source.seed) == (3, 6)
@@ -180,12 +180,12 @@ def test_a_report_is_whole_only_with_all_its_files(whole, tmp_path):
 
     A kill may come between any two files.
     """
-    model = whole.calls["flow"][0][0]
-    assert run.is_written(whole.directory, "flow", model)
+    model, tokenizer = whole.calls["flow"][0][0], build_tokenizer()
+    assert run.is_written(whole.directory, "flow", model, tokenizer)
     for name in ("flow-loss.png", "flow-samples.png", *run.TOKENIZER, "config.json", "model.safetensors"):
         path = whole.directory / name
         path.rename(tmp_path / name)
-        assert not run.is_written(whole.directory, "flow", model), name
+        assert not run.is_written(whole.directory, "flow", model, tokenizer), name
         (tmp_path / name).rename(path)
 
 

@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -183,6 +185,21 @@ def test_each_setting_is_compared_with_the_exact_flow_of_its_own_weight(monkeypa
     assert [report.runs[str(setting)].distance for setting in settings] == pytest.approx([0, 0], abs=1e-4)
 
 
+def test_settings_that_differ_have_different_names():
+    """str(a) = str(b)  <=>  a = b: also for weights and shifts that agree in six digits.
+
+    The report keeps one run for each name. The run of the second setting would replace that of the first.
+    """
+    near = [replace(EULER, cfg_weight=2.0000001), replace(EULER, shift=1.0000001), replace(EULER, cfg_weight=1e-9)]
+    assert [str(setting) for setting in (EULER, *near)] == [
+        "2 euler, w = 2, shift 1",
+        "2 euler, w = 2.0000001, shift 1",
+        "2 euler, w = 2, shift 1.0000001",
+        "2 euler, w = 1e-09, shift 1",
+    ]
+    assert KEPT.missing([EULER, *near]) == near
+
+
 def test_the_table_shows_the_numbers_of_each_run():
     """a row: steps, solver, w, shift, NFE, mean score, mean distance, seconds of a picture.
 
@@ -261,13 +278,15 @@ def test_a_sweep_knows_its_model_by_its_weights(tmp_path):
 
 
 def test_what_is_no_sweep_is_refused(tmp_path):
-    """A FIFO, half a file, another report  =>  InputError in one line that asks for another --json.
+    """A FIFO, half a file, another report, a run under another name  =>  InputError that asks for another --json.
 
     The file would be replaced by the report, and its content lost.
     """
     whole = json.dumps(asdict(KEPT))
     os.mkfifo(tmp_path / "fifo.json")
-    for name, text in {"half": whole[:60], "other": '{"overall": 1.0}', "runs": whole.replace("2.0", '"two"')}.items():
+    texts = {"half": whole[:60], "other": '{"overall": 1.0}', "runs": whole.replace("2.0", '"two"')}
+    texts |= {"name": whole.replace("w = 2,", "w = 3,"), "solver": whole.replace("euler", "\\u001b[31m")}
+    for name, text in texts.items():
         (tmp_path / f"{name}.json").write_text(text)
     for path in tmp_path.iterdir():
         with pytest.raises(InputError, match=r"holds no sweep.*expected another --json"):
@@ -309,6 +328,35 @@ def test_a_process_of_a_sweep_does_not_repeat_a_warning(monkeypatch):
         _start()
         warnings.warn("config.json: x is not known here", stacklevel=1)
     assert said == []
+
+
+def wait_for_nothing(pipe):
+    """Be a process of a pool whose parent is killed."""
+    _start()
+    pipe.send(os.getpid())
+    threading.Event().wait()
+
+
+def begin_and_be_killed(pipe):
+    get_context("fork").Process(target=wait_for_nothing, args=(pipe,)).start()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_sweep_leaves_no_process_behind():
+    """kill -9 of a sweep  =>  its processes end as well.
+
+    The queue of a pool is held open by the pool's own processes. Each would wait for ever, with a model in memory.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    begun = get_context("fork").Process(target=begin_and_be_killed, args=(theirs,))
+    begun.start()
+    theirs.close()
+    begun.join()
+    assert ours.poll(60)
+    ours.recv()
+    assert ours.poll(60)  # the pipe is closed: the last process that held it has ended
+    with pytest.raises(EOFError):
+        ours.recv()
 
 
 @pytest.mark.slow

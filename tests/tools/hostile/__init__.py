@@ -21,7 +21,7 @@ from janus_minimal.pipeline import JanusFlowPipeline
 
 Damage = Callable[[Path, Random], None]
 Deed = Callable[[Path], None]
-BAR = re.compile(r"\d+%\|.*\[\d\d:\d\d<")  # of tqdm
+BAR = re.compile(r"\d+%\|.*\[\d\d:\d\d<|: 0\w+ \[00:00, |^0\w+ \[00:00, ")  # of tqdm, also one of no steps
 CAPTION, UNKNOWN = "a red circle", "a red dragon"
 
 

@@ -79,6 +79,16 @@ def not_finite(directory: Path, random: Random) -> None:
 
 
 @must_be_refused(copy_of_shapes, draw)
+def not_finite_in_float32(directory: Path, random: Random) -> None:
+    def change(weights: dict[str, Any]) -> None:
+        key = random.choice(sorted(weights))
+        weights[key] = weights[key].double()
+        weights[key].view(-1)[random.randrange(weights[key].numel())] = random.choice((1e39, -1e39, 1e300))
+
+    edit_weights(directory / random.choice(WEIGHTS), change)
+
+
+@must_be_refused(copy_of_shapes, draw)
 def wrong_shape_or_dtype(directory: Path, random: Random) -> None:
     def change(weights: dict[str, Any]) -> None:
         key = random.choice(sorted(weights))
@@ -160,6 +170,16 @@ def spoil(node: Any, random: Random) -> None:
 def not_json(directory: Path, random: Random) -> None:
     texts = ("", "{", "[]", "3", "nul", '{"a": }', "[" * 10**6, '{"a":' * 10**5, "\x00", "\ufeff{", "<html>")
     (directory / random.choice(("config.json", "vae/config.json", "tokenizer.json"))).write_text(random.choice(texts))
+
+
+@must_be_refused(copy_of_shapes, draw)
+def key_that_stands_twice(directory: Path, random: Random) -> None:
+    """Write a key of a JSON object once more, with its own value or with another one, as a wrong merge does."""
+    path = directory / random.choice((*CONFIGS, "tokenizer.json"))
+    text = path.read_text(encoding="utf-8")
+    key, value = random.choice([item for item in json.loads(text).items() if item[1] is not None])
+    more = json.dumps({key: random.choice((value, *HOSTILE, *NAMES[:3]))})
+    path.write_text(f"{text.rstrip()[:-1]}, {more[1:]}", encoding="utf-8")
 
 
 @must_be_refused(copy_of_shapes, draw)

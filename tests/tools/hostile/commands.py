@@ -11,6 +11,7 @@ from random import Random
 import torch
 from PIL import Image
 from tools.hostile import CAPTION, copy_of_shapes, is_one_line, lines_said, may_work
+from tools.hostile.reports import reports
 
 from janus_minimal.cli import main
 from janus_minimal.loading.latents import write_latents
@@ -48,19 +49,53 @@ OPTIONS = {
         **dict.fromkeys(("--steps", "--vae-steps", "--examples", "--batch-size", "--save-every", "--seed"), NUMBERS),
         "--out": PLACES,
     },
+    "fine-tune": {
+        **dict.fromkeys(("--data", "--from", "--vae", "--tokenizer"), (*PLACES, "own", "shapes", "mine")),
+        "--out": (*PLACES, "own"),
+        "--train": ("uvit", "lora", "all", "none"),
+        "--dtype": ("float32", "bfloat16", "float16"),
+        "--gradient-checkpointing": (None,),
+        **dict.fromkeys(("--lora", "--learning-rate", "--gradient-accumulation-steps"), NUMBERS),
+    },
+    "reflow": {
+        **dict.fromkeys(("--pairs", "--steps", "--batch-size", "--learning-rate", "--save-every", "--seed"), NUMBERS),
+        "--out": PLACES,
+        "--student": (*PLACES, "mine", "shapes-few"),
+    },
+    "sweep": {
+        **dict.fromkeys(("--steps", "--cfg-weight", "--shift", "--captions", "--seed", "--processes"), NUMBERS),
+        "--solver": ("euler", "rk45", ""),
+        **dict.fromkeys(("--json", "--checkpoint"), PLACES),
+    },
+    "compare": {"--json": (*PLACES, "a.json", "b.json"), "--no": (None,)},
+    "demo": {
+        **dict.fromkeys(("--checkpoint", "--vae"), PLACES),
+        "--port": NUMBERS,
+        "--device": ("cpu", "warp"),
+        "--dtype": ("float32", "int8"),
+    },
     "bench": {
         **dict.fromkeys(("--images", "--prompt-tokens", "--rounds"), NUMBERS),
         **dict.fromkeys(("--json", "--plot"), PLACES),
     },
 }
+OWN = ("--data", "own", "--from", "mine", "--out", "new")
+ONE = ("--solver", "euler", "--cfg-weight", "1", "--shift", "1")
 SMALL = {
     "generate": ("--steps", "1", "--num-images", "1", "--device", "cpu"),
     "edit": ("--image", "whole.png", "--steps", "1", "--num-images", "1", "--device", "cpu"),
     "evaluate": ("--captions", "1", "--steps", "1", "--device", "cpu"),
     "train": ("--steps", "1", "--vae-steps", "1", "--examples", "2", "--batch-size", "2", "--device", "cpu"),
+    "fine-tune": (*OWN, "--steps", "1", "--batch-size", "2", "--device", "cpu"),
+    "reflow": ("--out", "new", "--steps", "1", "--pairs", "2", "--batch-size", "2", "--device", "cpu"),
+    "sweep": ("--steps", "1", "--captions", "1", "--processes", "1", *ONE),
+    "compare": ("b.json",),
+    "demo": ("--host", "256.256.256.256"),  # nobody can listen there, so it ends
     "bench": ("--rounds", "1", "--device", "cpu"),
 }
 WORDS = {"generate": CAPTIONS, "edit": CAPTIONS, "decode": PLACES, "inspect": PLACES}
+WORDS["compare"] = (*PLACES, *["a.json"] * len(PLACES))
+NAMES = {"fine-tune": "train"}  # what a command is called
 
 
 def something_of_everything(directory: Path) -> None:
@@ -70,6 +105,10 @@ def something_of_everything(directory: Path) -> None:
     for name in PICTURES:
         damaged = {"exif": b"Exif\0\0" + b"\xff" * 30} if name.startswith("exif") else {}
         Image.new("RGB", (48, 48), "black" if name == "dark.png" else "white").save(directory / name, **damaged)
+    (directory / "own").mkdir()
+    Image.new("RGB", (50, 60), "red").save(directory / "own" / "red.png")
+    (directory / "own" / "metadata.jsonl").write_text('{"file_name": "red.png", "text": "a red circle"}\n')
+    reports(directory)
     (directory / "folder").mkdir()
     os.mkfifo(directory / "fifo")
     (directory / "link").symlink_to("z.safetensors")
@@ -92,7 +131,8 @@ def ask(directory: Path) -> None:
 
 def inputs(directory: Path) -> dict[str, str]:
     """Return a digest of every file that is there before the command runs, and of no folder's own files."""
-    paths = [*(directory / "mine").rglob("*.*"), directory / "z.safetensors", directory / "prompts.txt"]
+    paths = [path for name in ("mine", "own") for path in (directory / name).rglob("*.*")]
+    paths += [directory / name for name in ("z.safetensors", "prompts.txt", "a.json", "b.json")]
     return {str(path): sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()} | {
         name: str((directory / name).lstat().st_mode) for name in ("fifo", "link", "zero", "folder")
     }
@@ -101,7 +141,8 @@ def inputs(directory: Path) -> dict[str, str]:
 @may_work(something_of_everything, ask)
 def options_against_each_other(directory: Path, random: Random) -> None:
     command = random.choice(sorted(OPTIONS))
-    words = [command, *([random.choice(WORDS[command])] if command in WORDS and random.random() < 0.9 else [])]
+    words = [NAMES.get(command, command)]
+    words += [random.choice(WORDS[command])] if command in WORDS and random.random() < 0.9 else []
     words += SMALL.get(command, ())
     options = OPTIONS[command]
     for name in random.sample(sorted(options), min(len(options), random.choice((1, 2, 3)))):

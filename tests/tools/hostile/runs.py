@@ -15,13 +15,14 @@ from torch import nn
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.latents import read_latents, write_latents
 from janus_minimal.loading.vae import load_vae, to_pictures
-from janus_minimal.training.folder import run_folder
+from janus_minimal.training.folder import LOCK, run_folder
 from janus_minimal.training.loop import fit
 from janus_minimal.training.recipe import Recipe
 
 STATE, LATENTS = "state.safetensors", "latents.safetensors"
 RECIPE = Recipe(steps=3, batch_size=2, learning_rate=0.01, warmup=1, save_every=1)
 SETTINGS = {"seed": 0, "examples": 12}
+EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
 PLACES = (os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("nowhere"))
 
 
@@ -92,8 +93,9 @@ def latents_of_another_form(directory: Path, random: Random) -> None:
 def latents_of_any_size(directory: Path, random: Random) -> None:
     number, side = random.choice((1, 2, 9)), random.choice((1, 2, 3, 12, 13, 24))
     scale = random.choice((1.0, 1e4, 1e20, 3e38, 1e-40))
-    dtype = random.choice((torch.float32, torch.float64, torch.bfloat16, torch.float16))
-    save_file({"latents": (torch.randn(number, 4, side, side) * scale).to(dtype).clamp(-3e4, 3e4)}, directory / LATENTS)
+    dtype = random.choice((torch.float32, torch.float64, torch.bfloat16, torch.float16, *EIGHT_BITS))
+    latents = (torch.randn(number, 4, side, side) * scale).clamp(-3e4, 3e4)
+    save_file({"latents": latents.to(dtype)}, directory / LATENTS)
 
 
 @must_be_refused(train, train)
@@ -143,3 +145,10 @@ def settings_of_another_run(directory: Path, random: Random) -> None:
     path = directory / "settings.json"
     texts = ("", "{", "[]", "{}", '{"seed": 1, "examples": 12}', '{"seed": 0}', "[" * 10**5, '{"seed": "\\u001b[31m"}')
     random.choice((lambda: path.write_text(random.choice(texts)), path.unlink))()
+
+
+@must_be_refused(train, train)
+def lock_that_cannot_be_taken(directory: Path, random: Random) -> None:
+    path = directory / LOCK
+    path.unlink(missing_ok=True)
+    random.choice((path.mkdir, *(lambda to=to: path.symlink_to(to) for to in ("nowhere", path, "/dev/zero"))))()

@@ -10,6 +10,7 @@ from tools.hostile import copy_of_shapes, draw, may_work
 
 TEXTS = ("a", "red", " ", "", "e", "User: ", "<begin_of_image>", "aa", "a" * 1000, "\0", "ﷺ")
 CHARMAPS = ("", "AAAA", "//////////8AAAAAAAAA", "BAAAAP////8=", "A" * 10_000)
+FIELDS = ("lstrip", "normalized", "evil", "\x1b[31mevil", "__type")
 IDS = (0, 1, 2, 3, 17, 33, 999, 2**31, 2**32 - 1)
 
 
@@ -119,7 +120,8 @@ def special_tokens_of_the_tokenizer(directory: Path, random: Random) -> None:
     for name in random.sample(("unk_token", "bos_token", "pad_token", "eos_token", "sep_token"), random.randint(1, 3)):
         config[name] = random.choice(values)
     if random.random() < 0.3:
-        config["added_tokens_decoder"] = {str(random.choice(IDS)): {"content": random.choice(TEXTS), "special": True}}
+        token = {"content": random.choice(TEXTS), "special": True, random.choice(FIELDS): True}
+        config["added_tokens_decoder"] = {str(random.choice(IDS)): token}
     if random.random() < 0.3:
         config["additional_special_tokens"] = random.choices(TEXTS, k=2)
     config["model_max_length"] = random.choice((0, 1, 512, -1, 1e30, "x"))
