@@ -65,8 +65,12 @@ def train_vae(
         accelerator: the device, and the processes that share each batch.
         report: called after each save and after resuming, with a module that holds the averaged
             network as `vae`, and with all losses.
+<<<<<<< HEAD
         recipe: how to train.
         data: what `draw` shows, in words. A state that was begun with other words is refused.
+=======
+        recipe: how to train. The noise of step k too is drawn from (recipe.seed, k).
+>>>>>>> b
 
     Raises:
         InputError: as `fit` does.
@@ -75,7 +79,7 @@ def train_vae(
     def loss(network: nn.Module, step: int) -> Tensor:
         whole = draw(recipe.batch_size, (recipe.seed, 0, step))
         side = whole.shape[-1] // pixels_per_latent(vae)
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(1_000_003 * recipe.seed + step)
         shape = (recipe.batch_size, vae.config.latent_channels, side, side)
         noise = torch.randn(shape, generator=generator)
         x, e = (share(part, accelerator).to(accelerator.device) for part in (whole, noise))

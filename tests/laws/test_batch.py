@@ -78,13 +78,18 @@ def test_one_prompt_in_ten_is_dropped_and_each_by_its_own_chance(large):
 def test_every_example_is_drawn_equally_often(large):
     """P(example i) = 1 / n, for every i, the first and the last included, and again 1 / n for the next one.
 
-    An example that is never drawn was encoded for nothing. They are drawn with replacement, in no order.
+    An example that is never drawn was encoded for nothing. They are drawn with replacement, in no order, from all n,
+    also where a batch is smaller than n.
     """
     drawn = [row[1].item() - 10 for row in large.ids]
     counts = Counter(drawn)
     assert sum(map(int.__eq__, drawn[1:], drawn)) / len(drawn) == pytest.approx(1 / 5, abs=0.015)
     assert sorted(counts) == list(range(5))
     assert stats.chisquare([counts[i] for i in range(5)]).pvalue > 1e-3
+    pairs = Counter(
+        row[1].item() - 10 for k in range(500) for row in draw_batch(k, IDS, LATENTS[:, :, :1, :1], 2, 0).ids
+    )
+    assert stats.chisquare([pairs[i] for i in range(5)]).pvalue > 1e-3
 
 
 def test_no_two_steps_of_two_seeds_draw_the_same_noise():

@@ -18,7 +18,7 @@ from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.finetune import prepare
 from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
-from janus_minimal.training.lora import add_adapters, merge_adapters, trained_weights
+from janus_minimal.training.lora import add_adapters, check_adapters, merge_adapters, trained_weights
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.master import master_of
 from janus_minimal.training.recipe import Recipe
@@ -269,7 +269,11 @@ def test_parts_of_unequal_size_are_refused(tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_gradient_checkpointing_changes_no_gradient(way):
+<<<<<<< HEAD
     """grad(activations computed again) = grad(activations kept), to the bit, whatever trains.
+=======
+    """grad(activations computed again) = grad(activations kept), to the bit.
+>>>>>>> b
 
     The same operations run on the same numbers, only twice. torch's older way of doing so ("reentrant") cannot be asked
     for the gradients of some weights alone, as here.
@@ -289,14 +293,15 @@ def test_a_choice_that_is_not_known_is_refused(unchecked, wrong):
         Tuning(**wrong)
 
 
-def test_gradient_checkpointing_keeps_fewer_numbers():
-    """numbers kept for the backward pass(checkpointing) < 2/3 of those without.
+@pytest.mark.parametrize("way", WAYS)
+def test_gradient_checkpointing_keeps_fewer_numbers(way):
+    """numbers kept for the backward pass(checkpointing) < 2/3 of those without, whatever trains.
 
     An option that changes no gradient could also be one that does nothing.
     """
 
     def kept(choice: bool) -> int:
-        model, sizes = loaded(Tuning(gradient_checkpointing=choice)), []
+        model, sizes = loaded(replace(WAYS[way], gradient_checkpointing=choice)), []
         hooks = torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x)
         with hooks:
             flow_loss(model, BATCH, 0)
@@ -321,6 +326,28 @@ def test_a_long_gradient_in_half_precision_is_made_one_long(tmp_path):
     fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
     hook.remove()
     torch.testing.assert_close(seen[0], torch.tensor([0.5**0.5, 0.5**0.5, 0, 0]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradients_of_the_parts_are_added_in_float32(tmp_path):
+    """g(step) = g(part 1) + g(part 2) in float32 for a network in bfloat16, and the next step begins at zero.
+
+    In bfloat16 1/2 + 1/1024 = 1/2, so small parts would be lost. A gradient that stays in the network is added again
+    in the next step, and the one of a weight in float32 must not be rounded on its way.
+    """
+    seen, network = [], nn.ParameterList([torch.ones(1, dtype=torch.bfloat16), torch.ones(1)])
+
+    def loss(network, step):
+        for part in (1 / 2, 1 / 1024):
+            yield part * network[0].float().sum() + 0.1 * part * network[1].sum()
+
+    def see(optimizer, *_):
+        seen.extend(p.grad.item() for group in optimizer.param_groups for p in group["params"])
+
+    hook = register_optimizer_step_pre_hook(see)
+    recipe = Recipe(steps=2, batch_size=1, learning_rate=0.01)
+    fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
+    hook.remove()
+    assert seen == pytest.approx([513 / 1024, 0.1 * 513 / 1024] * 2, rel=1e-5)
 
 
 def test_small_updates_are_gathered_in_float32(tmp_path):
@@ -391,11 +418,18 @@ def test_contradictions_are_refused(wrong, message):
         Tuning(**wrong)
 
 
-@pytest.mark.parametrize("rank", [0, 10_000])
-def test_a_rank_that_cannot_be_is_refused(rank):
-    """rank < 1 or rank > the narrowest layer  =>  InputError.
+def test_a_rank_that_cannot_be_is_refused():
+    """rank < 1 or rank > the narrowest layer, be it of the attention or of the MLP  =>  InputError; in between: none.
 
     A product of matrices that are thicker than W is no saving, and a typing error.
     """
+    sizes = JanusFlow.from_pretrained(GOLDEN).config.language
+    for hidden, intermediate in ((16, 24), (24, 16)):
+        config = replace(sizes, hidden_size=hidden, intermediate_size=intermediate)
+        for rank in (1, 16):
+            check_adapters(config, rank)
+        for rank in (0, 17):
+            with pytest.raises(InputError, match=f"rank {rank}: expected 1 to 16"):
+                check_adapters(config, rank)
     with pytest.raises(InputError, match="expected 1 to"):
-        add_adapters(JanusFlow.from_pretrained(GOLDEN), rank)
+        add_adapters(JanusFlow.from_pretrained(GOLDEN), 10_000)

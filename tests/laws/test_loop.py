@@ -280,6 +280,7 @@ def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tmp_path, capsys):
     """bar(resumed after 2 of 7 steps) = 2/7 ... 7/7, in the main process alone.
 
     A bar from zero would promise the time of the whole run again, and two processes would write over each other.
+    For the same reason the other process writes no state, and reports neither a save nor what it goes on with.
     """
     path = tmp_path / "s.safetensors"
     with pytest.raises(InterruptionError):
@@ -291,5 +292,9 @@ def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tmp_path, capsys):
     other = OneOfTwo(cpu=True)
     other.is_main_process = False
     loss = lambda network, step: network(normal(step, 4, 3)).mean()  # noqa: E731
-    fit(small_network(), loss, RECIPE, tmp_path / "other.safetensors", other, Mock())
+    report, absent = Mock(), tmp_path / "other.safetensors"
+    for state in (absent, path):  # from the beginning, and from the end of the run above
+        fit(small_network(), loss, RECIPE, state, other, report)
     assert capsys.readouterr().err == ""
+    assert not absent.exists()
+    report.assert_not_called()

@@ -36,7 +36,7 @@ from janus_minimal.training.pictures import load_folder, random_square, read_met
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
 from janus_minimal.training.source import Source, encode_examples
-from janus_minimal.training.tokenizer import learn_tokenizer, tokenize
+from janus_minimal.training.tokenizer import build_tokenizer, learn_tokenizer, tokenize
 
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 VAE = replace(VAE_RECIPE, steps=2, batch_size=2, save_every=2)
@@ -234,6 +234,19 @@ def test_pictures_stay_with_their_captions(folder):
     torch.testing.assert_close((means + 1) * 127.5, torch.tensor([[200.0, 0, 0], [0, 200, 0], [200, 0, 0]]))
 
 
+def test_a_picture_is_neither_turned_nor_mirrored(folder):
+    """x[rgb, y, x] = pixel(x, y) / 127.5 - 1, from the file to what the VAE takes.
+
+    A VAE reconstructs turned pictures as well, and every picture that is drawn later would be turned.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "noise.png")
+    source = load_folder(write(folder, line("noise.png")), 48)
+    expected = torch.from_numpy(noise).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(source.pictures(range(1))[0], expected)
+    torch.testing.assert_close(source.draw(2, (0,)), torch.stack([expected, expected]))
+
+
 def test_transparent_parts_are_white(folder):
     """alpha = 0  =>  white; grey pictures have three equal channels.
 
@@ -302,7 +315,7 @@ def test_the_square_is_the_same_at_every_start_and_another_for_another_seed(fold
 
 
 def test_pictures_for_the_vae_depend_on_the_seed_alone(folder):
-    """draw(n, seed) = draw(n, seed) != draw(n, seed'), in -1..1, and every picture of the folder occurs.
+    """draw(n, seed) = draw(n, seed) != draw(n, seed'), in -1..1, with replacement; every picture occurs.
 
     Step k asks for the seed of k. A resumed run has not drawn the earlier ones.
     """
@@ -311,6 +324,8 @@ def test_pictures_for_the_vae_depend_on_the_seed_alone(folder):
     assert first.equal(found.draw(30, (1, 0, 2)))
     assert not first.equal(found.draw(30, (1, 0, 3)))
     assert {int(mean.argmax()) for mean in first.mean(dim=(2, 3))} == {0, 1, 2}
+    threes = [found.draw(3, (1, 0, k)).mean(dim=(2, 3)).argmax(dim=1).tolist() for k in range(10)]
+    assert min(len(set(three)) for three in threes) < 3
     assert first.min() == -1
     assert first.max().item() == pytest.approx(200 / 127.5 - 1)
 
@@ -340,9 +355,28 @@ def test_every_word_of_the_captions_is_one_token(tmp_path):
     expected = ["<｜begin▁of▁sentence｜>", "user", ":", *words, "assistant", ":", "<begin_of_image>"]
     assert tokenizer.convert_ids_to_tokens(ids) == expected
     assert tokenizer.tokenize("a bird") == ["a", "<unk>"]
+    assert {*tokenizer.get_vocab()} == {
+        *expected,
+        "<｜▁pad▁｜>",
+        "<unk>",
+        ",",
+        "?",
+    }  # and no pieces of the special ones
     check_tokenizer(tokenizer, len(tokenizer))
     tokenizer.save_pretrained(tmp_path)
     assert read_tokenizer(tmp_path).encode("a CAT asleep; two dogs") == tokenizer.encode("a CAT asleep; two dogs")
+
+
+def test_another_tokenizer_is_another_source(folder):
+    """about(folder, tokenizer) != about(folder, a tokenizer with the same words in another order).
+
+    Each word would be trained under the embedding of another one.
+    """
+    (words, other) = (["a", "red", "user:", "assistant:"], ["red", "a", "user:", "assistant:"])
+    write(folder, line("red.png", "a red"))
+    first, again, changed = (load_folder(folder, 48, 0, build_tokenizer(w)).about for w in (words, words, other))
+    assert first == again
+    assert {name for name in first if first[name] != changed[name]} == {"tokenizer"}
 
 
 def test_the_order_of_the_captions_makes_no_other_tokenizer():
@@ -434,9 +468,9 @@ def test_two_processes_learn_a_folder_as_one_does(uninterrupted, folder, tmp_pat
     assert losses(tmp_path / "run") == pytest.approx(losses(uninterrupted), rel=1e-3)
 
 
-@pytest.mark.parametrize("change", ["picture", "caption", "one more", "seed"])
+@pytest.mark.parametrize("change", ["picture", "caption", "exchanged", "one more", "seed"])
 def test_a_run_does_not_go_on_with_another_folder(finished, tmp_path, change):
-    """a picture, a caption or a crop that changed  =>  InputError by name; unchanged, the run is left as it is.
+    """a picture, a caption, which of them belong together, or a crop changed  =>  InputError by name; else no change.
 
     The latents of the old pictures would be trained with the new captions, and nothing in the result shows it.
     """
@@ -447,6 +481,9 @@ def test_a_run_does_not_go_on_with_another_folder(finished, tmp_path, change):
     elif change == "caption":
         path = data / "metadata.jsonl"
         path.write_text(path.read_text().replace("red sheet", "blue sheet"))
+    elif change == "exchanged":
+        pairs = zip(COLOURS, ("blue", "green", "red"), strict=True)
+        write(data, *(line(f"{name}.png", f"A {other} sheet, empty") for name, other in pairs))
     elif change == "one more":
         with (data / "metadata.jsonl").open("a") as file:
             file.write(json.dumps(line("red.png", "a red")) + "\n")

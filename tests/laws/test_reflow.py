@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from scipy import stats
 from tools.checkpoints import GOLDEN
 from tools.drawn import SEEDS, normal, pair
 from tools.processes import OneOfTwo
@@ -131,6 +132,7 @@ def test_a_batch_of_pairs_depends_on_seed_and_step_alone(seed, step, other):
     assert all(getattr(first, name).equal(getattr(again, name)) for name in ("z_0", "z_1", "t", "dropped"))
     assert not first.t.equal(draw_pair_batch(step + 1, TAGGED, 8, seed).t)
     assert not first.t.equal(draw_pair_batch(step, TAGGED, 8, seed + 1).t)
+    assert not first.t.equal(draw_pair_batch(step + 1, TAGGED, 8, seed - 1).t)  # not the sum of both
 
 
 def test_times_are_cubes_of_uniform_numbers():
@@ -143,6 +145,17 @@ def test_times_are_cubes_of_uniform_numbers():
     assert t.max() <= 1
     for x in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert (t < x**3).float().mean().item() == pytest.approx(x, abs=0.02)
+
+
+def test_every_pair_is_drawn_equally_often():
+    """P(pair i) = 1 / n for every i, also where a batch is smaller than n.
+
+    A pair that is never drawn cost the teacher its steps for nothing.
+    """
+    prompts = [ids for step in range(500) for ids in draw_pair_batch(step, TAGGED, 2, seed=0).ids]
+    counts = [sum(ids.equal(row) for ids in prompts) for row in IDS]
+    assert sum(counts) == 1000
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_no_prompt_is_dropped():

@@ -98,7 +98,7 @@ DAMAGE = {
     "no recipe": lambda path: save_file(load_file(path), path, {"recipe": "{"}),
     "recipe that nests": lambda path: save_file(load_file(path), path, {"recipe": "[" * 10**5, "data": ""}),
     "recipe that is no object": lambda path: save_file(load_file(path), path, {"recipe": "[]", "data": ""}),
-    "NaN in a weight": lambda path: change(path, **{"network.0.bias": torch.full((3,), torch.nan)}),
+    "NaN in a weight": lambda path: change(path, **{"network.0.bias": torch.tensor([0.5, torch.nan, 0.5])}),
     "NaN in a moment": lambda path: change(path, **{"optimizer.0.0.exp_avg": torch.full((3,), torch.nan)}),
     "NaN in a loss": lambda path: change(path, losses=torch.full((4,), torch.nan, dtype=torch.float64)),
     "losses of another dtype": lambda path: change(path, losses=torch.ones(4, dtype=torch.bool)),

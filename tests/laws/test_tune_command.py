@@ -16,7 +16,9 @@ from tools.processes import OneOfTwo
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.cli import main
 from janus_minimal.errors import InputError
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.tokenizer import load_tokenizer
 from janus_minimal.loading.vae import load_vae
 from janus_minimal.training import pictures, run
 from janus_minimal.training.recipe import Recipe
@@ -191,6 +193,30 @@ def test_the_crops_are_those_of_the_runs_seed(folder, tmp_path, monkeypatch):
     pictures.train_folder(folder, tmp_path, accelerator, vae, recipe)
     pictures.tune_folder(folder, tmp_path, accelerator, Start(BUNDLED / "shapes", Tuning()), vae, recipe)
     assert seeds == [7, 7]
+
+
+def test_captions_have_the_places_of_the_model_that_is_tuned(folder, tmp_path, monkeypatch):
+    """load_folder(..., config, latent side) of the checkpoint: 24 values for 96 pixels, and not the small model's 12.
+
+    Prompt and image tokens share the positions. With the small model's 36 image tokens in place of 144, a caption that
+    is too long is found in the middle of the training.
+    """
+    seen, vae = [], load_vae(BUNDLED / "shapes" / "vae")
+    monkeypatch.setattr(pictures, "load_folder", lambda data, side, seed, tokenizer, *rest: seen.append((side, *rest)))
+    monkeypatch.setattr(pictures, "train_checkpoint", lambda *_: None)
+    shutil.copytree(BUNDLED / "shapes", tmp_path / "large")
+    config = json.loads((tmp_path / "large" / "config.json").read_text())
+    config["vision_und_enc_config"]["params"]["image_size"] = 96
+    (tmp_path / "large" / "config.json").write_text(json.dumps(config))
+    start = Start(tmp_path / "large", Tuning())
+    pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, TUNE_RECIPE)
+    assert seen == [(96, read_config(tmp_path / "large"), 24)]
+    monkeypatch.undo()
+    tokenizer, whole = load_tokenizer(tmp_path / "large", 33), seen[0][1]
+    short = replace(whole, language=replace(whole.language, max_position_embeddings=100))
+    with pytest.raises(InputError, match=r"line 1 \(red\.png\)"):
+        pictures.load_folder(folder, 48, 0, tokenizer, short, 24)
+    assert len(pictures.load_folder(folder, 48, 0, tokenizer, short, 12).captions) == 3
 
 
 def test_a_vae_that_is_given_stands_in_for_the_checkpoints_own(train, folder, tmp_path, monkeypatch):

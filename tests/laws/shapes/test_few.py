@@ -124,6 +124,30 @@ def test_two_processes_draw_each_pair_once(uninterrupted, tmp_path, pipe):
     assert [path.exists() for path in (first, second, third)] == [True, False, True]
 
 
+def test_no_process_draws_before_all_know_what_is_missing(uninterrupted, tmp_path, pipe, monkeypatch):
+    """meet, draw, meet, read: the other process draws its files between the two meetings, and they are then there.
+
+    A process that listed the missing files a moment later would find fewer of them, and leave out some of its own.
+    """
+    copy, met = Path(shutil.copytree(uninterrupted, tmp_path / "copy")), []
+    files = sorted(copy.glob("pairs/*/*.safetensors"))
+    for path in files:
+        path.unlink()
+    drawn = load_file(uninterrupted / files[1].relative_to(copy))
+    monkeypatch.setattr(reflow, "_draw_chunk", lambda *_: drawn)  # ours is the second file alone
+
+    class Other(OneOfTwo):
+        def wait_for_everyone(self):
+            met.append([path.exists() for path in files])
+            if len(met) == 1:  # it now draws the first and the third file
+                for path in files[::2]:
+                    shutil.copy(uninterrupted / path.relative_to(copy), path)
+
+    found = reflow._drawn_pairs(copy, Other(cpu=True), pipe, RECIPE)
+    assert met == [[False] * 3, [True] * 3]
+    assert found.z_0.equal(torch.cat([load_file(path)["z_0"] for path in files]))
+
+
 def test_what_cannot_begin_makes_no_folder(tmp_path, surroundings):
     """a batch that the processes cannot share, or torch's defaults changed  =>  InputError, before there is a folder.
 
@@ -193,13 +217,16 @@ def test_a_second_round_begins_with_the_weights_of_the_first(tmp_path, uninterru
         reflow.train_few(tmp_path, Accelerator(cpu=True), still)
 
 
-def test_a_student_of_another_size_is_refused(tmp_path):
-    """config(student) != config(teacher)  =>  InputError, before there is a folder.
+def test_a_student_of_another_size_is_refused(tmp_path, pipe):
+    """config(student) != config(teacher), in any of its parts  =>  InputError, before there is a folder.
 
-    Its tokens and latents would not be those of the pairs.
+    Its tokens and latents would not be those of the pairs, or it would need other weights than a student of shapes.
     """
-    with pytest.raises(InputError, match=r"another config than shapes.*expected a student of shapes"):
-        reflow.train_few(tmp_path / "run", Accelerator(cpu=True), RECIPE, student=GOLDEN)
+    shallow = replace(pipe.model.config, language=replace(pipe.model.config.language, num_hidden_layers=1))
+    JanusFlow(shallow).save_pretrained(tmp_path / "shallow", torch.float16)
+    for student in (GOLDEN, tmp_path / "shallow"):
+        with pytest.raises(InputError, match=r"another config than shapes.*expected a student of shapes"):
+            reflow.train_few(tmp_path / "run", Accelerator(cpu=True), RECIPE, student=student)
     assert not (tmp_path / "run").exists()
 
 

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from tools.drawn import normal
+from tools.processes import OneOfTwo
 
 from janus_minimal import JanusFlowPipeline
 from janus_minimal.loading.hub import BUNDLED
@@ -75,6 +76,51 @@ def test_every_step_of_the_vae_has_scenes_and_noise_of_its_own(losses):
     assert not e_0.equal(e_1)
     assert e_0.std().item() == pytest.approx(1, abs=0.05)
     assert e_0.mean().item() == pytest.approx(0, abs=0.05)
+
+
+@pytest.fixture
+def given(monkeypatch, tmp_path):
+    """What the network is given in the first steps of a seed: pictures and noise of each, without any training."""
+
+    def given(seed: int, accelerator: Accelerator, steps: int = 1) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        seen = []
+
+        class Witness(torch.nn.Module):
+            def forward(self, x, noise):
+                seen.append((x, noise))
+                return x, x.mean()
+
+        def fit(network, loss, *_):
+            for step in range(steps):
+                loss(Witness(), step)
+            return network
+
+        monkeypatch.setattr(trainer, "fit", fit)
+        monkeypatch.setattr(trainer, "CALIBRATED", 1)
+        recipe = Recipe(steps=steps, batch_size=6, learning_rate=1e-3, seed=seed)
+        draw = SmallWorld(1, seed=0).draw
+        train_vae(build_vae, draw, tmp_path / "state", accelerator, lambda *_: None, recipe)
+        return seen
+
+    return given
+
+
+def test_no_two_steps_of_two_seeds_give_the_vae_the_same_noise(given):
+    """noise(k, seed) and pictures(k, seed) are others for every pair of k and seed.
+
+    Two runs with two seeds are to show how much chance decides. With a noise that they share they show less of it.
+    """
+    found = [pair for seed in range(3) for pair in given(seed, Accelerator(cpu=True), steps=3)]
+    assert len({noise.sum().item() for _, noise in found}) == len({x.sum().item() for x, _ in found}) == 9
+
+
+def test_the_vae_is_given_the_share_of_its_process(given):
+    """x, noise(process 1 of 2) = every second of those of one process.
+
+    Two processes that both take the whole batch do the same work twice, and their losses look as they should.
+    """
+    (whole,), (share,) = given(0, Accelerator(cpu=True)), given(0, OneOfTwo(cpu=True))
+    assert all(part.equal(of[1::2]) for part, of in zip(share, whole, strict=True))
 
 
 def test_a_reconstruction_is_decoded_from_mean_and_std_times_noise(pipe):

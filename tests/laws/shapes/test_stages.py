@@ -34,16 +34,17 @@ LATENTS = normal(0, 3, 4, 12, 12)
 
 @dataclass
 class Run:
-    """Its directory, what its stages were called with, and what was drawn."""
+    """Its directory, what its stages were called with, what was drawn, and whether there were weights before that."""
 
     directory: Path
     calls: dict[str, list[tuple[Any, ...]]]
     pipes: list[Any]
+    early: list[bool]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Run:
-    found = Run(tmp_path_factory.mktemp("run"), {"vae": [], "encode": [], "flow": []}, [])
+    found = Run(tmp_path_factory.mktemp("run"), {"vae": [], "encode": [], "flow": []}, [], [])
     torch.manual_seed(1)
     vae = build_vae().eval()
 
@@ -65,6 +66,8 @@ def whole(tmp_path_factory) -> Run:
         for function in (train_vae, encode_examples, train_flow):
             patch.setattr(run, function.__name__, function)
         patch.setattr(run, "draw_samples", lambda pipe, _: found.pipes.append(pipe) or Image.new("RGB", (8, 8), "red"))
+        write, weights = run.write_progress, found.directory / "model.safetensors"
+        patch.setattr(run, "write_progress", lambda *given: found.early.append(weights.exists()) or write(*given))
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
         train_all(found.directory, Accelerator(cpu=True), VAE, FLOW, 3)
     return found
@@ -127,8 +130,8 @@ def test_a_run_leaves_a_checkpoint_in_half_precision(whole):
         assert tensor.equal(model.state_dict()[key].half())
 
 
-def test_the_weights_are_written_last(tmp_path, pipe, monkeypatch):
-    """write_checkpoint: when the weights are written, the tokenizer is there.
+def test_the_weights_are_written_last(whole, tmp_path, pipe, monkeypatch):
+    """write_checkpoint: when the weights are written, the tokenizer is there, and so are curve and samples.
 
     So weights that are there stand for a checkpoint that is whole, and a kill cannot make them lie.
     """
@@ -136,6 +139,7 @@ def test_the_weights_are_written_last(tmp_path, pipe, monkeypatch):
     monkeypatch.setattr(JanusFlow, "save_pretrained", lambda *_: seen.extend(path.name for path in tmp_path.iterdir()))
     run.write_checkpoint(tmp_path, pipe.model, pipe.tokenizer)
     assert {*run.TOKENIZER} <= {*seen}
+    assert whole.early == [False, False]  # before the VAE's report, and before the flow's
 
 
 def test_latents_say_what_they_are_of(whole):
