@@ -1,13 +1,21 @@
 """The official config.json: which settings are read, which are refused, and which sizes fit together."""
 
 import json
+<<<<<<< HEAD
 from functools import reduce
+=======
+import re
+>>>>>>> c
 
 import pytest
 import torch
 from tools.checkpoints import edit_config, refused
 
 from janus_minimal import JanusFlow
+<<<<<<< HEAD
+=======
+from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
+>>>>>>> c
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.config_file import config_from_dict
 
@@ -52,6 +60,26 @@ def test_parts_that_do_not_fit_each_other_are_named(directory, section, field, v
     """
     edit_config(directory, lambda c: c[section]["params"].update({field: value}))
     refused(directory, "config.json", field)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"decoder": DecoderConfig(hidden_size=1024)}, "hidden_size is [1024, 2048]: expected one width"),
+        ({"encoder": EncoderConfig(padding=1)}, "padding does not fit"),
+        ({"encoder": EncoderConfig(kernel_size=3, padding=0)}, "padding does not fit"),
+        ({"language": LanguageConfig(num_attention_heads=2048, num_key_value_heads=1)}, "num_attention_heads"),
+        ({"language": LanguageConfig(num_attention_heads=3, num_key_value_heads=1)}, "num_attention_heads"),
+        ({"language": LanguageConfig(num_key_value_heads=3)}, "num_key_value_heads"),
+    ],
+)
+def test_every_part_takes_what_the_part_before_gives(parts, said):
+    """One width in all parts; kernel - stride <= 2 padding < kernel; heads of an even width; else CheckpointError.
+
+    A padding of 0 that is given is no padding that is left out. RoPE turns pairs, so a head of width 1 has none.
+    """
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        JanusConfig(**parts)
 
 
 @pytest.mark.parametrize(("field", "value"), [("rope_scaling", {"factor": 2.0}), ("attention_bias", True)])
@@ -105,15 +133,17 @@ def test_padding_left_out_means_kernel_minus_stride(directory):
 
 
 def test_the_released_sizes_are_the_defaults():
-    """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296.
+    """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296; every norm has the epsilon 1e-6.
 
     The defaults of the config classes are the sizes of the released model. The parameters are counted on the meta
     device, which allocates no memory for them.
     """
-    from janus_minimal.config import JanusConfig
-
     with torch.device("meta"):
         model = JanusFlow(JanusConfig())
+        other = JanusFlow(JanusConfig(language=LanguageConfig(num_hidden_layers=1, rms_norm_eps=1e-3)))
+    assert {LanguageConfig().rms_norm_eps, EncoderConfig().norm_eps, DecoderConfig().norm_eps} == {1e-6}
+    assert model.vision_gen_dec_aligner_norm.eps == 1e-6
+    assert other.vision_gen_dec_aligner_norm.eps == 1e-3  # it is of the language model's kind
     count = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     assert count["vision_gen_enc_model"] == 21_614_336
     assert count["vision_gen_dec_model"] == 50_561_296

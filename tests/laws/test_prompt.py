@@ -165,7 +165,7 @@ def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize(("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1]], 1)])
+@pytest.mark.parametrize(("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1]], 1), ([[1, 2], [1]], 1)])
 def test_nothing_to_ask_for_is_an_error(prompts, images):
     """P >= 1 prompts, L >= 1 tokens, k >= 1 images, else PromptError.
 
@@ -175,7 +175,17 @@ def test_nothing_to_ask_for_is_an_error(prompts, images):
         pair(prompts, images)
 
 
-@pytest.mark.parametrize("ids", [[[1, 5, 9]], torch.tensor([[1, 5, 9]]), [torch.tensor(5)], "a star", None])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [[1, 5, 9]],
+        torch.tensor([[1, 5, 9]]),
+        [torch.tensor(5)],
+        [torch.tensor([1, 5, 9]), torch.tensor([[1, 5, 9]])],
+        "a star",
+        None,
+    ],
+)
 def test_ids_are_a_tensor_for_each_prompt(unchecked, ids):
     """ids: [tensor, ...], else PromptError.
 

@@ -22,10 +22,12 @@ def draw(pipe, **options):
 def test_a_default_dtype_changes_no_picture(pipe, surroundings, dtype):
     """picture under torch.set_default_dtype(...) = picture, to the bit, loading included.
 
-    A notebook that once set float64 would otherwise draw from other noise.
+    A notebook that once set float64 would otherwise draw from other noise. A plain number as a time is float32, too.
     """
-    expected = draw(pipe)
+    expected, pair, z = draw(pipe), pipe.prompt_pair("a star"), normal(0, 1, 4, 12, 12)
+    v_cond, _ = pipe.model.velocity(z, 0.3, pair)
     surroundings(dtype, None)
+    assert pipe.model.velocity(z, 0.3, pair)[0].equal(v_cond)
     found = draw(JanusFlowPipeline.from_pretrained("shapes"))
     assert found.dtype == torch.float32
     assert found.equal(expected)
