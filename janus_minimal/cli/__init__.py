@@ -75,6 +75,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
+        os.getcwd()  # in a folder that was deleted, a library of torch ends the process
         status = app(arguments, standalone_mode=False) or 0
     except InputError as error:
         return _say(str(error), 2)

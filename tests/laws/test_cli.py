@@ -8,6 +8,7 @@ import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -437,6 +438,21 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
     assert "No space left on device; expected" in refused(run, "inspect")
     monkeypatch.setattr("typer.echo", fail)  # standard error is full as well
     assert run("inspect") == (2, "", "")
+
+
+def test_a_working_directory_that_was_deleted_is_one_line(run, monkeypatch):
+    """no working directory  =>  one line, status 2, before anything is imported.
+
+    Intel's MKL, with which torch computes, ends the process there with a line of its own.
+    """
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getcwd", Mock(side_effect=FileNotFoundError(errno.ENOENT, "No such file or directory")))
+        status, out, err = run("generate", "a star", "--out", "/tmp/star.png")
+    assert (status, out) == (2, "")
+    assert err == (
+        "janus-minimal: [Errno 2] No such file or directory; expected a working directory and files that "
+        "can be read, and an output with room\n"
+    )
 
 
 @pytest.mark.parametrize(
