@@ -65,12 +65,8 @@ def train_vae(
         accelerator: the device, and the processes that share each batch.
         report: called after each save and after resuming, with a module that holds the averaged
             network as `vae`, and with all losses.
-<<<<<<< HEAD
-        recipe: how to train.
-        data: what `draw` shows, in words. A state that was begun with other words is refused.
-=======
         recipe: how to train. The noise of step k too is drawn from (recipe.seed, k).
->>>>>>> b
+        data: what `draw` shows, in words. A state that was begun with other words is refused.
 
     Raises:
         InputError: as `fit` does.

@@ -1,21 +1,15 @@
 """The official config.json: which settings are read, which are refused, and which sizes fit together."""
 
 import json
-<<<<<<< HEAD
-from functools import reduce
-=======
 import re
->>>>>>> c
+from functools import reduce
 
 import pytest
 import torch
 from tools.checkpoints import edit_config, refused
 
 from janus_minimal import JanusFlow
-<<<<<<< HEAD
-=======
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
->>>>>>> c
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.config_file import config_from_dict
 

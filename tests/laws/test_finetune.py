@@ -269,11 +269,7 @@ def test_parts_of_unequal_size_are_refused(tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_gradient_checkpointing_changes_no_gradient(way):
-<<<<<<< HEAD
     """grad(activations computed again) = grad(activations kept), to the bit, whatever trains.
-=======
-    """grad(activations computed again) = grad(activations kept), to the bit.
->>>>>>> b
 
     The same operations run on the same numbers, only twice. torch's older way of doing so ("reentrant") cannot be asked
     for the gradients of some weights alone, as here.
