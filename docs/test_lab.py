@@ -42,14 +42,17 @@ RUN = """link => new Promise(resolve => {
 })"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pipe() -> JanusFlowPipeline:
     return JanusFlowPipeline.from_pretrained("shapes")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded(browser: Browser, watched: Callable[[Page], Page], address: str) -> Iterator[Page]:
-    """The lab with its model, loaded once, which notes what goes wrong and what is asked from elsewhere."""
+    """The lab with its model, which notes what goes wrong and what is asked from elsewhere.
+
+    A test process loads it once, even if it is handed a test of another file between two of this one.
+    """
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(120_000)
     page = watched(context.new_page())
@@ -94,35 +97,35 @@ def test_the_lab_draws_what_python_draws(lab: Page, pipe: JanusFlowPipeline, set
     assert lab.locator("[data-side='0'] .lab-verdict").get_attribute("data-obeys") == str(obeys).lower()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def right(pipe: JanusFlowPipeline) -> dict[str, np.ndarray]:
     """Python's last step without a bug."""
     return last_step(pipe)
 
 
-@pytest.fixture(scope="module")
-def without_bug(loaded: Page) -> list[dict[str, Any]]:
-    """The frames of three steps without a bug."""
+@pytest.fixture(scope="session")
+def plain(loaded: Page) -> list[dict[str, Any]]:
+    """The frames of the run without a bug."""
     return run(loaded, steps=3)[0]
 
 
 def test_each_bug_of_the_docs_is_offered(lab: Page):
-    """The list of bugs holds those of the museum that the lab can show, and no other."""
+    """And no other: the page names the exhibit and the law of each."""
     names = lab.locator("[name=bug] option").evaluate_all("options => options.map(option => option.value)")[1:]
     assert set(names) == set(exhibits())
 
 
 @pytest.mark.parametrize("bug", exhibits())
 def test_a_bug_of_the_lab_is_the_bug_of_the_museum(
-    lab: Page, pipe: JanusFlowPipeline, bug: str, right: dict[str, np.ndarray], without_bug: list[dict[str, Any]]
+    lab: Page, pipe: JanusFlowPipeline, bug: str, right: dict[str, np.ndarray], plain: list[dict[str, Any]]
 ):
     """Planted in the page and in Python, it gives the same times, latent, denoised prediction and picture.
 
     Else the lab would show the harm of some other bug than the one that the exhibit tells of and that the law catches.
-    The run beside it has no bug.
+    Each bug can be seen in a picture, latent or time, and the run beside it has no bug.
     """
     reference, wrong = run(lab, steps=3, bug=bug)
-    assert reference == without_bug
+    assert reference == plain
     with planted(changes_of(bug)):
         expected = last_step(pipe)
     seen = [np.abs(expected[name] - right[name]).max() > 3 * allowed for name, allowed in ALLOWED.items()]
@@ -286,9 +289,11 @@ def test_the_link_holds_the_state(lab: Page):
 
 def test_what_a_link_says_that_cannot_be_is_named(lab: Page):
     """The reader learns why another picture is shown than the link's author meant."""
-    run(lab, steps="many", seed=3)
-    expect(lab.locator(".lab-status")).to_have_text("The link says steps=many: expected a whole number from 1 to 50.")
-    assert lab.evaluate("[lab.state.steps, lab.state.seed]") == [30, 3]
+    run(lab, steps=1, weight=5)
+    run(lab, steps=2, weight="many", seed=3)
+    expected = "expected a number from 0 to 8 in steps of 0.25."
+    expect(lab.locator(".lab-status")).to_have_text(f"The link says weight=many: {expected}")
+    assert lab.evaluate("[lab.state.weight, lab.state.seed]") == [2, 3]
     lab.locator("[name=steps]").press("Home")
     lab.wait_for_function("lab.total === 1 && lab.frames[0].length === 1")
     expect(lab.locator(".lab-status")).to_have_text("")
