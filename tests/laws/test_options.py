@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tools.drawn import normal
 from typer.testing import CliRunner
 
-from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
+from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, time_grid
 from janus_minimal.cli import app
 from janus_minimal.errors import InputError
 from janus_minimal.figures.film import Film
@@ -115,6 +115,8 @@ def test_a_large_model_on_a_cpu_is_announced(loaded, drawn, monkeypatch, largest
     monkeypatch.setattr("janus_minimal.cli.generate.LARGE", largest)
     line = "no GPU: with 3,757,552 parameters a step takes seconds, all steps take minutes"
     assert (line in run("generate", "a star", "--device", "cpu")) == said
+    monkeypatch.setattr(JanusFlow, "device", torch.device("cuda"))
+    assert line not in run("generate", "a star", "--device", "cpu", "--out", "accelerated.png")
 
 
 def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, pipe):
