@@ -2,11 +2,11 @@
 
     pip install cosmic-ray pytest-cov && cd tests
     python -m tools.reach REACH
-    python -m tools.mutants REACH [MODULE ...] [--sample N]
+    python -m tools.mutants REACH [MODULE ...] [--sample N --seed S]
 
 Without a MODULE, such as `flow` or `training/loop`, all modules of the package are tried. --sample tries N mutants of
-each. The record docs/mutants.json is written after every dozen of modules, and a module whose code is as it was
-recorded is not tried again. So a run that was stopped goes on.
+each, and another --seed draws others. The record docs/mutants.json is written after every dozen of modules, and a
+module whose code is as it was recorded is not tried again. So a run that was stopped goes on.
 
 Each mutant is planted in a separate process. The laws that execute the changed line run, the quickest first, until one
 fails or 20 seconds of laws have passed. A change inside of a function is planted as the function's new code, in a fork
@@ -121,7 +121,10 @@ def recorded() -> dict[str, Any]:
 
 
 def main(
-    folder: Path, modules: Annotated[list[str] | None, typer.Argument()] = None, sample: int | None = None
+    folder: Path,
+    modules: Annotated[list[str] | None, typer.Argument()] = None,
+    sample: int | None = None,
+    seed: int = 0,
 ) -> None:
     """Try the mutants of the modules, and write down those that survive.
 
@@ -131,7 +134,7 @@ def main(
     due = modules or [m for m in MODULES if report.get(m, {}).get("code") != fingerprint(m)]
     for first in range(0, len(due), TOGETHER):
         some = due[first : first + TOGETHER]
-        tried = [mutant for module in some for mutant in mutants(module, sample)]
+        tried = [mutant for module in some for mutant in mutants(module, sample, seed)]
         left = unnoticed([(mutant, watchers(reach, mutant)) for mutant in tried])
         report |= {module: entry(module, tried, left) for module in some}
         RECORD.write_text(json.dumps(dict(sorted(report.items())), indent=2) + "\n", encoding="utf-8")

@@ -54,14 +54,14 @@ def places(source: str) -> Iterable[tuple[str, int, int]]:
         yield from ((name, number, start[0]) for number, (start, _) in enumerate(positions))
 
 
-def mutants(module: str, sample: int | None = None) -> list[Mutant]:
-    """Return every change of what a module computes, or as many as `sample`, drawn with the module's name as seed."""
+def mutants(module: str, sample: int | None = None, seed: int = 0) -> list[Mutant]:
+    """Return every change of what a module computes, or as many as `sample`, drawn by seed and module."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
     source, found = source_of(module), list[Mutant]()
     possible = list(places(source))
-    Random(module).shuffle(possible)
+    Random(f"{module} {seed}").shuffle(possible)
     for name, number, line in possible:
         mutated = mutate_code(source, get_operator(name)(), number)
         if mutated is not None and meaning(mutated) not in (meaning(source), None):
