@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from scipy.stats import binomtest
+
 TOOLS = Path(__file__).parent
 RECORD = TOOLS.parent.parent / "docs" / "mutants.json"
 SURVIVORS: dict[str, str] = json.loads((TOOLS / "survivors.json").read_text(encoding="utf-8"))  # why each survives
@@ -17,20 +19,22 @@ render_macros: false
 
 A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. At
 most {most} places of each module were drawn at random, whatever its length, {total} in all, and {noticed} of these
-mutants were noticed ({share:.1%}). Each of the others stands below with a reason: why no law could notice it, why none
-should, or which law notices it that was not run for it.
+mutants were noticed ({share:.1%}; 95 % of such samples lead to an interval that holds the true share, here {low:.1%}
+to {high:.1%}). Each of the others stands below with a reason: why no law could notice it, why none should, or which
+law notices it that was not run for it.
 
-The first run showed gaps that matter. New laws closed them, and those modules were tried again at the same places. So
-the number tells how the laws are now at these places. For places that were not drawn it is a little too high, and no
-fresh sample was drawn ([what is not shown](evidence.md#what-is-not-shown-here)).
+In two earlier rounds, laws were written for the gaps that were found, and the same places were tried again. Such a
+share says how good the laws are at places that somebody has looked at. So these places were drawn anew, by another
+seed, after all of those laws, and the number above is from before any gap among them was closed. It is a fair estimate
+for places that nobody has looked at.
 
 The first command records which laws execute which line, and only those are run for a mutant, for 20 seconds at most.
-Without `--sample` the second tries every place, which takes hours:
+Without `--sample` the second tries every place, which takes hours; with another `--seed` it draws others:
 
 ```bash
 pip install cosmic-ray pytest-cov && cd tests
 python -m tools.reach reach
-python -m tools.mutants reach --sample {most}
+python -m tools.mutants reach --sample {most} --seed 1
 ```
 
 [Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is
@@ -46,7 +50,8 @@ def mutants_page() -> str:
     report = json.loads(RECORD.read_text(encoding="utf-8"))
     total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
     most = max(module["mutants"] for module in report.values())
-    lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total, most=most)]
+    low, high = binomtest(noticed, total).proportion_ci(method="wilson")
+    lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total, most=most, low=low, high=high)]
     lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
     lines += ["", "## Mutants that the laws of this run did not notice", "", "Each was examined."]
     for name, found in report.items():
