@@ -353,13 +353,13 @@ def test_each_option_of_train_reaches_its_recipe(monkeypatch):
     """
     calls = []
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: calls.append(given))
-    words = ("--steps", 5, "--vae-steps", 3, "--examples", 7, "--batch-size", 4, "--save-every", 2, "--seed", 9)
+    words = ("--steps", 10**7, "--vae-steps", 3, "--examples", 7, "--batch-size", 4, "--save-every", 2, "--seed", 9)
     run("train", "--out", "there", *words, "--device", "cpu")
     run("train", "--out", "again", "--device", "cpu")
     (out, accelerator, vae, flow, examples), plain = calls
     assert (out, accelerator.device.type, examples) == (Path("there"), "cpu", 7)
     assert vae == Recipe(3, 4, 0.002, 0.01, 100, 0.99, 2, 9)
-    assert flow == Recipe(5, 4, 0.002, 0.01, 200, 0.999, 2, 9)
+    assert flow == Recipe(10**7, 4, 0.002, 0.01, 200, 0.999, 2, 9)
     assert plain[0] == Path("again")
     assert plain[2] == Recipe(2500, 32, 0.002, 0.01, 100, 0.99, 250, 0)
     assert plain[3] == Recipe(24000, 32, 0.002, 0.01, 200, 0.999, 500, 0)
