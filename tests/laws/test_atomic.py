@@ -161,7 +161,7 @@ WRITERS = {
     "latents": ("z", lambda path: write_latents(path, torch.zeros(1, 4, 2, 2))),
     "picture": ("0.png", lambda path: write_picture(path, Request("a star"), Image.new("RGB", (8, 8)), "m")),
     "sheet": ("sheet.png", lambda path: write_sheet(path, [Image.new("RGB", (8, 8))])),
-    "figure": ("plot.png", lambda path: write_figure(path, Figure())),
+    "figure": ("plot.png", lambda path: write_figure(path, Figure)),
     "report": ("report.json", lambda path: write_json(path, {})),
 }
 
