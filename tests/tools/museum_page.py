@@ -165,15 +165,16 @@ bugs of several modules has a row in several tables.
 def _tables(found: list[Exhibit]) -> list[str]:
     """Return the tables: one for each module, as groups of exhibits stand one after the other."""
     rooms = [list(room) for _, room in groupby(found, key=lambda exhibit: exhibit.room)]
-    return [TABLES, *(line for room in rooms for line in _table(room))]
+    laws = [law for path in files() for law in names(path)]
+    return [TABLES, *(line for room in rooms for line in _table(room, laws))]
 
 
-def _table(room: list[Exhibit]) -> list[str]:
+def _table(room: list[Exhibit], laws: list[str]) -> list[str]:
     """Return the table of one module: a row for each law that catches one of its bugs, and a column for each bug."""
     columns = " | ".join(f"[{exhibit.number} {exhibit.name}](#{exhibit.name})" for exhibit in room)
     head = [f"**In `{room[0].room}`**", "", '<div class="marks" markdown>', ""]
     head += [f"| law | {columns} |", f"| --- |{' --- |' * len(room)}"]
-    caught = [law for path in files() for law in names(path) if any(law in exhibit.caught for exhibit in room)]
+    caught = [law for law in laws if any(law in exhibit.caught for exhibit in room)]
     return [*head, *(_row(law, room) for law in caught), "", "</div>", ""]
 
 
