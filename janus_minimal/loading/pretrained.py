@@ -58,7 +58,10 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 def write_tokenizer(directory: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write the files of a tokenizer, completely or not at all. Raises InputError."""
+    """Write the files of a tokenizer, completely or not at all.
+
+    Raises InputError if they cannot be written: `atomic_directory` makes it of each OSError.
+    """
     with atomic_directory(directory) as unfinished:
         try:
             tokenizer.save_pretrained(unfinished)

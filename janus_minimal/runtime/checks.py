@@ -146,7 +146,10 @@ def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:
 
 
 def fits_positions(config: JanusConfig, prompt_tokens: int, image_tokens: int) -> None:
-    """Raise InputError if the sequence is longer than the language model has positions."""
+    """Raise InputError if the sequence is longer than the language model has positions.
+
+    Raises CheckpointError if there are so few that no prompt fits.
+    """
     room = config.language.max_position_embeddings - 1 - image_tokens
     if room < 1:
         raise CheckpointError(
