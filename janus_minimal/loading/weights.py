@@ -178,33 +178,33 @@ def _read_tensor(
 
     Each block opens the file anew, so the pages of the last block are released before the next.
     """
-    _check_stored(path, key, shape)
-    tensor = torch.empty(shape, dtype=dtype, device=device)
     rows = max(1, BLOCK // max(1, prod(shape[1:])))
-    for first in range(0, shape[0], rows):
-        _read_rows(path, key, first, tensor[first : first + rows])
+    with _opened(path) as file:
+        _check_stored(path, key, file, shape)
+        tensor = torch.empty(shape, dtype=dtype, device=device)
+        _read_rows(path, key, file, 0, tensor[:rows])
+    for first in range(rows, shape[0], rows):
+        with _opened(path) as file:
+            _read_rows(path, key, file, first, tensor[first : first + rows])
     return tensor
 
 
-def _check_stored(path: Path, key: str, shape: torch.Size) -> None:
-    with _opened(path) as file:
-        stored = file.get_slice(key)
-        if tuple(stored.get_shape()) != tuple(shape):
-            raise CheckpointError(
-                f"{path}: {key} has shape {stored.get_shape()}, "
-                f"but config.json makes it {list(shape)}"
-            )
-        if stored.get_dtype() not in DTYPES:
-            raise CheckpointError(
-                f"{path}: {key} holds {stored.get_dtype()}: expected one of {', '.join(DTYPES)}"
-            )
+def _check_stored(path: Path, key: str, file: safe_open, shape: torch.Size) -> None:
+    stored = file.get_slice(key)
+    if tuple(stored.get_shape()) != tuple(shape):
+        raise CheckpointError(
+            f"{path}: {key} has shape {stored.get_shape()}, but config.json makes it {list(shape)}"
+        )
+    if stored.get_dtype() not in DTYPES:
+        raise CheckpointError(
+            f"{path}: {key} holds {stored.get_dtype()}: expected one of {', '.join(DTYPES)}"
+        )
 
 
-def _read_rows(path: Path, key: str, first: int, into: Tensor) -> None:
-    with _opened(path) as file:
-        rows = file.get_slice(key)[first : first + len(into)].to(into.dtype)
-        check_finite(f"{path}: {key}", rows)
-        into.copy_(rows)
+def _read_rows(path: Path, key: str, file: safe_open, first: int, into: Tensor) -> None:
+    rows = file.get_slice(key)[first : first + len(into)].to(into.dtype)
+    check_finite(f"{path}: {key}", rows)
+    into.copy_(rows)
 
 
 def _complain(where: Path, fault: str, keys: set[str], rule: str) -> None:

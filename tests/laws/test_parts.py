@@ -17,7 +17,8 @@ RECIPES = Path(__file__).parent.parent.parent / "docs" / "figures" / "recipes.py
 
 @pytest.fixture(scope="module")
 def parts():
-    return runpy.run_path(str(RECIPES))["run_page"]("parts.md")
+    fewer = {"range(64)": "range(16)", "steps=36, batch_size=16": "steps=36, batch_size=4"}
+    return runpy.run_path(str(RECIPES))["run_page"]("parts.md", fewer)
 
 
 def test_ids_of_ones_own_are_the_texts_ids(parts):

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 from tools.processes import OneOfTwo
+from tools.small_runs import small_runs
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.cli import main
@@ -26,6 +27,12 @@ from janus_minimal.training.start import Start
 from janus_minimal.training.tuning import TUNE_RECIPE, Tuning
 
 SHORT = ("--steps", 2, "--batch-size", 2, "--save-every", 1, "--device", "cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with small_runs():
+        yield
 
 
 @pytest.fixture(scope="module")

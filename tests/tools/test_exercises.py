@@ -32,8 +32,8 @@ for line in sys.stdin:
     runs, patience = json.loads(line)
     print(json.dumps([asdict(g) for g in grader.grade([Path(file) for file in runs], patience)]), flush=True)
 """
-# A file that stops is run on correct code alone, and a law without an assertion with the bugs alone: the other runs could
-# only add a reason why it is not done.
+# A file that stops is run on correct code alone, and a law without an assertion with the bugs alone: the other runs
+# could only add a reason why it is not done.
 RUNS = {"accident": "right", "endless": "right", "variant": "bugs"}
 CLAIM = (
     '"""10. No token attends to a later one.\n\nCatches  nothing\n"""\n\n'  # a file cannot change what it must catch
