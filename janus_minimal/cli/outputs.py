@@ -14,6 +14,8 @@ from janus_minimal.errors import InputError
 from janus_minimal.loading.atomic import check_writable
 from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
 
+OURS = (b"\x89PNG", b"{")  # how a picture and a report begin
+HEADER = 8  # bytes before the JSON of a safetensors file
 READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
 
 
@@ -58,6 +60,17 @@ def _check_replaceable(path: Path, place: Path) -> None:
         )
     if place.suffix != path.suffix:
         raise InputError(f"{path} links to {place.name}, a file of another kind: expected another")
+    if not _is_ours(place):
+        raise InputError(
+            f"{path} is no file that this program writes, and is not replaced: expected another name"
+        )
+
+
+def _is_ours(place: Path) -> bool:
+    """Return whether a file is empty, or begins like a picture, a report or latents: as what we write."""
+    with place.open("rb") as file:
+        head = file.read(HEADER + 1)
+    return not head or head.startswith(OURS) or head[HEADER:] == b"{"
 
 
 def _is_read(place: Path, source: Path | str) -> bool:

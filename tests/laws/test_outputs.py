@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 from PIL import Image
@@ -14,6 +15,7 @@ from janus_minimal.cli.write import write_figure, write_json, write_sheet
 from janus_minimal.errors import InputError
 from janus_minimal.figures.plots import loss_curve
 from janus_minimal.loading.hub import BUNDLED
+from janus_minimal.loading.latents import write_latents
 from janus_minimal.training.run import write_progress
 
 
@@ -62,6 +64,24 @@ def test_other_files_may_lie_beside_a_checkpoint(checkpoint, tmp_path):
     """
     outputs = [checkpoint / "evaluation.json", checkpoint / "picture.png", tmp_path / "config.json", None]
     check_outputs(outputs, [checkpoint, None, "owner/name"])
+
+
+@pytest.mark.parametrize("content", [b"a red circle\n", b"\xef\xbb\xbf{", b"\xff\xd8\xff\xe0 a photograph"])
+def test_a_file_that_is_not_ours_is_not_written_over(tmp_path, content):
+    """output = a text, a photograph, ...  =>  InputError, and it stays; a picture, report, latents of ours: replaced.
+
+    `--json prompts.txt`, which a shell may have completed, would lose somebody's list of captions.
+    """
+    path = tmp_path / "theirs"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no file that this program writes, and is not replaced"):
+        check_outputs([path])
+    assert path.read_bytes() == content
+    write_sheet(tmp_path / "sheet", [Image.new("RGB", (8, 8))])
+    write_json(tmp_path / "report", {"score": 1})
+    write_latents(tmp_path / "latents", torch.zeros(1, 4, 2, 2))
+    (tmp_path / "empty").touch()
+    check_outputs([tmp_path / name for name in ("sheet", "report", "latents", "empty")])
 
 
 @pytest.mark.parametrize("make", [os.link, os.symlink, lambda old, new: None])
