@@ -6,7 +6,7 @@
 
 Without a MODULE, such as `flow` or `training/loop`, all modules of the package are tried. --sample tries N mutants of
 each, and another --seed draws others. The record docs/mutants.json is written after every dozen of modules, and a
-module whose code is as it was recorded is not tried again. So a run that was stopped goes on.
+module whose code is as it was recorded is not tried again at the same places. So a run that was stopped goes on.
 
 Each mutant is planted in a separate process. The laws that execute the changed line run, the quickest first, until one
 fails or 20 seconds of laws have passed. A change inside of a function is planted as the function's new code, in a fork
@@ -41,6 +41,7 @@ PATIENCE = 90  # seconds; a mutant that makes laws run longer than this counts a
 # What a fork leaves open or undeleted at its end is no law's failure.
 OPTIONS = ("-x", "-m", "not released", "-p", "no:unraisableexception", "-W", "ignore::pytest.PytestWarning")
 
+Draw = dict[str, int | None]  # how places were chosen: at most "sample" of each module, or all, by "seed"
 Trial = tuple[Mutant, Sequence[str]]  # a mutant, and the laws that may notice it
 
 
@@ -97,11 +98,12 @@ def unnoticed(trials: Sequence[Trial]) -> list[Mutant]:
     return [mutant for (mutant, _), law in zip([*quick, *slow], noticed, strict=True) if law is None]
 
 
-def entry(module: str, tried: Sequence[Mutant], left: Sequence[Mutant]) -> dict[str, Any]:
+def entry(module: str, draw: Draw, tried: Sequence[Mutant], left: Sequence[Mutant]) -> dict[str, Any]:
     """Return what is written down of a module."""
     mine = [mutant for mutant in tried if mutant.module == module]
     survivors = [mutant for mutant in left if mutant.module == module]
     return {
+        **draw,
         "mutants": len(mine),
         "noticed": len(mine) - len(survivors),
         "code": fingerprint(module),
@@ -128,15 +130,15 @@ def main(
 ) -> None:
     """Try the mutants of the modules, and write down those that survive.
 
-    Modules that are not named are left out if they were tried as they are.
+    Modules that are not named are left out if they were tried as they are, at the places of this draw.
     """
-    report, reach = recorded(), Reach(folder)
-    due = modules or [m for m in MODULES if report.get(m, {}).get("code") != fingerprint(m)]
+    report, reach, draw = recorded(), Reach(folder), {"sample": sample, "seed": seed}
+    due = modules or [m for m in MODULES if not report.get(m, {}).items() >= (draw | {"code": fingerprint(m)}).items()]
     for first in range(0, len(due), TOGETHER):
         some = due[first : first + TOGETHER]
         tried = [mutant for module in some for mutant in mutants(module, sample, seed)]
         left = unnoticed([(mutant, watchers(reach, mutant)) for mutant in tried])
-        report |= {module: entry(module, tried, left) for module in some}
+        report |= {module: entry(module, draw, tried, left) for module in some}
         RECORD.write_text(json.dumps(dict(sorted(report.items())), indent=2) + "\n", encoding="utf-8")
         typer.echo(f"{first + len(some)} of {len(due)} modules: {len(tried) - len(left)} of {len(tried)} noticed")
 

@@ -18,28 +18,28 @@ render_macros: false
 # Mutants: would a law notice a small change?
 
 A test suite is worth what it notices. So a program changes one place of the package at a time and runs the laws. At
-most {most} places of each module were drawn at random, whatever its length, {total} in all, and {noticed} of these
-mutants were noticed ({share:.1%}; 95 % of such samples lead to an interval that holds the true share, here {low:.1%}
-to {high:.1%}). Each of the others stands below with a reason: why no law could notice it, why none should, or which
-law notices it that was not run for it.
+most {sample} places of each module were drawn at random, {total} in all, and {noticed} of these mutants were noticed:
+{share:.1%}, with a 95 % confidence interval of {low:.1%} to {high:.1%}. A short module counts as much as a long one,
+and files such as `__init__.py` are left out. Each of the other mutants stands below with a reason: why no law could
+notice it, why none should, or which law notices it that was not run for it.
 
 In two earlier rounds, laws were written for the gaps that were found, and the same places were tried again. Such a
 share says how good the laws are at places that somebody has looked at. So these places were drawn anew, by another
-seed, after all of those laws, and the number above is from before any gap among them was closed. It is a fair estimate
-for places that nobody has looked at.
+seed, after all of those laws, and the number above is from before any gap among them was closed.
 
 The first command records which laws execute which line, and only those are run for a mutant, for 20 seconds at most.
-Without `--sample` the second tries every place, which takes hours; with another `--seed` it draws others:
+Without `--sample` the second tries every place, which takes hours. With another `--seed` it draws others:
 
 ```bash
 pip install cosmic-ray pytest-cov && cd tests
 python -m tools.reach reach
-python -m tools.mutants reach --sample {most} --seed 1
+python -m tools.mutants reach --sample {sample} --seed {seed}
 ```
 
 [Cosmic Ray](https://cosmic-ray.readthedocs.io) makes the changes: plus becomes minus, 0 becomes 1, a decorator is
 removed, and so on. Changes of annotations alone are left out. `x is "cpu"` in place of `x == "cpu"` counts as noticed,
-because the linter refuses it. A module with 0 mutants has nothing that Cosmic Ray changes.
+because the linter refuses it, and so does a mutant with which the laws run for 90 seconds. A module with 0 mutants has
+nothing that Cosmic Ray changes.
 
 | module | mutants | noticed |
 | --- | ---: | ---: |"""
@@ -49,9 +49,10 @@ def mutants_page() -> str:
     """Return the page: how many small changes of the package the laws notice, and why the others change nothing."""
     report = json.loads(RECORD.read_text(encoding="utf-8"))
     total, noticed = (sum(module[key] for module in report.values()) for key in ("mutants", "noticed"))
-    most = max(module["mutants"] for module in report.values())
+    ((sample, seed),) = {(module["sample"], module["seed"]) for module in report.values()}
     low, high = binomtest(noticed, total).proportion_ci(method="wilson")
-    lines = [INTRODUCTION.format(total=total, noticed=noticed, share=noticed / total, most=most, low=low, high=high)]
+    share = {"total": total, "noticed": noticed, "share": noticed / total, "low": low, "high": high}
+    lines = [INTRODUCTION.format(sample=sample, seed=seed, **share)]
     lines += [f"| `{name}.py` | {found['mutants']} | {found['noticed']} |" for name, found in report.items()]
     lines += ["", "## Mutants that the laws of this run did not notice", "", "Each was examined."]
     for name, found in report.items():
