@@ -5,7 +5,6 @@ Every PNG stores its request as metadata, and a fingerprint of the model that dr
 checkpoint, VAE or dtype, say, therefore stops instead of mixing its sheets with the old ones.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,6 @@ from janus_minimal.loading.atomic import atomic_write, make_directory
 from janus_minimal.pipeline import JanusFlowPipeline
 
 REQUEST_KEY, MODEL_KEY = "asked for", "drawn by"  # the names of the PNG text chunks
-END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk of every PNG: no data, its name, its checksum
 LONGEST = 2**24  # bytes of a file of prompts
 
 
@@ -39,11 +37,11 @@ def read_prompts(file: Path) -> list[str]:
             raise InputError(f"{file} is no plain file: {right}")
         with file.open("rb") as opened:
             content = opened.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise InputError(f"{file} has more than {LONGEST:,} bytes: {right}")
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}; {right}") from None
-    if len(content) > LONGEST:
-        raise InputError(f"{file} has more than {LONGEST:,} bytes: {right}")
     prompts = [line.strip() for line in text.splitlines() if line.strip()]
     if not prompts:
         raise InputError(f"{file} holds no prompt: expected one on each line")
@@ -110,24 +108,18 @@ def already_made(path: Path, request: Request, model: str) -> bool:
 def _stored(path: Path) -> tuple[str | None, str | None]:
     """Return the request and the fingerprint that a PNG stores, None of what it does not.
 
-    Only the head and the end of the file are read, so a sheet may be larger than what Pillow takes for a bomb.
+    One that was copied in part or damaged stores nothing: Pillow compares each chunk with its checksum. No pixel is
+    decoded, so a sheet may be larger than what Pillow takes for a bomb.
     """
     if not path.is_file():  # opening a FIFO would wait for somebody to write into it
         return None, None
     try:
         with PngImageFile(path) as picture:  # Image.open would try every format that it knows
-            if not _is_whole(path):
-                return None, None
-            return picture.info.get(REQUEST_KEY), picture.info.get(MODEL_KEY)
+            stored = picture.info.get(REQUEST_KEY), picture.info.get(MODEL_KEY)
+            picture.verify()
+            return stored
     except (OSError, SyntaxError, ValueError):  # Pillow raises each of them for a damaged file
         return None, None
-
-
-def _is_whole(path: Path) -> bool:
-    """Return whether a PNG has its last chunk. One that was copied in part is no sheet to leave as it is."""
-    with path.open("rb") as file:
-        file.seek(-len(END), os.SEEK_END)
-        return file.read() == END
 
 
 def write_picture(path: Path, request: Request, picture: Image.Image, model: str) -> None:

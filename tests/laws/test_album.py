@@ -120,7 +120,8 @@ def damaged(path, kind):
         "no picture": lambda: path.write_bytes(b"no picture"),
         "JPEG": lambda: Image.new("RGB", (8, 8)).save(path, format="jpeg"),
         "PostScript": lambda: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"),
-        "cut off": lambda: path.write_bytes(whole[:-1]),
+        "cut off": lambda: path.write_bytes(whole[:-20]),
+        "another byte": lambda: path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:]),
         "half a PNG": lambda: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"),
         "PNG of somebody else": lambda: Image.new("RGB", (8, 8)).save(path, format="png"),
         "FIFO": lambda: os.mkfifo(path),
@@ -139,6 +140,7 @@ KINDS = (
     "device",
     "folder",
     "cut off",
+    "another byte",
 )
 
 
