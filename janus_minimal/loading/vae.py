@@ -35,7 +35,7 @@ from janus_minimal.errors import CheckpointError, InputError, one_line
 from janus_minimal.loading.json_file import read_json, warn_of_unknown
 from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
-from janus_minimal.runtime.checks import is_dense, one_of
+from janus_minimal.runtime.checks import dense_latents, one_of
 from janus_minimal.runtime.precision import without_autocast
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
@@ -110,10 +110,11 @@ def to_pictures(
     """
     one_of("output_type", output_type, ("pil", "np", "pt"))
     channels = vae.config.latent_channels
-    fits = is_dense(latents) and latents.ndim == 4 and latents.shape[1] == channels
-    if not fits or 0 in latents.shape[2:]:
-        kind = list(latents.shape) if is_dense(latents) else getattr(latents, "dtype", latents)
-        raise InputError(f"the latents are {kind}: expected a tensor [images, {channels}, H, W]")
+    latents = dense_latents(latents)
+    if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape[2:]:
+        raise InputError(
+            f"latents of shape {list(latents.shape)}: expected [images, {channels}, H, W]"
+        )
     with without_autocast(vae.device):
         pixels = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
     if not pixels.isfinite().all():

@@ -65,7 +65,7 @@ def prompts_of(prompt: Any) -> list[str]:
 
 def time_grid_of(times: Any) -> Tensor:
     """Return the times if a solver can take steps between them. Raises InputError."""
-    if not is_dense(times) or times.ndim != 1 or len(times) < 2:
+    if not _is_dense(times) or times.ndim != 1 or len(times) < 2:
         raise InputError("times should be a tensor of at least two fractions, as time_grid(30) is")
     times = times.float()
     known = (times - 0.5).abs() < 0.501  # a sum of steps may end at 1.0000001; NaN is not known
@@ -76,7 +76,7 @@ def time_grid_of(times: Any) -> Tensor:
     return times
 
 
-def is_dense(x: Any) -> bool:
+def _is_dense(x: Any) -> bool:
     """Return whether x is a tensor of fractions that are all there: not sparse, not on "meta"."""
     return (
         isinstance(x, Tensor)
@@ -119,13 +119,19 @@ def steered(answer: Any) -> dict[str, Any]:
     return answer
 
 
-def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
-    """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
+def dense_latents(latents: Any) -> Tensor:
+    """Return the latents if they are a tensor of fractions that are all there. Raises InputError."""
     if not isinstance(latents, Tensor):
         raise InputError(f"latents are a {type(latents).__name__}: expected a torch.Tensor")
-    if not is_dense(latents):
+    if not _is_dense(latents):
         kind = f"{latents.dtype}, {latents.layout}, on {latents.device}"
         raise InputError(f"latents are {kind}: expected dense ones such as torch.randn(...)")
+    return latents
+
+
+def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
+    """Return the latents, in float32, if they are a tensor of this shape. Raises InputError."""
+    latents = dense_latents(latents)
     if tuple(latents.shape) != tuple(shape):
         raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
     return latents.detach().float()

@@ -68,6 +68,15 @@ def share(batch: Part, accelerator: Accelerator) -> Part:
     return batch[accelerator.process_index :: accelerator.num_processes]
 
 
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """Return the random numbers of one step. Those of another step, or of another seed, are others.
+
+    They follow from (seed, step) alone, so a resumed run goes on with the numbers of one that was not
+    interrupted. Two pairs would share theirs only after a million steps.
+    """
+    return torch.Generator().manual_seed(1_000_003 * seed + step)
+
+
 def draw_batch(
     step: int,
     ids: Sequence[Int[Tensor, "_"]],
@@ -93,7 +102,7 @@ def draw_batch(
         batch_size: b, over all processes together.
         seed: the seed of the run.
     """
-    generator = torch.Generator().manual_seed(1_000_003 * seed + step)
+    generator = step_generator(seed, step)
     chosen = torch.randint(len(ids), (batch_size,), generator=generator)
     z_1 = latents[chosen]  # b c H W
     return Batch(

@@ -20,7 +20,7 @@ from janus_minimal.training.settings import begin_or_go_on, check_known
 
 LOCK = "run.lock"  # stays in the folder; only a live process holds it
 # What a file system without locks answers. It takes runs all the same.
-WITHOUT_LOCKS = (None, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 @contextmanager
@@ -55,8 +55,10 @@ def _locked(directory: Path) -> Iterator[None]:
         raise InputError(
             f"another run is at work in {directory}: wait for its end, or train elsewhere"
         ) from None
-    except (OSError, NotImplementedError) as error:
-        if getattr(error, "errno", None) not in WITHOUT_LOCKS:
+    except NotImplementedError:  # filelock's word for the first of them
+        pass
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
             raise InputError(
                 f"{lock.lock_file} cannot be locked: {one_line(error, 100)}; "
                 "expected a plain file of your own: move it away"

@@ -29,7 +29,7 @@ from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
 from janus_minimal.solvers import adams_bashforth
-from janus_minimal.training.batch import Batch
+from janus_minimal.training.batch import Batch, step_generator
 from janus_minimal.training.loop import Report, fit
 from janus_minimal.training.recipe import Recipe
 
@@ -105,7 +105,7 @@ def draw_pair_batch(step: int, pairs: Pairs, batch_size: int, seed: int) -> Batc
     A noise always comes with its own end. No prompt is dropped, because the student has no
     unconditional row.
     """
-    generator = torch.Generator().manual_seed(1_000_003 * seed + step)
+    generator = step_generator(seed, step)
     chosen = torch.randint(len(pairs.ids), (batch_size,), generator=generator)
     return Batch(
         ids=[pairs.ids[i] for i in chosen],

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from janus_minimal.loading.vae import pixels_per_latent
-from janus_minimal.training.batch import share
+from janus_minimal.training.batch import share, step_generator
 from janus_minimal.training.loop import Report, fit
 from janus_minimal.training.recipe import Recipe
 
@@ -75,7 +75,7 @@ def train_vae(
     def loss(network: nn.Module, step: int) -> Tensor:
         whole = draw(recipe.batch_size, (recipe.seed, 0, step))
         side = whole.shape[-1] // pixels_per_latent(vae)
-        generator = torch.Generator().manual_seed(1_000_003 * recipe.seed + step)
+        generator = step_generator(recipe.seed, step)
         shape = (recipe.batch_size, vae.config.latent_channels, side, side)
         noise = torch.randn(shape, generator=generator)
         x, e = (share(part, accelerator).to(accelerator.device) for part in (whole, noise))
