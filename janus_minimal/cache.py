@@ -54,7 +54,7 @@ class PromptCache(DynamicCache):
 
     def __init__(self, layers: Iterable[KeysValues], prompt: PromptPair | None = None):
         super().__init__()
-        self.prompt = prompt
+        self.prompt = prompt  # None where only a part of its rows was cached: nothing to compare
         for index, (keys, values) in enumerate(layers):
             super().update(keys, values, index)  # the only write
 

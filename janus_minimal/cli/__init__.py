@@ -60,17 +60,21 @@ app.command()(reflow.reflow)
 
 def main() -> None:
     """Run the command line. Whatever goes wrong is one line: status 2 for the user, 130 for Ctrl-C."""
-    for library in ("TRANSFORMERS", "DIFFUSERS"):
-        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of its own folder and settings
-    os.environ["MPLBACKEND"] = "agg"  # plots are files here; another name may not exist
+    _prepare_libraries()
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # of a file's name, which may be any bytes
+        # A file's name may hold any bytes, and we print it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _say_warning(message)
         raise SystemExit(_run(sys.argv[1:] or ["--help"]))
+
+
+def _prepare_libraries() -> None:
+    """Let no library speak beside our one line, and no variable choose a backend for plots, which are files here."""
+    for library in ("TRANSFORMERS", "DIFFUSERS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of folders and settings
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def _run(arguments: list[str]) -> int:

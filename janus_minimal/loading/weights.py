@@ -122,9 +122,9 @@ def weight_files(directory: Path) -> dict[str, Path]:
     only pickles.
     """
     path = directory / WEIGHTS
-    if path.is_file():
+    if os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
         return dict.fromkeys(safetensors_keys(path), path)
-    if (directory / INDEX).is_file():
+    if os.path.isfile(directory / INDEX):
         return _shards(directory)
     pickles = sorted(path.name for pattern in PICKLES for path in directory.glob(pattern))
     if pickles:
@@ -176,7 +176,8 @@ def _read_tensor(
 ) -> Tensor:
     """Read one tensor in blocks of rows.
 
-    Each block opens the file anew, so the pages of the last block are released before the next.
+    The file is mapped into memory, and what was read of it counts as this process's memory until it is
+    closed. So each block opens it anew.
     """
     rows = max(1, BLOCK // max(1, prod(shape[1:])))
     with _opened(path) as file:

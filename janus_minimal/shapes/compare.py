@@ -16,7 +16,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError
 from janus_minimal.shapes.report import CONFIDENCE, Answers, Evaluation
 
 
@@ -93,7 +93,7 @@ class Comparison:
 
     def _titles(self) -> list[str]:
         return [
-            f"{name}: score {one.overall:.3f}, {one.title}, model {one_line(one.model)}"
+            f"{name}: score {one.overall:.3f}, {one.title}, model {one.model}"
             for name, one in (("A", self.a), ("B", self.b))
         ]
 

@@ -6,7 +6,8 @@ What is already in the directory is not done again, as in `training.run`. The di
     run.lock                      locked while a process works on the run
     pairs/SETTINGS/FIRST-STOP.safetensors     the pairs, CHUNK in a file
     reflow.training.safetensors   the state of the student's training, to resume it
-    config.json, model.safetensors, tokenizer*.json, vae/     the checkpoint, written anew at each save
+    config.json, model.safetensors, tokenizer*.json     the checkpoint, written anew at each save
+    vae/                          the teacher's VAE, which belongs to the checkpoint
     reflow-loss.png, reflow-samples.png     the loss curve and pictures, written anew at each save
 """
 

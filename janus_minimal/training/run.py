@@ -1,7 +1,8 @@
 """One training run in one directory, from nothing to a checkpoint, whatever it learns from.
 
 What is already in the directory is not done again. So a run that was killed goes on when the same
-command is given again, and a complete run is left as it is. A file that is lost is made again. The
+command is given again, and a complete run is left as it is (of a fine-tuning, the report and the copy of the
+checkpoint are made again: nothing says which state they are of). A file that is lost is made again. The
 directory holds:
 
     settings.json                 what the run was begun with; other settings are refused
@@ -230,7 +231,7 @@ def _tune_flow(
 def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether all files of a report are there, of this very model and tokenizer.
 
-    A report writes the weights last, so those of an earlier save stand for a report that a kill cut
+    A report writes weights and config last, so those of an earlier save stand for a report that a kill cut
     short. The numbers decide and not the time of the file, because a copy of a file has a new one.
     """
     if not all((out / file).is_file() for file in (*reported(name), *TOKENIZER)):
@@ -248,7 +249,7 @@ def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedToke
 
 
 def write_checkpoint(out: Path, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write tokenizer and model in the official layout, the weights last."""
+    """Write tokenizer and model in the official layout, weights and config last."""
     write_tokenizer(out, tokenizer)
     model.save_pretrained(out, SHIPPED)
 

@@ -19,22 +19,11 @@ GRADE = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from tools import grade as grader
-
-every = grader._jobs
-
-def asked(path):
-    kept = {"all": lambda run: True, "right": "right".__eq__, "bugs": lambda run: run not in ("right", "disguised")}
-    return {run: job for run, job in every(path).items() if kept[runs[str(path)]](run)}
-
-grader._jobs = asked
+from tools.grade import grade
 for line in sys.stdin:
-    runs, patience = json.loads(line)
-    print(json.dumps([asdict(g) for g in grader.grade([Path(file) for file in runs], patience)]), flush=True)
+    files, patience = json.loads(line)
+    print(json.dumps([asdict(g) for g in grade([Path(file) for file in files], patience)]), flush=True)
 """
-# A file that stops is run on correct code alone, and a law without an assertion with the bugs alone: the other runs
-# could only add a reason why it is not done.
-RUNS = {"accident": "right", "endless": "right", "variant": "bugs"}
 CLAIM = (
     '"""10. No token attends to a later one.\n\nCatches  nothing\n"""\n\n'  # a file cannot change what it must catch
 )
@@ -294,13 +283,12 @@ ENDLESS = {"loops": "def test_it():\n    while True:\n        pass\n", "sleeps":
 
 @pytest.fixture(scope="module")
 def grades_of() -> Iterator[Callable[..., dict[Path, Grade]]]:
-    """Grades files of these kinds in one call. The grader's own process has the libraries after the first call."""
+    """Grades files in one call. The grader has a process of its own, which has the libraries after the first call."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", GRADE], cwd=TESTS, text=True, **pipes) as grader:
 
-        def grades(files: dict[Path, str], patience: float = 60) -> dict[Path, Grade]:
-            runs = {str(file): RUNS.get(kind, "all") for file, kind in files.items()}
-            print(json.dumps([runs, patience]), file=grader.stdin, flush=True)
+        def grades(files: list[Path], patience: float = 60) -> dict[Path, Grade]:
+            print(json.dumps([[str(file) for file in files], patience]), file=grader.stdin, flush=True)
             answer = json.loads(grader.stdout.readline())
             return {path: Grade(**grade) for path, grade in zip(files, answer, strict=True)}
 
@@ -357,7 +345,7 @@ def files(folder) -> dict[tuple[str, str], Path]:
 
 @pytest.fixture(scope="module")
 def graded(files, grades_of) -> dict[tuple[str, str], Grade]:
-    grades = grades_of({path: kind for (kind, _), path in files.items()})
+    grades = grades_of(list(files.values()))
     return {label: grades[path] for label, path in files.items()}
 
 
@@ -476,7 +464,7 @@ def test_every_clause_of_a_law_has_a_bug(graded):
 @pytest.mark.slow
 def test_a_law_that_takes_for_ever_is_ended(folder, grades_of):
     """A file that does not end is told so, and the others are graded."""
-    files = {submitted(folder, "endless", name, source): "endless" for name, source in ENDLESS.items()}
+    files = [submitted(folder, "endless", name, source) for name, source in ENDLESS.items()]
     grades = grades_of(files, patience=1)
     assert [g.status for g in grades.values()] == ["stops on correct code"] * 2
     assert all("longer than 1 seconds" in g.lines[0] for g in grades.values())
@@ -486,7 +474,7 @@ def test_a_file_of_another_name_is_told_which_names_there_are(tmp_path, grades_o
     """A file that is no exercise is no crash."""
     path = tmp_path / "test_99_nothing.py"
     path.write_text("")
-    (grade,) = grades_of({path: "of another name"}).values()
+    (grade,) = grades_of([path]).values()
     assert grade.status == "no exercise of this name"
 
 
