@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -242,22 +243,23 @@ def test_a_field_that_the_library_does_not_know_is_not_printed(directory, capfd)
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """Let no file grow beyond 1,000 bytes, which has the same effect as a full disk."""
+    """Let no file grow beyond 1,000 bytes, which has the same effect as a full disk. No fixture: pytest writes too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_tokenizer_on_a_full_disk_is_one_line(directory, small_files):
+def test_a_tokenizer_on_a_full_disk_is_one_line(directory):
     """write_tokenizer on a full disk  =>  InputError, and the files are as before.
 
     The library raises a bare Exception then, which nobody would take for a fault of the disk.
     """
     before = {path: path.read_bytes() for path in directory.iterdir()}
-    with pytest.raises(InputError, match=r"cannot be written: .*; no file in it is incomplete"):
+    refused = pytest.raises(InputError, match=r"cannot be written: .*; no file in it is incomplete")
+    with small_files(), refused:
         write_tokenizer(directory, read_tokenizer(directory))
     assert {path: path.read_bytes() for path in directory.iterdir()} == before
 
