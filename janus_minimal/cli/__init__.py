@@ -59,7 +59,7 @@ app.command()(reflow.reflow)
 
 
 def main() -> None:
-    """Run the command line. Whatever goes wrong is one line: status 2 for the user, 130 for Ctrl-C."""
+    """Run the command line. What a user can do wrong is one line: status 2, or 130 for Ctrl-C."""
     _prepare_libraries()
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         # A file's name may hold any bytes, and we print it.

@@ -6,16 +6,19 @@ of something that the command reads, and no two outputs may be one file.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from janus_minimal.errors import InputError
+from safetensors import SafetensorError, safe_open
+
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import check_writable
 from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
+from janus_minimal.loading.json_file import read_json
 
-OURS = (b"\x89PNG", b"{")  # how a picture and a report begin
-HEADER = 8  # bytes before the JSON of a safetensors file
+PICTURE = b"\x89PNG"  # how a picture begins
+REPORTS = {"categories", "runs", "loops"}  # what evaluate and compare, sweep, and bench write of
 READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
 
 
@@ -67,10 +70,16 @@ def _check_replaceable(path: Path, place: Path) -> None:
 
 
 def _is_ours(place: Path) -> bool:
-    """Return whether a file is empty, or begins like a picture, a report or latents: as what we write."""
+    """Return whether a file is empty, begins like a picture, or holds a report or latents, as we write them."""
     with place.open("rb") as file:
-        head = file.read(HEADER + 1)
-    return not head or head.startswith(OURS) or head[HEADER:] == b"{"
+        head = file.read(len(PICTURE))
+    if head in (b"", PICTURE):
+        return True
+    with suppress(SafetensorError), safe_open(place, "np") as tensors:
+        return list(tensors.keys()) == ["latents"]
+    with suppress(CheckpointError):
+        return not REPORTS.isdisjoint(read_json(place))
+    return False
 
 
 def _is_read(place: Path, source: Path | str) -> bool:

@@ -22,11 +22,12 @@ from typing import Any
 from janus_minimal.errors import CheckpointError, one_line
 
 LARGEST = 2**26  # bytes; the official tokenizer.json has about 5 million
+OFFICIAL = "the official file"  # what a checkpoint holds; reports and settings are read here too
 CODE_KEYS = frozenset({"auto_map", "custom_pipelines"})  # transformers would import what they name
 
 
-def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
-    """Return the object that a JSON file holds. Raises CheckpointError.
+def read_json(path: Path, largest: int = LARGEST, wanted: str = OFFICIAL) -> dict[str, Any]:
+    """Return the object that a JSON file holds. Raises CheckpointError, which says what was wanted.
 
     The file must be a plain UTF-8 file (a byte order mark is accepted) of at most `largest` bytes.
     No object in it, however deep, may have a key that asks a library to run code, or the same key
@@ -42,12 +43,14 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        raw = json.loads(read_plain(path, largest).decode("utf-8-sig"), object_pairs_hook=build)
+        raw = json.loads(
+            read_plain(path, largest, wanted).decode("utf-8-sig"), object_pairs_hook=build
+        )
     except CheckpointError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {one_line(error, 100)}; expected the official JSON file"
+            f"{path} cannot be read: {one_line(error, 100)}; expected {wanted}"
         ) from None
     if code:
         raise CheckpointError(f"{path} asks to run code of its own ({min(code)}): it is refused")
@@ -56,7 +59,8 @@ def read_json(path: Path, largest: int = LARGEST) -> dict[str, Any]:
             f"{path} has {one_line(min(twice), 100)} twice in an object: expected once"
         )
     if not isinstance(raw, dict):
-        raise CheckpointError(f"{path} should hold a JSON object, not {type(raw).__name__}")
+        kind = type(raw).__name__
+        raise CheckpointError(f"{path} should hold a JSON object, not {kind}; expected {wanted}")
     return raw
 
 
@@ -71,12 +75,12 @@ def warn_of_unknown(where: object, names: Iterable[str]) -> None:
         warnings.warn(message, stacklevel=3)
 
 
-def read_plain(path: Path, largest: int = LARGEST) -> bytes:
+def read_plain(path: Path, largest: int, wanted: str = OFFICIAL) -> bytes:
     """Return the content of a plain file. Raises CheckpointError, and OSError if it cannot be read."""
     if not path.is_file():  # follows symbolic links, as the hub's cache consists of them
-        raise CheckpointError(f"{path} is missing, or no plain file: the official layout has one")
+        raise CheckpointError(f"{path} is missing, or no plain file: expected {wanted}")
     with path.open("rb") as file:
         content = file.read(largest + 1)  # the size that a file claims need not be the truth
     if len(content) > largest:
-        raise CheckpointError(f"{path} has more than {largest:,} bytes: expected the official file")
+        raise CheckpointError(f"{path} has more than {largest:,} bytes: expected {wanted}")
     return content

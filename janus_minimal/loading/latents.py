@@ -6,12 +6,10 @@ H  height of a latent, 48 in the released model (384 pixels)
 W  width, equal to H
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.atomic import atomic_write
-from janus_minimal.loading.weights import DTYPES
+from janus_minimal.loading.weights import DTYPES, open_safetensors
 
 KEY = "latents"
 RIGHT = "expected a file that `generate --latent` wrote"
@@ -65,11 +63,9 @@ def read_about(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
-    if not os.path.isfile(path):  # opening a FIFO would wait for somebody to write into it
-        raise InputError(f"{path} holds no latents: missing, or no plain file; {RIGHT}")
     try:
-        # The library makes tensors on torch's default device, which the caller may have set.
-        with torch.device("cpu"), safe_open(path, "pt") as file:
+        with open_safetensors(path) as file:
             yield file
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} holds no latents: {one_line(error, 100)}; {RIGHT}") from None
+        reason = one_line(getattr(error, "strerror", None) or error, 100)
+        raise InputError(f"{path} holds no latents: {reason}; {RIGHT}") from None

@@ -29,7 +29,8 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None
     embedding table fails in step one.
     """
     ids, plain = (encode(tokenizer, TEMPLATE, special) for special in (True, False))
-    if encode(tokenizer, TAG, False) != [tokenizer.get_vocab().get(TAG)]:
+    tag = [tokenizer.get_vocab().get(TAG)]
+    if encode(tokenizer, TAG, False) != tag or plain[-1:] != tag:
         raise CheckpointError(f"the tokenizer has no token {TAG}: it cuts it into pieces")
     if tokenizer.bos_token_id is None or ids[:1] != [tokenizer.bos_token_id]:
         raise CheckpointError("the tokenizer begins no text with a begin-of-sentence token")

@@ -35,7 +35,7 @@ def check_rules(raw: dict[str, Any]) -> dict[str, Any]:
     """
     rules = [*_rules(raw.get("normalizer")), *_rules(raw.get("pre_tokenizer"))]
     for rule in rules:
-        _check(rule.get("type") in GROWTH, f"the rule {rule.get('type')!r} is not known here")
+        _check(rule.get("type") in [*GROWTH], f"the rule {rule.get('type')!r} is not known here")
     _check(prod(map(_growth, rules)) <= MOST_GROWTH, "its rules make a text endlessly long")
     for rule in _rules(raw.get("post_processor")):
         _check(rule.get("type") in TEMPLATES, f"the rule {rule.get('type')!r} is not known here")
@@ -73,7 +73,13 @@ def _growth(rule: dict[str, Any]) -> int:
     _check(
         bool(written) or rule["type"] != "Prepend", "it prepends nothing, which crashes the library"
     )
-    return GROWTH[rule["type"]] * (len(written) + 1 if len(written) > 1 else 1)
+    grows = len(written) > 1 or (written and _may_find_nothing(rule.get("pattern")))
+    return GROWTH[rule["type"]] * (len(written) + 1 if grows else 1)
+
+
+def _may_find_nothing(pattern: Any) -> bool:
+    """Return whether a pattern may match between any two characters, where the rule then writes."""
+    return isinstance(pattern, dict) and not pattern.get("String")
 
 
 def _is_plain(template: Any) -> bool:

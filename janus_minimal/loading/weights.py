@@ -14,6 +14,7 @@ memory than the weights themselves take.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from errno import ENOENT
 from math import prod
 from pathlib import Path
 
@@ -109,8 +110,8 @@ def _read_all(
     device: torch.device | str,
 ) -> dict[str, Tensor]:
     missing, unknown = shapes.keys() - owners.keys(), owners.keys() - shapes.keys()
-    _complain(where, "lacks", missing, "every key of the model is needed")
-    _complain(where, "has the unknown key", unknown, "only official keys may be there")
+    _complain(where, "lacks", missing, "every key is needed")
+    _complain(where, "has the unknown key", unknown, "no other key may be there")
     return {k: _read_tensor(owners[k], k, shape, dtype, device) for k, shape in shapes.items()}
 
 
@@ -153,13 +154,20 @@ def _shards(directory: Path) -> dict[str, Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[safe_open]:
+def open_safetensors(path: Path) -> Iterator[safe_open]:
+    """Open a plain file of tensors. Raises OSError and SafetensorError, with any reason but no path."""
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write into it
-        raise CheckpointError(f"{path} is missing, or no plain file: expected a safetensors file")
+        raise FileNotFoundError(ENOENT, "missing, or no plain file")
+    path.open("rb").close()  # what may not be read, the library calls missing
+    # The library makes tensors on torch's default device, which the caller may have set.
+    with torch.device("cpu"), safe_open(path, "pt") as file:
+        yield file
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
     try:
-        path.open("rb").close()  # what may not be read, the library calls missing
-        # The library makes tensors on torch's default device, which the caller may have set.
-        with torch.device("cpu"), safe_open(path, "pt") as file:
+        with open_safetensors(path) as file:
             yield file
     except OSError as error:
         raise CheckpointError(
@@ -194,7 +202,7 @@ def _check_stored(path: Path, key: str, file: safe_open, shape: torch.Size) -> N
     stored = file.get_slice(key)
     if tuple(stored.get_shape()) != tuple(shape):
         raise CheckpointError(
-            f"{path}: {key} has shape {stored.get_shape()}, but config.json makes it {list(shape)}"
+            f"{path}: {key} has shape {stored.get_shape()}, not {list(shape)}, which the config asks for"
         )
     if stored.get_dtype() not in DTYPES:
         raise CheckpointError(

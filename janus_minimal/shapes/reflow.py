@@ -1,5 +1,10 @@
 """A student of the small model for few steps: one run in one directory, from pairs to a checkpoint.
 
+A pair is a noise and the latent to which the bundled model, the teacher, takes it under a caption.
+The student learns to go there along a straight line (`training.reflow` says why that needs fewer
+steps). Each pair costs a whole generation. So they are kept in files of CHUNK pairs, and a run that
+was killed goes on with the first file that is missing.
+
 What is already in the directory is not done again, as in `training.run`. The directory holds:
 
     settings.json                 what the run was begun with; other settings are refused
@@ -109,16 +114,16 @@ def _drawn_pairs(
     firsts = range(0, recipe.pairs, CHUNK)
     chunks = [range(first, min(first + CHUNK, recipe.pairs)) for first in firsts]
     drawn_by = fingerprint(teacher.model.state_dict())
-    missing = [chunk for chunk in chunks if not _path(out, chunk, recipe).exists()]
+    missing = [chunk for chunk in chunks if not _file_of(out, chunk, recipe).exists()]
     accelerator.wait_for_everyone()  # nobody writes until all have listed the same missing files
     mine = missing[accelerator.process_index :: accelerator.num_processes]
     for chunk in tqdm(mine, desc="pairs", unit="file", disable=not accelerator.is_main_process):
-        path = _path(out, chunk, recipe)
+        path = _file_of(out, chunk, recipe)
         with atomic_write(path) as unfinished:
             pairs = _draw_chunk(teacher, ids, chunk, recipe)
             save_file(pairs, unfinished, _about(path, drawn_by))
     accelerator.wait_for_everyone()
-    paths = [_path(out, chunk, recipe) for chunk in chunks]
+    paths = [_file_of(out, chunk, recipe) for chunk in chunks]
     drawn = [
         _read_chunk(path, teacher, len(c), drawn_by) for path, c in zip(paths, chunks, strict=True)
     ]
@@ -145,7 +150,7 @@ def _about(path: Path, drawn_by: str) -> dict[str, str]:
     return {"teacher": drawn_by, "pairs": f"{path.parent.name}/{path.stem}"}
 
 
-def _path(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
+def _file_of(out: Path, chunk: range, recipe: ReflowRecipe) -> Path:
     """Return the file of a chunk. Its name says how it was drawn, so no other run takes it."""
     grid = f"steps-{recipe.teacher_steps}-shift-{recipe.shift:g}"
     how = f"seed-{recipe.seed}-{grid}-weight-{recipe.cfg_weight:g}"

@@ -7,7 +7,6 @@ which shows smaller differences.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -74,7 +73,8 @@ class Evaluation:
     def interval(self) -> Interval:
         """The 95 % interval of the overall score, which here is the share of all pictures.
 
-        It is a little too wide, as it takes the number of captions of each category for chance.
+        It is a little too wide: it treats the captions as one random sample, though the number of
+        each category is fixed.
         """
         return wilson([right for part in self.categories.values() for right in part.right])
 
@@ -128,14 +128,9 @@ def read_evaluation(path: Path) -> Evaluation:
     Scores, intervals and counts follow from the answers. Where the file says something else, lacks a
     setting or has one more, somebody has changed it, and no part of it can be trusted.
     """
-    if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
-        raise InputError(f"{path} is missing, or no plain file: expected {WANTED}")
+    raw = read_json(path, wanted=WANTED)
     try:
-        raw = read_json(path)
         found = TypeAdapter(Evaluation).validate_python(raw)
-    except InputError as error:
-        reason = str(error).removeprefix(f"{path} ").partition("; expected")[0]
-        raise InputError(_no_answers(path, reason)) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

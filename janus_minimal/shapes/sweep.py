@@ -150,8 +150,9 @@ def read_sweep(path: Path, new: Sweep) -> Sweep:
     """
     if not path.exists():
         return new
+    raw = read_json(path, wanted="the report of a sweep, or another --json")
     try:
-        old = TypeAdapter(Sweep).validate_python(read_json(path))
+        old = TypeAdapter(Sweep).validate_python(raw)
         for name, run in old.runs.items():
             if name != str(run.setting.check()):
                 raise InputError(f"it calls {run.setting} {name}")

@@ -50,7 +50,8 @@ def add_adapters(model: JanusFlow, rank: int) -> None:
 def check_adapters(config: LanguageConfig, rank: int) -> None:
     """Raise InputError if peft is not installed, or if the layers are too narrow for the rank."""
     _peft()
-    narrowest = min(config.hidden_size, config.intermediate_size)
+    keys = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    narrowest = min(config.hidden_size, config.intermediate_size, keys)
     if not 1 <= rank <= narrowest:
         raise InputError(f"an adapter of rank {rank}: expected 1 to {narrowest}, the layers' width")
 

@@ -55,7 +55,7 @@ from janus_minimal.training.tokenizer import learn_tokenizer, tokenize
 from janus_minimal.training.tuning import TUNE_RECIPE
 
 METADATA = "metadata.jsonl"
-RIGHT = 'expected {"file_name": "cat.png", "text": "a cat"}'
+RIGHT = '{"file_name": "cat.png", "text": "a cat"}'
 MOST_BYTES = 2**30  # of metadata.jsonl: several million captions
 SHOWN = 16  # captions of the sample sheet
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put it before the first line of a UTF-8 file
@@ -222,15 +222,13 @@ def read_metadata(directory: Path) -> list[Pair]:
     if not directory.is_dir():
         raise InputError(f"no folder {directory}: expected pictures with a {METADATA}")
     path = directory / METADATA
-    if not path.is_file():  # opening a FIFO would wait for somebody to write into it
-        raise InputError(f"{path} is missing, or no plain file: {RIGHT} in a line for each picture")
     pairs, lines = [], _content(path).removeprefix(BYTE_ORDER_MARK).split(b"\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
             with _told(f"{path}, line {number}"):
                 pairs.append(_pair(directory, line, f"{path}, line {number}"))
     if not pairs:
-        raise InputError(f"{path} holds no pair: {RIGHT} in a line for each picture")
+        raise InputError(f"{path} holds no pair: expected {RIGHT} in a line for each picture")
     _check_different(pairs)
     return pairs
 
@@ -255,7 +253,7 @@ def random_square(
 
 def _content(path: Path) -> bytes:
     try:
-        return read_plain(path, MOST_BYTES)
+        return read_plain(path, MOST_BYTES, f"{RIGHT} in a line for each picture")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -265,7 +263,7 @@ def _pair(directory: Path, line: bytes, place: str) -> Pair:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):  # no JSON, or no UTF-8
-        raise InputError(f"no JSON: {RIGHT}") from None
+        raise InputError(f"no JSON: expected {RIGHT}") from None
     name, caption = _text(entry, "file_name"), _text(entry, "text")
     check_characters(caption)
     return Pair(f"{place} ({name})", _inside(directory, name), caption.strip())
@@ -275,7 +273,7 @@ def _text(entry: Any, key: str) -> str:
     """Return the text that a line has under a key. Raises InputError if it has none."""
     text = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(text, str) or not text.strip():
-        raise InputError(f"its {key} is missing, empty or no text: {RIGHT}")
+        raise InputError(f"its {key} is missing, empty or no text: expected {RIGHT}")
     return text
 
 

@@ -415,13 +415,14 @@ def test_contradictions_are_refused(wrong, message):
 
 
 def test_a_rank_that_cannot_be_is_refused():
-    """rank < 1 or rank > the narrowest layer, be it of the attention or of the MLP  =>  InputError; in between: none.
+    """rank < 1 or rank > the narrowest layer, of the attention, its keys, or the MLP  =>  InputError; in between: none.
 
     A product of matrices that are thicker than W is no saving, and a typing error.
     """
     sizes = JanusFlow.from_pretrained(GOLDEN).config.language
-    for hidden, intermediate in ((16, 24), (24, 16)):
+    for hidden, intermediate, heads in ((16, 24, 4), (24, 16, 4), (32, 32, 2)):
         config = replace(sizes, hidden_size=hidden, intermediate_size=intermediate)
+        config = replace(config, num_attention_heads=4, num_key_value_heads=heads)
         for rank in (1, 16):
             check_adapters(config, rank)
         for rank in (0, 17):

@@ -9,6 +9,7 @@ import torch
 from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
 from PIL import Image
+from safetensors.torch import save
 
 from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_json, write_sheet
@@ -66,11 +67,22 @@ def test_other_files_may_lie_beside_a_checkpoint(checkpoint, tmp_path):
     check_outputs(outputs, [checkpoint, None, "owner/name"])
 
 
-@pytest.mark.parametrize("content", [b"a red circle\n", b"\xef\xbb\xbf{", b"\xff\xd8\xff\xe0 a photograph"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a red circle\n",
+        b"\xef\xbb\xbf{",
+        b"\xff\xd8\xff\xe0 a photograph",
+        b'{"file_name": "1.png", "text": "a star"}\n',
+        b'{"recipe": {"seed": 0}}',
+        save({"optimizer": torch.zeros(1), "latents": torch.zeros(1)}),
+    ],
+)
 def test_a_file_that_is_not_ours_is_not_written_over(tmp_path, content):
-    """output = a text, a photograph, ...  =>  InputError, and it stays; a picture, report, latents of ours: replaced.
+    """output = a text, a photograph, other tensors, ...  =>  InputError, and it stays; what is ours is replaced.
 
-    `--json prompts.txt`, which a shell may have completed, would lose somebody's list of captions.
+    `--json metadata.jsonl`, which a shell may have completed, would lose somebody's list of captions, and
+    `--latent flow.training.safetensors` the state of a training.
     """
     path = tmp_path / "theirs"
     path.write_bytes(content)
@@ -78,10 +90,12 @@ def test_a_file_that_is_not_ours_is_not_written_over(tmp_path, content):
         check_outputs([path])
     assert path.read_bytes() == content
     write_sheet(tmp_path / "sheet", [Image.new("RGB", (8, 8))])
-    write_json(tmp_path / "report", {"score": 1})
+    write_json(tmp_path / "report", {"score": 1, "categories": {}})
+    write_json(tmp_path / "sweep", {"runs": {}})
+    write_json(tmp_path / "bench", {"loops": {}})
     write_latents(tmp_path / "latents", torch.zeros(1, 4, 2, 2))
     (tmp_path / "empty").touch()
-    check_outputs([tmp_path / name for name in ("sheet", "report", "latents", "empty")])
+    check_outputs([tmp_path / name for name in ("sheet", "report", "sweep", "bench", "latents", "empty")])
 
 
 @pytest.mark.parametrize("make", [os.link, os.symlink, lambda old, new: None])

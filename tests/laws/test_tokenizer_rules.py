@@ -58,6 +58,8 @@ RUN_AWAY_OR_CRASH = {
         "normalizer": reduce(lambda inner, _: sequence(inner, replace("a", "aa")), range(40), sequence())
     },
     "an empty pattern": {"normalizer": sequence(*[replace("", "xx", "Regex")] * 9)},
+    "one letter between any two characters, forty times": {"normalizer": sequence(*[replace("x*", "a", "Regex")] * 40)},
+    "one letter for an empty text, forty times": {"normalizer": sequence(*[replace("", "a")] * 40)},
     "an empty prefix": {"normalizer": {"type": "Prepend", "prepend": ""}},
     "a long prefix, many times": {"normalizer": sequence(*[{"type": "Prepend", "prepend": "a" * 10**4}] * 9)},
     "one letter becomes a book": {"normalizer": replace("a", "a" * 10**6)},
@@ -74,6 +76,7 @@ RUN_AWAY_OR_CRASH = {
     "a text twice": {"post_processor": template(TEXT, TEXT)},
     "a text many times": {"post_processor": template(*[TEXT] * 10**4)},
     "no rule at all": {"normalizer": 3},
+    "a rule whose kind is a list": {"normalizer": {"type": []}},
     "a list in place of a rule": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [[[]]]}},
     "content that is no text": {"normalizer": replace("a", ["x"])},
     "no model": {"model": None},
@@ -117,6 +120,10 @@ ANOTHER_PROMPT = {
     "a token after the tag": (
         {"post_processor": template(special("b"), TEXT, special("e"), b=[0], e=[1])},
         "adds more to a text",
+    ),
+    "a tag that is a word only where it stands alone": (
+        {"added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}},
+        "cuts it into pieces",
     ),
     "a token that is none": ({"post_processor": template(special("b"), TEXT, b=[0, 999])}, "adds more to a text"),
     "no begin of sentence": ({"post_processor": None}, "begins no text"),

@@ -148,7 +148,7 @@ def test_a_wrong_shape_is_named(key, change):
     """
     with spoiled() as directory:
         rewrite(directory, lambda weights: weights.update({key: change(weights[key])}))
-        refused(directory, f"{key} has shape", "but config.json makes it")
+        refused(directory, f"{key} has shape", "which the config asks for")
 
 
 @given(key=st.sampled_from(KEYS))

@@ -289,7 +289,7 @@ def test_what_is_no_sweep_is_refused(tmp_path):
     for name, text in texts.items():
         (tmp_path / f"{name}.json").write_text(text)
     for path in tmp_path.iterdir():
-        with pytest.raises(InputError, match=r"holds no sweep.*expected another --json"):
+        with pytest.raises(InputError, match=r"expected .*another --json"):
             read_sweep(path, replace(KEPT, runs={}))
 
 
