@@ -15,6 +15,7 @@ from tools.drawn import normal
 from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from janus_minimal import JanusFlow
 from janus_minimal.errors import InputError
@@ -167,6 +168,34 @@ def test_muon_moves_all_directions_of_a_matrix_equally():
     before = network.weight.detach().clone()
     muon.step()
     torch.testing.assert_close(network.weight.detach(), (1 - rate * 0.3) * before)
+
+
+class Dtypes(TorchDispatchMode):
+    """Remembers the dtypes of the matrices that are multiplied."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default):
+            self.seen.update(x.dtype for x in args if isinstance(x, torch.Tensor))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", torch.float32), ("meta", torch.bfloat16)])
+def test_muon_multiplies_in_float32_on_a_cpu(device, dtype):
+    """dtype of Muon's products = float32 on a CPU, and as PyTorch has it, bfloat16, on an accelerator.
+
+    A CPU without instructions for bfloat16 takes up to 40 times as long for them. The device "meta", which computes
+    nothing, stands for an accelerator here.
+    """
+    network = nn.Linear(8, 12, device=device)
+    *_, muon = build_optimizers(network, RECIPE)
+    network.weight.grad = torch.ones_like(network.weight)
+    with Dtypes() as products:
+        muon.step()
+    assert products.seen == {dtype}
 
 
 def test_the_two_optimizers_begin_at_the_recipes_rate():
