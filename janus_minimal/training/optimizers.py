@@ -15,8 +15,8 @@ class Muon(torch.optim.Muon):
     """PyTorch's Muon, in float32 where the weights lie on a CPU.
 
     To make an update orthogonal takes 15 matrix products, and PyTorch rounds the gradient to bfloat16
-    for them. Most CPUs have no instructions for that format: there, each product took 10 to 50 times
-    as long as in float32, and training spent nearly all of its time in them.
+    for them. Many CPUs lack instructions for that format. On one of them each product took 20 to 50
+    times as long as in float32, and training spent most of its time there.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
