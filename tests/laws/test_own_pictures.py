@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tools.damaged_png import chunk, write_png
 from tools.launched import Launched, twice
 from tools.small_runs import be_small, small_runs
 from typer.testing import CliRunner
@@ -112,6 +114,10 @@ FAULTS = {
     "link out of the folder": (line("link.png"), r"line 2: link\.png leads out of "),
     "NUL in the name": (line("red\0.png"), r"line 2: no file "),
     "long name": (line("x" * 5000), r"line 2: no file "),
+    "loop of links": (line("loop.png"), r"line 2: no file loop\.png in "),
+    "key twice": ('{"file_name": "red.png", "text": "a star", "text": "a circle"}', r"line 2: its text stands twice"),
+    "damaged profile": (line("profile.png"), r"line 2 \(profile\.png\): .*holds no picture"),
+    "no transparency": (line("clear.png"), r"line 2 \(clear\.png\): the picture's colours are damaged"),
     "no picture": (line("text.png"), r"line 2 \(text\.png\): .*holds no picture"),
     "half a picture": (line("half.png"), r"line 2 \(half\.png\): .*holds no picture"),
     "folder": (line("sub"), r"line 2 \(sub\): .*holds no picture"),
@@ -133,6 +139,9 @@ def faulty(tmp_path_factory) -> Path:
     (folder / "half.png").write_bytes((folder / "red.png").read_bytes()[:60])
     (folder / "sub").mkdir()
     os.mkfifo(folder / "fifo.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    write_png(folder / "profile.png", after=chunk(b"iCCP", b"\0"), mode="P")
+    write_png(folder / "clear.png", before=chunk(b"tEXt", b"transparency\0none"), mode="P")
     Image.new("RGB", (200, 47)).save(folder / "small.png")
     Image.new("I;16", (60, 60)).save(folder / "deep.png")
     return folder
@@ -176,7 +185,7 @@ def test_a_name_from_the_root_is_refused(folder):
     assert len(read_metadata(write(folder, line("sub/outside.png")))) == 1
 
 
-@pytest.mark.parametrize("fault", ["no folder", "a file", "no metadata", "FIFO", "no pair", "empty"])
+@pytest.mark.parametrize("fault", ["no folder", "long name", "a file", "no metadata", "FIFO", "no pair", "empty"])
 def test_a_folder_without_pairs_is_refused(folder, fault):
     """no folder, no metadata.jsonl, or one without a pair  =>  InputError, and no run is begun.
 
@@ -188,7 +197,8 @@ def test_a_folder_without_pairs_is_refused(folder, fault):
         os.mkfifo(path)
     if fault in ("no pair", "empty"):
         path.write_text("\n\n" if fault == "no pair" else "")
-    data = {"no folder": folder / "absent", "a file": folder / "red.png"}.get(fault, folder)
+    others = {"no folder": folder / "absent", "long name": folder / ("x" * 300), "a file": folder / "red.png"}
+    data = others.get(fault, folder)
     with pytest.raises(InputError, match=r"no folder|no plain file: expected \{|holds no pair: expected \{"):
         train(data, folder.parent / "run")
     assert not (folder.parent / "run").exists()
@@ -205,6 +215,22 @@ def test_a_byte_order_mark_and_empty_lines_are_read_over(folder):
     found = read_metadata(folder)
     assert [(pair.path, pair.caption) for pair in found] == [(pair.path, pair.caption) for pair in plain]
     assert [int(pair.place.split("line ")[1].split()[0]) for pair in found] == [2, 4, 6]
+
+
+def test_empty_lines_need_no_memory_of_their_own(folder, monkeypatch):
+    """peak(a file of n empty lines) < 3 n bytes: the file, and little beside it.
+
+    A list of the lines has 8 bytes for each. A file of a gigabyte, which is accepted, would need nine of them.
+    """
+    monkeypatch.setattr(pictures, "MOST_BYTES", 2**20)  # Python sets aside what it may read at most
+    path = folder / "metadata.jsonl"
+    path.write_bytes(b"\n" * (2**20 - path.stat().st_size) + path.read_bytes())
+    tracemalloc.start()
+    try:
+        assert len(read_metadata(folder)) == 3
+        assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_captions_are_checked_before_the_first_picture_is_opened(folder, monkeypatch):
