@@ -41,7 +41,7 @@ from janus_minimal.loading.json_file import read_plain
 from janus_minimal.loading.picture import read_picture, to_rgb
 from janus_minimal.loading.tokenizer import load_tokenizer
 from janus_minimal.loading.vae import pixels_per_latent
-from janus_minimal.loading.vocabulary import check_characters, check_words
+from janus_minimal.loading.vocabulary import check_characters, check_words, vocabulary_size
 from janus_minimal.runtime.checks import fits_positions, fits_vae
 from janus_minimal.training.flow import check_parts
 from janus_minimal.training.recipe import Recipe
@@ -205,7 +205,7 @@ def load_folder(
     pairs = read_metadata(directory)
     captions = [pair.caption for pair in pairs]
     tokenizer = learn_tokenizer(captions) if tokenizer is None else tokenizer
-    config = small_config(len(tokenizer)) if config is None else config
+    config = small_config(vocabulary_size(tokenizer)) if config is None else config
     _check_captions(pairs, tokenizer, config, latent_side)
     pixels = np.empty((len(pairs), side, side, 3), np.uint8)
     for i, pair in enumerate(tqdm(pairs, desc="pictures")):

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from tools.damaged_png import chunk, write_png
 from tools.launched import Launched, twice
 from tools.small_runs import be_small, small_runs
+from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline
@@ -38,7 +40,7 @@ from janus_minimal.training.pictures import load_folder, random_square, read_met
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
 from janus_minimal.training.source import Source, encode_examples
-from janus_minimal.training.tokenizer import build_tokenizer, learn_tokenizer, tokenize
+from janus_minimal.training.tokenizer import BEGIN, PAD, UNKNOWN, build_tokenizer, learn_tokenizer, tokenize
 
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 VAE = replace(VAE_RECIPE, steps=2, batch_size=2, save_every=2)
@@ -602,6 +604,39 @@ def test_a_new_flow_draws_pictures_of_its_vaes_size(folder, tmp_path, monkeypatc
     monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda model, *_: given.append(model))
     train(folder, tmp_path / "run", vae=small_vae(4, 4))
     assert given[0].config.image_size == 96
+
+
+def with_a_gap(largest: int) -> PreTrainedTokenizerFast:
+    """A tokenizer that knows the captions of `make`, in which one word has this id."""
+    rules = json.loads(learn_tokenizer(["A red green blue sheet, empty"]).backend_tokenizer.to_str())
+    rules["model"]["vocab"]["sheet"] = largest
+    names = {"bos_token": BEGIN, "pad_token": PAD, "unk_token": UNKNOWN}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(rules)), **names)
+
+
+def test_ids_with_a_gap_have_embeddings(folder, tmp_path, monkeypatch):
+    """embeddings(new flow) = largest id of the tokenizer + 1, and not the number of its tokens.
+
+    Otherwise a caption with that word has no embedding, and a checkpoint whose captions lack it cannot be loaded.
+    """
+    given = []
+    monkeypatch.setattr("janus_minimal.training.run.encode_examples", lambda *_: torch.ones(3, 4, 12, 12))
+    monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda model, *_: given.append(model))
+    tokenizer = with_a_gap(40)
+    assert len(tokenizer) < 40
+    train(folder, tmp_path / "run", vae=load_vae(BUNDLED / "shapes" / "vae"), tokenizer=tokenizer)
+    assert given[0].config.language.vocab_size == 41
+
+
+def test_an_id_beyond_all_models_is_refused(folder, tmp_path):
+    """train --tokenizer with an id of 2^20 or more  =>  InputError, and no folder.
+
+    No config may say so many words, and the embeddings of 2^31 words would fill every memory.
+    """
+    with_a_gap(2**20).save_pretrained(tmp_path / "words")
+    with pytest.raises(InputError, match="the tokenizer has 1048577 tokens, the model knows 1048576"):
+        run("train", "--data", folder, "--out", tmp_path / "run", "--tokenizer", tmp_path / "words", "--device", "cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def run(*words: object) -> str:
