@@ -46,6 +46,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from janus_minimal.cache import PromptCache
 from janus_minimal.config import JanusConfig
+from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.config_file import read_config, write_config
 from janus_minimal.loading.hub import find_checkpoint
 from janus_minimal.loading.weights import check_dtype, read_weights, write_weights
@@ -184,9 +185,17 @@ class JanusFlow(nn.Module):
 
         Raises:
             InputError: if the directory cannot be written, or for a dtype no model computes in.
+            CheckpointError: for weights that could not be loaded again, such as those of adapters.
         """
         check_dtype(dtype)
         weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
+        with torch.device("meta"):
+            expected = type(self)(self.config).state_dict()
+        if odd := sorted(weights.keys() ^ expected.keys()):
+            raise CheckpointError(
+                f"the model has other weights than its config says, {odd[0]}: "
+                "expected a plain model, as merge_adapters gives"
+            )
         write_weights(Path(directory), weights)
         write_config(Path(directory), self.config)
 

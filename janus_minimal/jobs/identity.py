@@ -5,12 +5,13 @@ model may have taken its place meanwhile.
 """
 
 from janus_minimal.loading.fingerprint import fingerprint
+from janus_minimal.loading.vae import unusual
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.runtime.precision import matrix_precision
 
 
 def identity(pipe: JanusFlowPipeline) -> str:
-    """Return a fingerprint of weights, config, scaling factor, tokenizer and matrix precision."""
+    """Return a fingerprint of weights, configs, tokenizer and matrix precision."""
     parts = {"model": pipe.model, "vae": pipe.vae}.items()
     tensors = {f"{name}.{k}": v for name, part in parts for k, v in part.state_dict().items()}
     words = (
@@ -18,5 +19,6 @@ def identity(pipe: JanusFlowPipeline) -> str:
         pipe.vae.config.scaling_factor,
         pipe.tokenizer.backend_tokenizer.to_str(),
         matrix_precision(),
+        *unusual(pipe.vae),
     )
     return fingerprint(tensors, *map(str, words))

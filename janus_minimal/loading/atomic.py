@@ -25,6 +25,7 @@ from janus_minimal.errors import InputError, one_line
 
 UNFINISHED = ".unfinished-"  # the hidden directories' prefix
 LOCK = ".janus-minimal-lock"  # the file in each of them that its process has locked
+NEW, EXAMPLE = f"{LOCK}-new", f"{LOCK}-example"  # the lock's first name; a file that shows a mode
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def _hidden_directory(parent: Path) -> Iterator[Path]:
     """Make a hidden directory that is locked until the block ends or the process dies."""
     with TemporaryDirectory(prefix=UNFINISHED, dir=parent, ignore_cleanup_errors=True) as name:
         directory = Path(name)
-        lock = FileLock(directory / f"{LOCK}-new")
+        lock = FileLock(directory / NEW)
         # A file system without locks: we write all the same, and what a killed process left stays.
         with suppress(OSError, NotImplementedError):
             lock.acquire()
@@ -112,7 +113,7 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _move_files(unfinished: Path, directory: Path) -> None:
-    written = sorted(path for path in unfinished.iterdir() if not path.name.startswith(LOCK))
+    written = sorted(p for p in unfinished.iterdir() if p.name not in (LOCK, NEW, EXAMPLE))
     targets = [_final_place(directory / path.name) for path in written]
     mode = _mode_of_a_new_file(unfinished)
     for path in written:
@@ -125,7 +126,7 @@ def _move_files(unfinished: Path, directory: Path) -> None:
 
 def _mode_of_a_new_file(unfinished: Path) -> int:
     """Return the permissions that open() gives: the umask says them, which cannot be read safely."""
-    example = unfinished / f"{LOCK}-example"  # goes with the hidden directory
+    example = unfinished / EXAMPLE  # goes with the hidden directory
     example.touch()
     return example.stat().st_mode
 

@@ -21,7 +21,7 @@ from janus_minimal.config import (
 )
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.atomic import atomic_write
-from janus_minimal.loading.json_file import read_json, warn_of_unknown
+from janus_minimal.loading.json_file import LARGEST_CONFIG, read_json, warn_of_unknown
 
 CONFIG = "config.json"
 BOOKKEEPING = {  # fields that stand in official files and do not change the computation
@@ -33,7 +33,7 @@ BOOKKEEPING = {  # fields that stand in official files and do not change the com
 
 def read_config(directory: Path) -> JanusConfig:
     """Read the sizes from a directory's config.json. Raises CheckpointError."""
-    return config_from_dict(read_json(directory / CONFIG))
+    return config_from_dict(read_json(directory / CONFIG, LARGEST_CONFIG))
 
 
 def write_config(directory: Path, config: JanusConfig) -> None:

@@ -24,7 +24,8 @@ def fingerprint(tensors: Mapping[str, Tensor], *words: str) -> str:
     >>> fingerprint(a) == fingerprint({"x": torch.zeros(2)}), fingerprint(a) == fingerprint(b)
     (True, False)
     """
-    digest = sha256("\n".join([*words, ""]).encode())
+    # No text has the byte ff, so a line break in a word is none between two.
+    digest = sha256(b"".join(word.encode().replace(b"\n", b"\xff") + b"\n" for word in words))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

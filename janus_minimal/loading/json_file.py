@@ -22,6 +22,7 @@ from typing import Any
 from janus_minimal.errors import CheckpointError, one_line
 
 LARGEST = 2**26  # bytes; the official tokenizer.json has about 5 million
+LARGEST_CONFIG = 2**20  # of a list of settings; a megabyte of empty lists needs 20 in memory
 OFFICIAL = "the official file"  # what a checkpoint holds; reports and settings are read here too
 CODE_KEYS = frozenset({"auto_map", "custom_pipelines"})  # transformers would import what they name
 

@@ -25,8 +25,8 @@ def read_picture(path: Path) -> Image.Image:
             return _upright(picture)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} holds no picture: {one_line(error, 100)}; {right}") from None
+    except Exception as error:  # Pillow raises nearly anything, as of a chunk behind the pixels
+        raise InputError(f"{path} holds no picture: {_reason(error)}; {right}") from None
 
 
 def read_mask(path: Path, picture: Image.Image) -> Image.Image:
@@ -44,14 +44,19 @@ def read_mask(path: Path, picture: Image.Image) -> Image.Image:
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Return an upright picture in red, green and blue; transparent parts become white.
 
-    Raises InputError for a picture of more than 8 bits a channel, or with damaged EXIF data.
+    Raises InputError for a picture of more than 8 bits a channel, or with damaged metadata.
     """
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
     upright = _upright(picture)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    layer = upright.convert("RGBA")
+    try:
+        if not upright.has_transparency_data:
+            return upright.convert("RGB")
+        layer = upright.convert("RGBA")
+    except Exception as error:  # of a PNG's text that is called transparency, Pillow makes one
+        raise InputError(
+            f"the picture's colours are damaged ({_reason(error)}): expected whole ones"
+        ) from None
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
@@ -61,5 +66,10 @@ def _upright(picture: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(picture)
     except Exception as error:  # Pillow raises nearly anything, and for a JPEG only the second time
         raise InputError(
-            f"the picture's EXIF data are damaged ({one_line(error, 80)}): expected none, or whole ones"
+            f"the picture's EXIF data are damaged ({_reason(error)}): expected none, or whole ones"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what Pillow says, or the kind of error of which it says nothing."""
+    return one_line(error, 80) or type(error).__name__

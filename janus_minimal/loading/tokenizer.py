@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import CheckpointError
 from janus_minimal.loading.pretrained import read_tokenizer
-from janus_minimal.loading.vocabulary import encode, padding_id
+from janus_minimal.loading.vocabulary import encode, padding_id, vocabulary_size
 from janus_minimal.prompt import TAG, TEMPLATE
 
 VISIBLE = "".join(map(chr, range(33, 127))) + "\U00013000"  # and a hieroglyph, which few have
@@ -36,10 +36,10 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None
         raise CheckpointError("the tokenizer begins no text with a begin-of-sentence token")
     if ids[1:] != plain:
         raise CheckpointError("the tokenizer adds more to a text than a begin-of-sentence token")
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= vocab_size:
+    size = vocabulary_size(tokenizer)
+    if size > vocab_size:
         raise CheckpointError(
-            f"the tokenizer has {largest + 1} tokens, the model knows {vocab_size}: "
+            f"the tokenizer has {size} tokens, the model knows {vocab_size}: "
             "they belong to different models"
         )
     if lost := [character for character in VISIBLE if not encode(tokenizer, character, False)]:

@@ -32,7 +32,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from janus_minimal.errors import CheckpointError, InputError, one_line
-from janus_minimal.loading.json_file import read_json, warn_of_unknown
+from janus_minimal.loading.json_file import LARGEST_CONFIG, read_json, warn_of_unknown
 from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
 from janus_minimal.runtime.checks import dense_latents, one_of
@@ -93,6 +93,19 @@ def load_vae(directory: Path, device: torch.device | str = "cpu") -> Autoencoder
 def pixels_per_latent(vae: AutoencoderKL) -> int:
     """Return how many pixels wide one latent value is: 8 for SDXL's VAE, which has four levels."""
     return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def unusual(vae: AutoencoderKL) -> list[str]:
+    """Return the settings that change pictures, and no weight's name or shape, where they are unusual.
+
+    A fingerprint of weights says nothing of the activation and of the groups of the norms. Both are
+    usual in all VAEs that are around: SiLU, and 32 groups, or half of the fewest channels where these
+    are fewer than 64. So most fingerprints are of weights alone.
+    """
+    groups = min(32, vae.config.block_out_channels[0] // 2)
+    usual = {"act_fn": ("silu", "swish"), "norm_num_groups": (groups,)}
+    own = {name: vae.config.get(name, known[0]) for name, known in usual.items()}
+    return [f"{name} {value}" for name, value in own.items() if value not in usual[name]]
 
 
 @torch.no_grad()
@@ -182,7 +195,7 @@ def _build(path: Path) -> AutoencoderKL:
 
 
 def _read_config(path: Path) -> VaeConfig:
-    raw = read_json(path)
+    raw = read_json(path, LARGEST_CONFIG)
     _check_kind(path, raw)
     known = {field.name for field in fields(VaeConfig)}
     unknown = raw.keys() - known - {*SHIFTS}  # diffusers' own notes begin with _, as _class_name

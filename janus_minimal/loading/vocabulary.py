@@ -70,6 +70,19 @@ def _complain_of_unknown(prompt: str, unknown: int, tokenizer: PreTrainedTokeniz
     raise PromptError(f'the tokenizer does not know "{strange}"; it knows: {", ".join(known)}')
 
 
+def rules_of(tokenizer: PreTrainedTokenizerBase) -> tuple[str, dict[str, str]]:
+    """Return all that decides a tokenizer's ids: how it cuts a text, and its special tokens."""
+    return tokenizer.backend_tokenizer.to_str(), tokenizer.special_tokens_map
+
+
+def vocabulary_size(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many embeddings the tokenizer needs: its largest id plus one.
+
+    Its length is the number of its tokens, and their ids may have gaps.
+    """
+    return max(tokenizer.get_vocab().values()) + 1
+
+
 def unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """Return the id that stands for unknown words, or None if there is no such word.
 

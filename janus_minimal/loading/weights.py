@@ -112,7 +112,26 @@ def _read_all(
     missing, unknown = shapes.keys() - owners.keys(), owners.keys() - shapes.keys()
     _complain(where, "lacks", missing, "every key is needed")
     _complain(where, "has the unknown key", unknown, "no other key may be there")
-    return {k: _read_tensor(owners[k], k, shape, dtype, device) for k, shape in shapes.items()}
+    with _unchanged({*owners.values()}):
+        return {k: _read_tensor(owners[k], k, shape, dtype, device) for k, shape in shapes.items()}
+
+
+@contextmanager
+def _unchanged(paths: set[Path]) -> Iterator[None]:
+    """Raise CheckpointError if a file was replaced meanwhile: some tensors would be of another model.
+
+    Each block of rows opens the file anew, and a training that saves replaces it.
+    """
+    before = _identities(paths)
+    yield
+    if replaced := sorted(dict(before - _identities(paths))):
+        raise CheckpointError(f"{replaced[0]} was replaced while it was read: load it again")
+
+
+def _identities(paths: set[Path]) -> set[tuple[Path, tuple[int, ...]]]:
+    """Return each file with what no other one has, not even a later one with the same number."""
+    stats = {path: path.stat() for path in paths if os.path.exists(path)}
+    return {(path, (s.st_dev, s.st_ino, s.st_mtime_ns, s.st_ctime_ns)) for path, s in stats.items()}
 
 
 def weight_files(directory: Path) -> dict[str, Path]:

@@ -29,7 +29,10 @@ from tqdm.auto import tqdm
 from janus_minimal.errors import InputError
 from janus_minimal.loading.atomic import atomic_directory, atomic_write
 from janus_minimal.loading.fingerprint import fingerprint
+from janus_minimal.loading.hub import find_checkpoint, find_part
 from janus_minimal.loading.latents import read_about
+from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.loading.vocabulary import rules_of
 from janus_minimal.loading.weights import read_safetensors
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline, image_noise
@@ -82,7 +85,7 @@ def train_few(
     Raises:
         InputError: if the directory holds a run with other settings, or a run that another process
             works on; if it cannot be written; if the student is of another size than the bundled
-            model; and as `fit` does.
+            model, or has other words; and as `fit` does.
     """
     check_surroundings(accelerator)
     check_share(recipe.batch_size, accelerator.num_processes)
@@ -93,15 +96,21 @@ def train_few(
     parts = (*PARTS, *reported("reflow"), "pairs/*/*.safetensors")
     with run_folder(out, asdict(recipe) | settings, parts, accelerator):
         pairs = _drawn_pairs(out, accelerator, teacher, recipe)
-        _train(out, accelerator, teacher, beginner, pairs, recipe)
+        begun = None if settings["student"] == settings["teacher"] else settings["student"]
+        _train(out, accelerator, teacher, beginner, pairs, recipe, begun)
 
 
 def _beginner(student: str | Path, teacher: JanusFlowPipeline) -> JanusFlow:
-    """Return the student before training. Its tokens must be the teacher's."""
+    """Return the student before training. Its tokens must be the teacher's. Raises InputError."""
     beginner = JanusFlow.from_pretrained(student)
     if beginner.config != teacher.model.config:
         raise InputError(
             f"{student} has another config than shapes, its teacher: expected a student of shapes"
+        )
+    words = find_part(find_checkpoint(student), "tokenizer.json")
+    if words.exists() and rules_of(read_tokenizer(words.parent)) != rules_of(teacher.tokenizer):
+        raise InputError(
+            f"{student} has other words than shapes, its teacher: expected a student of shapes"
         )
     return beginner
 
@@ -203,6 +212,7 @@ def _train(
     student: JanusFlow,
     pairs: Pairs,
     recipe: ReflowRecipe,
+    begun: str | None,
 ) -> None:
     """Train the student on the pairs, and write the checkpoint at each save."""
     vae, tokenizer = teacher.vae, teacher.tokenizer
@@ -220,5 +230,5 @@ def _train(
             vae.save_pretrained(unfinished)
     state = out / "reflow.training.safetensors"
     train_student(
-        student.train(), pairs, tokenizer.pad_token_id, state, accelerator, report, recipe
+        student.train(), pairs, tokenizer.pad_token_id, state, accelerator, report, recipe, begun
     )

@@ -39,8 +39,11 @@ def add_adapters(model: JanusFlow, rank: int) -> None:
     the weights of a linear layer: the size of A x does not depend on the rank. B is zero.
 
     Raises:
-        InputError: if peft is not installed, or if the language model is too narrow for the rank.
+        InputError: if peft is not installed, if the language model is too narrow for the rank, or if it
+            has adapters, which would be drawn anew.
     """
+    if any(_adapted(model)):
+        raise InputError("the model has adapters: expected one without")
     check_adapters(model.config.language, rank)
     peft = _peft()
     config = peft.LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LINEAR))

@@ -12,9 +12,12 @@ data sets gets an error without the line that is wrong, or an Arrow cache of all
 """
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.config import JanusConfig
-from janus_minimal.errors import InputError
+from janus_minimal.errors import InputError, one_line
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import find_part
@@ -38,7 +41,7 @@ from janus_minimal.loading.json_file import read_plain
 from janus_minimal.loading.picture import read_picture, to_rgb
 from janus_minimal.loading.tokenizer import load_tokenizer
 from janus_minimal.loading.vae import pixels_per_latent
-from janus_minimal.loading.vocabulary import check_characters, check_words
+from janus_minimal.loading.vocabulary import check_characters, check_words, vocabulary_size
 from janus_minimal.runtime.checks import fits_positions, fits_vae
 from janus_minimal.training.flow import check_parts
 from janus_minimal.training.recipe import Recipe
@@ -202,7 +205,7 @@ def load_folder(
     pairs = read_metadata(directory)
     captions = [pair.caption for pair in pairs]
     tokenizer = learn_tokenizer(captions) if tokenizer is None else tokenizer
-    config = small_config(len(tokenizer)) if config is None else config
+    config = small_config(vocabulary_size(tokenizer)) if config is None else config
     _check_captions(pairs, tokenizer, config, latent_side)
     pixels = np.empty((len(pairs), side, side, 3), np.uint8)
     for i, pair in enumerate(tqdm(pairs, desc="pictures")):
@@ -219,10 +222,11 @@ def read_metadata(directory: Path) -> list[Pair]:
         InputError: for a line that is no pair, a caption without a word, a picture that is missing
             or lies outside the folder, the same pair twice, or no pair at all.
     """
-    if not directory.is_dir():
+    if not os.path.isdir(directory):  # unlike Path's, it takes a name that is too long
         raise InputError(f"no folder {directory}: expected pictures with a {METADATA}")
     path = directory / METADATA
-    pairs, lines = [], _content(path).removeprefix(BYTE_ORDER_MARK).split(b"\n")
+    # One line at a time: a list of them needs eight times the memory of a file of empty lines.
+    pairs, lines = [], BytesIO(_content(path).removeprefix(BYTE_ORDER_MARK))
     for number, line in enumerate(lines, 1):
         if line.strip():
             with _told(f"{path}, line {number}"):
@@ -261,12 +265,25 @@ def _content(path: Path) -> bytes:
 def _pair(directory: Path, line: bytes, place: str) -> Pair:
     """Return the pair that a line describes. Raises InputError."""
     try:
-        entry = json.loads(line)
+        entry = json.loads(line, object_pairs_hook=_once)
+    except InputError:
+        raise
     except (ValueError, RecursionError):  # no JSON, or no UTF-8
         raise InputError(f"no JSON: expected {RIGHT}") from None
     name, caption = _text(entry, "file_name"), _text(entry, "text")
     check_characters(caption)
     return Pair(f"{place} ({name})", _inside(directory, name), caption.strip())
+
+
+def _once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object with these entries. Raises InputError for a key that stands twice.
+
+    Of two captions, json would take the last one, and the other one would go unseen.
+    """
+    number = Counter(key for key, _ in entries)
+    if twice := [key for key in number if number[key] > 1]:
+        raise InputError(f"its {one_line(twice[0], 50)} stands twice: expected {RIGHT}")
+    return dict(entries)
 
 
 def _text(entry: Any, key: str) -> str:
@@ -285,10 +302,8 @@ def _inside(directory: Path, name: str) -> Path:
     """
     try:
         path = (directory / name).resolve(strict=True)
-    except (
-        OSError,
-        ValueError,
-    ):  # missing, a loop of links, a name that is too long or holds a NUL
+    except (OSError, ValueError, RuntimeError):
+        # Missing, a name that is too long or holds a NUL, or a loop of links (until Python 3.12).
         raise InputError(f"no file {name} in {directory}") from None
     if not path.is_relative_to(directory.resolve()):
         raise InputError(f"{name} leads out of {directory}: expected a file in the folder")

@@ -39,13 +39,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise InputError for numbers that no run can have."""
-        for name in ("steps", "batch_size", "warmup", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: expected 1 or more")
-        if not 0 <= self.learning_rate < inf:
-            raise InputError(
-                f"learning_rate is {self.learning_rate}: expected a finite number from 0"
-            )
+        counts = {**dict.fromkeys(("steps", "batch_size", "warmup", "save_every"), 1), "seed": 0}
+        for name, least in counts.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}: expected {least} or more")
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < inf:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}: expected a finite number from 0"
+                )
         if not 0 <= self.average < 1:
             raise InputError(f"average is {self.average}: expected a number from 0, below 1")
 

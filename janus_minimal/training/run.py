@@ -40,8 +40,8 @@ from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import MODEL_FILES, VAE_FILES
 from janus_minimal.loading.latents import read_about, read_latents, write_latents
 from janus_minimal.loading.pretrained import read_tokenizer, write_tokenizer
-from janus_minimal.loading.vae import load_vae, pixels_per_latent
-from janus_minimal.loading.vocabulary import padding_id
+from janus_minimal.loading.vae import load_vae, pixels_per_latent, unusual
+from janus_minimal.loading.vocabulary import padding_id, rules_of, vocabulary_size
 from janus_minimal.model import JanusFlow
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.solvers import adams_bashforth
@@ -166,7 +166,8 @@ def _encoded_examples(
     train on latents that it cannot decode, so the file names both.
     """
     path = out / "latents.safetensors"
-    about = {"VAE": fingerprint(vae.state_dict()), "seed": str(seed)}
+    factor = {"scaling factor": str(vae.config.scaling_factor)}
+    about = {"VAE": fingerprint(vae.state_dict(), *unusual(vae)), "seed": str(seed), **factor}
     about |= {name: str(value) for name, value in source.about.items()}
     if accelerator.is_main_process and not path.exists():
         write_latents(path, encode_examples(vae, source), about)
@@ -175,7 +176,7 @@ def _encoded_examples(
         latents, found = read_latents(path, vae.config.latent_channels), read_about(path)
     except InputError as error:
         raise InputError(f"{error}; in a run: delete it, and it is made anew") from None
-    check_same(path, found, about)
+    check_same(path, factor | found, about)  # the files of earlier versions say nothing of it
     return latents
 
 
@@ -197,7 +198,7 @@ def _train_flow(
             write_checkpoint(out, model, tokenizer)
 
     torch.manual_seed(recipe.seed)  # of the initial weights
-    model = build_flow(len(tokenizer), LATENT_SIDE * pixels_per_latent(vae))
+    model = build_flow(vocabulary_size(tokenizer), LATENT_SIDE * pixels_per_latent(vae))
     ids, pad_id = tokenize(tokenizer, source.captions), padding_id(tokenizer)
     state = out / "flow.training.safetensors"
     train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe)
@@ -223,28 +224,30 @@ def _tune_flow(
 
     torch.manual_seed(recipe.seed)  # of the adapters
     model, state = start.load(accelerator.device), out / "flow.training.safetensors"
+    begun = start.fingerprint(model)
     ids, pad_id = tokenize(tokenizer, source.captions), padding_id(tokenizer)
     parts = start.tuning.gradient_accumulation_steps
-    train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts)
+    train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts, begun)
 
 
 def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return whether all files of a report are there, of this very model and tokenizer.
+    """Return whether all files of a report are there, of this very model, config and tokenizer.
 
     A report writes weights and config last, so those of an earlier save stand for a report that a kill cut
     short. The numbers decide and not the time of the file, because a copy of a file has a new one.
     """
-    if not all((out / file).is_file() for file in (*reported(name), *TOKENIZER)):
+    files = [out / file for file in (*reported(name), *TOKENIZER)]
+    if not all(file.is_file() and file.stat().st_size for file in files):
         return False
     try:
-        written = JanusFlow.from_pretrained(out, SHIPPED).state_dict()
-        words = read_tokenizer(out)
+        written, words = JanusFlow.from_pretrained(out, SHIPPED), read_tokenizer(out)
     except CheckpointError:
         return False
-    if words.backend_tokenizer.to_str() != tokenizer.backend_tokenizer.to_str():
+    if written.config != model.config or rules_of(words) != rules_of(tokenizer):
         return False
+    stored = written.state_dict()
     return all(
-        written[key].equal(tensor.to("cpu", SHIPPED)) for key, tensor in model.state_dict().items()
+        stored[key].equal(tensor.to("cpu", SHIPPED)) for key, tensor in model.state_dict().items()
     )
 
 

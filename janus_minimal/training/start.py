@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from janus_minimal.config import JanusConfig
+from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.whole import write_whole
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.finetune import prepare
-from janus_minimal.training.lora import check_adapters, merge_adapters, trained_weights
+from janus_minimal.training.lora import MATRICES, check_adapters, merge_adapters, trained_weights
 from janus_minimal.training.tuning import Tuning
 
 
@@ -43,6 +44,16 @@ class Start:
     def load(self, device: torch.device) -> JanusFlow:
         """Return the model, ready to be trained. Adapters are drawn from PyTorch's generator."""
         return prepare(JanusFlow.from_pretrained(self.directory, self.dtype, device), self.tuning)
+
+    def fingerprint(self, model: JanusFlow) -> str:
+        """Return a fingerprint of the checkpoint, of a model that was loaded and not yet trained.
+
+        What is not trained is copied at each save. Another checkpoint may have taken the directory's
+        place meanwhile, and its config would then stand beside weights that were trained with this one.
+        """
+        weights = model.state_dict().items()
+        own = {key: tensor for key, tensor in weights if MATRICES not in key}  # adapters are random
+        return fingerprint(own, str(model.config))
 
     def plain(self, model: JanusFlow) -> JanusFlow:
         """Return a trained model without adapters and in one dtype, to draw pictures with."""

@@ -2,9 +2,9 @@
 
 accelerate reads environment variables and a configuration file: half precision, gradients that are
 accumulated over several steps, a compiler, weights that are divided among processes. PyTorch has a
-default dtype, a default device, and precisions. Each changes every weight that is learned, and a log
-of the run shows none of them. The recipe alone should decide a run, so training refuses what would
-change it.
+default dtype, a default device, precisions, and a mode without gradients. Each changes every weight
+that is learned, and a log of the run shows none of them. The recipe alone should decide a run, so
+training refuses what would change it.
 """
 
 import torch
@@ -28,9 +28,10 @@ def check_surroundings(accelerator: Accelerator) -> None:
         "torch's default dtype": torch.get_default_dtype(),
         "torch's default device": torch.get_default_device(),
         "torch's autocast": torch.is_autocast_enabled(device),
+        "torch's grad mode": torch.is_grad_enabled(),
         "torch's precision of matrix products": matrix_precision(),
     }
-    expected = ("no", 1, "NO", "no", torch.float32, torch.device("cpu"), False, "float32")
+    expected = ("no", 1, "NO", "no", torch.float32, torch.device("cpu"), False, True, "float32")
     for (name, value), right in zip(found.items(), expected, strict=True):
         if value != right:
             raise InputError(f"{name} is {value}, which changes what is learned: expected {right}")

@@ -197,7 +197,10 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
         read_prompts(tmp_path / "prompts.txt")
 
 
-@pytest.mark.parametrize("changed", ["weights", "dtype", "VAE", "scaling factor", "theta", "tokenizer", "precision"])
+CHANGED = ("weights", "dtype", "VAE", "scaling factor", "activation", "groups", "theta", "tokenizer", "precision")
+
+
+@pytest.mark.parametrize("changed", CHANGED)
 def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, precision):
     """model(file) != model  =>  InputError, and nothing is written.
 
@@ -212,6 +215,8 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, preci
         "dtype": lambda: other.model.to(torch.bfloat16),
         "VAE": lambda: torch.nn.init.zeros_(other.vae.decoder.conv_out.bias),
         "scaling factor": lambda: other.vae.register_to_config(scaling_factor=1.0),
+        "activation": lambda: other.vae.register_to_config(act_fn="relu"),
+        "groups": lambda: other.vae.register_to_config(norm_num_groups=16),
         "theta": lambda: setattr(other.model, "config", _with_theta(other.model.config)),
         "tokenizer": lambda: setattr(
             other.tokenizer.backend_tokenizer, "normalizer", Normalizers([Lowercase(), Strip()])

@@ -251,6 +251,17 @@ def test_writes_can_be_nested(tmp_path):
     assert names(tmp_path) == ["inner", "outer"]
 
 
+@pytest.mark.parametrize("name", [f"{LOCK}.png", f"{LOCK}ed"])
+def test_a_file_may_be_called_nearly_as_the_lock_is(tmp_path, name):
+    """atomic_write(a name that begins as the lock's)  =>  the file is there.
+
+    It was taken for the lock and went with the hidden directory, and the command said that it was written.
+    """
+    with atomic_write(tmp_path / name) as unfinished:
+        unfinished.write_text("mine")
+    assert names(tmp_path) == [name]
+
+
 @pytest.mark.parametrize("name", [f"{UNFINISHED}notes", f"{UNFINISHED}1234-x", f"{UNFINISHED}{'a' * 8}"])
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
 def test_what_is_not_ours_is_left_alone(tmp_path, name, kind):

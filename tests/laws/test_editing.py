@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.damaged_png import chunk, write_png
 from tools.drawn import normal
 
 from janus_minimal import PromptPair, denoise, time_grid
@@ -184,6 +185,26 @@ def test_what_is_no_picture_is_refused(tmp_path, picture):
         Image.new("L", size, 255).save(tmp_path / "small.png")
         with pytest.raises(InputError, match=f"{size[0]} x {size[1]} pixels: expected the picture's 48 x 48"):
             read_mask(tmp_path / "small.png", picture)
+
+
+DAMAGED = {
+    "short gamma": {"after": chunk(b"gAMA", b"\0")},
+    "short white point": {"after": chunk(b"cHRM", b"\0" * 5)},
+    "empty profile": {"after": chunk(b"iCCP", b"\0")},
+    "text that is called transparency": {"before": chunk(b"tEXt", b"transparency\0none")},
+}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "L"])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_chunk_is_one_line(pipe, tmp_path, damage, mode):
+    """A PNG with a chunk that Pillow stumbles over  =>  InputError, from the file or for the picture in memory.
+
+    Pillow raises struct.error, IndexError, TypeError or ValueError, which differ from version to version.
+    """
+    write_png(tmp_path / "odd.png", mode=mode, **DAMAGED[damage])
+    with pytest.raises(InputError, match=r"holds no picture: \S.*expected a PNG|colours are damaged \(\S"):
+        encode_picture(pipe.vae, read_picture(tmp_path / "odd.png"), 48)
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, picture, monkeypatch):

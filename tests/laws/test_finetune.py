@@ -1,19 +1,20 @@
 """Fine-tuning: which weights train, adapters, master weights, gradient accumulation and checkpointing."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 from accelerate import Accelerator
-from tools.checkpoints import GOLDEN
+from tools.checkpoints import GOLDEN, rewrite
 from tools.drawn import normal
 from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from janus_minimal import JanusFlow, PromptPair
-from janus_minimal.errors import InputError
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.finetune import prepare
 from janus_minimal.training.flow import train_flow
@@ -217,6 +218,28 @@ def test_a_state_of_other_frozen_weights_is_refused(tmp_path):
         other.vision_gen_enc_aligner.bias[0] += 1
     with pytest.raises(InputError, match="begun with data"):
         train_flow(other, LATENTS, IDS, 0, state, Accelerator(cpu=True), lambda *_: None, RECIPE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_start_is_of_its_weights_and_its_config(directory, way):
+    """fingerprint(start, loaded) = that with other adapters, != that with another weight, != that with another eps.
+
+    What is not trained, the config above all, is copied from the source at each save. It must be the same one then.
+    """
+
+    def found(seed: int) -> str:
+        start = Start(directory, WAYS[way])
+        torch.manual_seed(seed)
+        return start.fingerprint(start.load(torch.device("cpu")))
+
+    first, path = found(0), directory / "config.json"
+    assert found(1) == first
+    config = json.loads(path.read_text())
+    config["language_config"]["rms_norm_eps"] = 0.5
+    path.write_text(json.dumps(config))
+    second = found(0)
+    rewrite(directory, lambda weights: weights["vision_gen_enc_aligner.bias"].add_(1))
+    assert len({first, second, found(0)}) == 3
 
 
 def test_two_half_batches_are_one_batch(tmp_path):
@@ -430,3 +453,28 @@ def test_a_rank_that_cannot_be_is_refused():
                 check_adapters(config, rank)
     with pytest.raises(InputError, match="expected 1 to"):
         add_adapters(JanusFlow.from_pretrained(GOLDEN), 10_000)
+
+
+def test_adapters_are_put_on_once():
+    """add_adapters(a model with adapters)  =>  InputError, and the adapters stay.
+
+    peft would draw A anew and set B to zero, so all that they had learned would be gone.
+    """
+    model = loaded(WAYS["lora"])
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    with pytest.raises(InputError, match="the model has adapters: expected one without"):
+        add_adapters(model, 2)
+    assert all(p.equal(before[name]) for name, p in model.named_parameters())
+
+
+def test_a_model_with_adapters_is_not_saved_as_it_is(tmp_path):
+    """save_pretrained(a model with adapters)  =>  CheckpointError, and no file; merged  =>  it can be loaded.
+
+    Its weights have names of peft, which no loader of a checkpoint knows.
+    """
+    model = loaded(WAYS["lora"])
+    with pytest.raises(CheckpointError, match=r"other weights than its config says, .*expected a plain model"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    merge_adapters(model).save_pretrained(tmp_path / "model")
+    JanusFlow.from_pretrained(tmp_path / "model")

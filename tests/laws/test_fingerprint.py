@@ -45,4 +45,13 @@ def test_anything_else_has_another_fingerprint(other):
     assert fingerprint(other) != fingerprint(zeros)
     assert fingerprint({"a": torch.zeros(2**20)}) != fingerprint({"a": torch.zeros(2**20).index_fill(0, LAST, 1.0)})
     assert fingerprint(zeros, "ab", "c") != fingerprint(zeros, "a", "bc")
+    assert len({fingerprint({}, *words) for words in (["a\nb"], ["a", "b"], ["a\n", "b"], ["a", "\nb"], ["a b"])}) == 5
     assert fingerprint(zeros, "theta 10000") != fingerprint(zeros, "theta 500000") != fingerprint(zeros)
+
+
+def test_a_fingerprint_is_the_same_in_every_version():
+    """fingerprint({"a": [0, 1]}, "theta", "10000") = ef48ccd1e6af2216, for ever.
+
+    Albums, reports and runs hold fingerprints. Another way to compute them would refuse all that was begun before.
+    """
+    assert fingerprint({"a": torch.tensor([0.0, 1.0])}, "theta", "10000") == "ef48ccd1e6af2216"

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from janus_minimal.errors import CheckpointError
+from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.json_file import CODE_KEYS, read_json
+from janus_minimal.loading.vae import load_vae
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
@@ -123,6 +125,19 @@ def test_a_file_that_is_too_large_is_not_parsed(path):
         read_json(path, largest=1000)
     assert tracemalloc.get_traced_memory()[1] < 10**6
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("read", [read_config, load_vae])
+def test_a_config_is_no_more_than_a_megabyte(tmp_path, read):
+    """config.json of a model or a VAE with more than 2^20 bytes  =>  CheckpointError; it is not parsed.
+
+    Python needs twenty times the memory of a file of empty lists. The official configs have a few kilobytes.
+    """
+    (tmp_path / "config.json").write_text('{"x": [' + "[]," * 2**19 + "[]]}")
+    with pytest.raises(
+        CheckpointError, match=r"config\.json has more than 1,048,576 bytes: expected the official file"
+    ):
+        read(tmp_path)
 
 
 def test_the_size_that_a_file_claims_is_not_believed():

@@ -74,14 +74,15 @@ def test_the_defaults_are_those_of_the_bundled_model():
     "wrong",
     [
         *({name: 0} for name in ("steps", "batch_size", "warmup", "save_every")),
-        *({"learning_rate": rate} for rate in (-1.0, float("nan"), float("inf"))),
+        {"seed": -1},
+        *({name: x} for name in ("learning_rate", "weight_decay") for x in (-1.0, float("nan"), float("inf"))),
         *({"average": decay} for decay in (-0.1, 1.0, 2.0, float("nan"))),
     ],
 )
 def test_a_recipe_that_no_run_can_have_is_refused(wrong):
-    """numbers of steps >= 1, 0 <= rate < inf, 0 <= decay < 1, else InputError, which names the number.
+    """numbers of steps >= 1, seed >= 0, 0 <= rate, weight decay < inf, 0 <= average < 1, else InputError by name.
 
-    An average of decay 1 never moves, and one beyond grows without bound; neither says a word.
+    An average of 1 never moves, and one beyond grows without bound; neither says a word.
     """
     with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*: expected"):
         Recipe(**{"steps": 2, "batch_size": 2, "learning_rate": 0.1} | wrong)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tools.damaged_png import chunk, write_png
 from tools.launched import Launched, twice
 from tools.small_runs import be_small, small_runs
+from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from janus_minimal import JanusFlowPipeline
@@ -36,7 +40,7 @@ from janus_minimal.training.pictures import load_folder, random_square, read_met
 from janus_minimal.training.recipe import Recipe
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE
 from janus_minimal.training.source import Source, encode_examples
-from janus_minimal.training.tokenizer import build_tokenizer, learn_tokenizer, tokenize
+from janus_minimal.training.tokenizer import BEGIN, PAD, UNKNOWN, build_tokenizer, learn_tokenizer, tokenize
 
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 VAE = replace(VAE_RECIPE, steps=2, batch_size=2, save_every=2)
@@ -112,6 +116,10 @@ FAULTS = {
     "link out of the folder": (line("link.png"), r"line 2: link\.png leads out of "),
     "NUL in the name": (line("red\0.png"), r"line 2: no file "),
     "long name": (line("x" * 5000), r"line 2: no file "),
+    "loop of links": (line("loop.png"), r"line 2: no file loop\.png in "),
+    "key twice": ('{"file_name": "red.png", "text": "a star", "text": "a circle"}', r"line 2: its text stands twice"),
+    "damaged profile": (line("profile.png"), r"line 2 \(profile\.png\): .*holds no picture"),
+    "no transparency": (line("clear.png"), r"line 2 \(clear\.png\): the picture's colours are damaged"),
     "no picture": (line("text.png"), r"line 2 \(text\.png\): .*holds no picture"),
     "half a picture": (line("half.png"), r"line 2 \(half\.png\): .*holds no picture"),
     "folder": (line("sub"), r"line 2 \(sub\): .*holds no picture"),
@@ -133,6 +141,9 @@ def faulty(tmp_path_factory) -> Path:
     (folder / "half.png").write_bytes((folder / "red.png").read_bytes()[:60])
     (folder / "sub").mkdir()
     os.mkfifo(folder / "fifo.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    write_png(folder / "profile.png", after=chunk(b"iCCP", b"\0"), mode="P")
+    write_png(folder / "clear.png", before=chunk(b"tEXt", b"transparency\0none"), mode="P")
     Image.new("RGB", (200, 47)).save(folder / "small.png")
     Image.new("I;16", (60, 60)).save(folder / "deep.png")
     return folder
@@ -176,7 +187,7 @@ def test_a_name_from_the_root_is_refused(folder):
     assert len(read_metadata(write(folder, line("sub/outside.png")))) == 1
 
 
-@pytest.mark.parametrize("fault", ["no folder", "a file", "no metadata", "FIFO", "no pair", "empty"])
+@pytest.mark.parametrize("fault", ["no folder", "long name", "a file", "no metadata", "FIFO", "no pair", "empty"])
 def test_a_folder_without_pairs_is_refused(folder, fault):
     """no folder, no metadata.jsonl, or one without a pair  =>  InputError, and no run is begun.
 
@@ -188,7 +199,8 @@ def test_a_folder_without_pairs_is_refused(folder, fault):
         os.mkfifo(path)
     if fault in ("no pair", "empty"):
         path.write_text("\n\n" if fault == "no pair" else "")
-    data = {"no folder": folder / "absent", "a file": folder / "red.png"}.get(fault, folder)
+    others = {"no folder": folder / "absent", "long name": folder / ("x" * 300), "a file": folder / "red.png"}
+    data = others.get(fault, folder)
     with pytest.raises(InputError, match=r"no folder|no plain file: expected \{|holds no pair: expected \{"):
         train(data, folder.parent / "run")
     assert not (folder.parent / "run").exists()
@@ -205,6 +217,22 @@ def test_a_byte_order_mark_and_empty_lines_are_read_over(folder):
     found = read_metadata(folder)
     assert [(pair.path, pair.caption) for pair in found] == [(pair.path, pair.caption) for pair in plain]
     assert [int(pair.place.split("line ")[1].split()[0]) for pair in found] == [2, 4, 6]
+
+
+def test_empty_lines_need_no_memory_of_their_own(folder, monkeypatch):
+    """peak(a file of n empty lines) < 3 n bytes: the file, and little beside it.
+
+    A list of the lines has 8 bytes for each. A file of a gigabyte, which is accepted, would need nine of them.
+    """
+    monkeypatch.setattr(pictures, "MOST_BYTES", 2**20)  # Python sets aside what it may read at most
+    path = folder / "metadata.jsonl"
+    path.write_bytes(b"\n" * (2**20 - path.stat().st_size) + path.read_bytes())
+    tracemalloc.start()
+    try:
+        assert len(read_metadata(folder)) == 3
+        assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_captions_are_checked_before_the_first_picture_is_opened(folder, monkeypatch):
@@ -576,6 +604,39 @@ def test_a_new_flow_draws_pictures_of_its_vaes_size(folder, tmp_path, monkeypatc
     monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda model, *_: given.append(model))
     train(folder, tmp_path / "run", vae=small_vae(4, 4))
     assert given[0].config.image_size == 96
+
+
+def with_a_gap(largest: int) -> PreTrainedTokenizerFast:
+    """A tokenizer that knows the captions of `make`, in which one word has this id."""
+    rules = json.loads(learn_tokenizer(["A red green blue sheet, empty"]).backend_tokenizer.to_str())
+    rules["model"]["vocab"]["sheet"] = largest
+    names = {"bos_token": BEGIN, "pad_token": PAD, "unk_token": UNKNOWN}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(rules)), **names)
+
+
+def test_ids_with_a_gap_have_embeddings(folder, tmp_path, monkeypatch):
+    """embeddings(new flow) = largest id of the tokenizer + 1, and not the number of its tokens.
+
+    Otherwise a caption with that word has no embedding, and a checkpoint whose captions lack it cannot be loaded.
+    """
+    given = []
+    monkeypatch.setattr("janus_minimal.training.run.encode_examples", lambda *_: torch.ones(3, 4, 12, 12))
+    monkeypatch.setattr("janus_minimal.training.run.train_flow", lambda model, *_: given.append(model))
+    tokenizer = with_a_gap(40)
+    assert len(tokenizer) < 40
+    train(folder, tmp_path / "run", vae=load_vae(BUNDLED / "shapes" / "vae"), tokenizer=tokenizer)
+    assert given[0].config.language.vocab_size == 41
+
+
+def test_an_id_beyond_all_models_is_refused(folder, tmp_path):
+    """train --tokenizer with an id of 2^20 or more  =>  InputError, and no folder.
+
+    No config may say so many words, and the embeddings of 2^31 words would fill every memory.
+    """
+    with_a_gap(2**20).save_pretrained(tmp_path / "words")
+    with pytest.raises(InputError, match="the tokenizer has 1048577 tokens, the model knows 1048576"):
+        run("train", "--data", folder, "--out", tmp_path / "run", "--tokenizer", tmp_path / "words", "--device", "cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def run(*words: object) -> str:

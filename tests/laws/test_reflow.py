@@ -69,9 +69,11 @@ def batch(t: list[float], z_1: torch.Tensor) -> Batch:
     return Batch(IDS[:number], Z_0[:number], z_1, torch.tensor(t), torch.zeros(number, dtype=torch.bool))
 
 
-def train(state, recipe=RECIPE, report=lambda network, losses: None, pairs=TAGGED) -> dict[str, torch.Tensor]:
+def train(
+    state, recipe=RECIPE, report=lambda network, losses: None, pairs=TAGGED, begun=None
+) -> dict[str, torch.Tensor]:
     """Train the golden model on the tagged pairs. Return everything that the state file holds."""
-    train_student(JanusFlow.from_pretrained(GOLDEN), pairs, 0, state, Accelerator(cpu=True), report, recipe)
+    train_student(JanusFlow.from_pretrained(GOLDEN), pairs, 0, state, Accelerator(cpu=True), report, recipe, begun)
     return load_file(state)
 
 
@@ -242,7 +244,7 @@ def test_a_resumed_student_is_the_uninterrupted_one_to_the_bit(tmp_path):
 
 
 def test_other_pairs_do_not_go_on_with_this_run(tmp_path):
-    """pairs, teacher_steps, shift or cfg_weight of the run differ, or a prompt, a noise or an end  =>  InputError.
+    """pairs, teacher_steps, shift, cfg_weight or student of a run differ, or a prompt, noise or end  =>  InputError.
 
     The student would learn from pairs that its first steps have not seen.
     """
@@ -253,6 +255,8 @@ def test_other_pairs_do_not_go_on_with_this_run(tmp_path):
     for change in ({"ids": [*IDS[:4], IDS[0]]}, {"z_0": TAGGED.z_0 + 1}, {"z_1": TAGGED.z_1 + 1}):
         with pytest.raises(InputError, match="begun with data"):
             train(tmp_path / "state", pairs=replace(TAGGED, **change))
+    with pytest.raises(InputError, match="begun with data"):
+        train(tmp_path / "state", begun="an earlier student")
 
 
 @pytest.mark.parametrize("use_cache", [True, False])

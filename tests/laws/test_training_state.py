@@ -144,23 +144,24 @@ def test_a_state_is_of_its_data(tmp_path):
     refused(lambda: train(tmp_path / "state.safetensors", data="b"), "data 'a', not 'b'")
 
 
-@pytest.mark.parametrize("other", ["latents", "ids"])
+@pytest.mark.parametrize("other", ["latents", "ids", "begun"])
 def test_the_flow_goes_on_with_its_own_examples(model, tmp_path, other):
-    """latents or ids changed between two calls of train_flow  =>  InputError.
+    """latents, ids or the checkpoint to begin with changed between two calls of train_flow  =>  InputError.
 
     A folder of pictures may have grown in between. Captions of one set would be trained on latents of another.
     """
     from janus_minimal import JanusFlow
 
     examples = {"latents": torch.zeros(2, 4, 8, 8), "ids": [torch.tensor([1, 2]), torch.tensor([1, 3])]}
+    examples["begun"] = "shapes"
 
-    def go(latents, ids):
+    def go(latents, ids, begun):
         recipe = Recipe(steps=1, batch_size=1, learning_rate=0.01)
         state, network = tmp_path / "state.safetensors", JanusFlow(model.config)
-        train_flow(network, latents, ids, 0, state, Accelerator(cpu=True), lambda *_: None, recipe)
+        train_flow(network, latents, ids, 0, state, Accelerator(cpu=True), lambda *_: None, recipe, begun=begun)
 
     go(**examples)
-    changed = {"latents": torch.ones(2, 4, 8, 8), "ids": examples["ids"][::-1]}
+    changed = {"latents": torch.ones(2, 4, 8, 8), "ids": examples["ids"][::-1], "begun": "shapes-few"}
     refused(lambda: go(**{**examples, other: changed[other]}), "was begun with data")
 
 
@@ -390,6 +391,18 @@ def test_torchs_precision_does_not_change_a_run_in_silence(tmp_path, precision):
         refused(lambda: train(state), "autocast", "True")
     assert list(tmp_path.iterdir()) == []
     train(state)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_mode_without_gradients_is_refused(tmp_path, mode):
+    """no_grad or inference_mode around a training  =>  InputError, no state.
+
+    Nothing can be learned there, and torch says so only after the folder of the run was begun.
+    """
+    with mode():
+        refused(lambda: check_surroundings(Accelerator(cpu=True)), "grad mode", "False")
+        refused(lambda: train(tmp_path / "state.safetensors"), "grad mode", "False")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_torchs_defaults_do_not_change_a_run_in_silence(tmp_path, surroundings):

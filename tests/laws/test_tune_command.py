@@ -151,6 +151,23 @@ def test_adapters_are_those_of_the_seed_and_parts_reach_the_training(folder, tmp
     assert [asked[8] for asked in given] == [2, 2, 2]
 
 
+def test_a_run_does_not_go_on_with_another_config_of_its_source(folder, tmp_path):
+    """config(source) changed between two starts of a fine-tuning  =>  InputError, and the run keeps its own.
+
+    The config is copied with each save. It would then stand beside weights that were trained under another one.
+    """
+    source, vae = shutil.copytree(BUNDLED / "shapes", tmp_path / "source"), load_vae(BUNDLED / "shapes" / "vae")
+    path, start = source / "config.json", Start(source, Tuning("uvit"))
+    recipe = replace(TUNE_RECIPE, steps=1, batch_size=1)
+    pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, recipe)
+    whole = json.loads(path.read_text())
+    changed = whole["language_config"] | {"rope_theta": 500.0}
+    path.write_text(json.dumps(whole | {"language_config": changed}))
+    with pytest.raises(InputError, match="was begun with data"):
+        pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, recipe)
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == whole
+
+
 def test_a_report_shows_what_was_learned_and_leaves_a_tokenizer(folder, tmp_path, monkeypatch):
     """tune(shapes-few): samples of the reported weights; the directory has the tokenizer that shapes-few lends itself.
 

@@ -21,10 +21,11 @@ from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.picture import read_picture
-from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures
+from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures, unusual
 from janus_minimal.shapes.render import PALETTE, render
 from janus_minimal.shapes.scene import Thing
 from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
+from janus_minimal.training.small import build_vae
 
 VAE = BUNDLED / "shapes" / "vae"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -411,3 +412,17 @@ def test_more_than_eight_bits_are_refused(vae, mode):
     """
     with pytest.raises(InputError, match="expected 8 bits a channel"):
         encode_picture(vae, Image.new(mode, (9, 9)), SIDE)
+
+
+def test_usual_vaes_have_no_unusual_settings(vae):
+    """unusual(the small VAE, that of SDXL) = []; another activation, or another number of groups, is named.
+
+    Albums, reports and runs hold fingerprints of VAEs, which must stay the same from version to version.
+    """
+    large = AutoencoderKL(block_out_channels=(128,), norm_num_groups=32)
+    assert unusual(vae) == unusual(build_vae()) == unusual(large) == []
+    large.register_to_config(norm_num_groups=64)
+    vae = deepcopy(vae)
+    vae.register_to_config(act_fn="relu", norm_num_groups=16)
+    assert unusual(large) == ["norm_num_groups 64"]
+    assert unusual(vae) == ["act_fn relu", "norm_num_groups 16"]

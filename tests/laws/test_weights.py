@@ -18,6 +18,7 @@ from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.loading import weights
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.weights import safetensors_keys
 
@@ -275,6 +276,24 @@ def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
     monkeypatch.setattr("janus_minimal.loading.weights.BLOCK", 1000)
     for key, tensor in JanusFlow.from_pretrained(directory).state_dict().items():
         assert torch.equal(tensor, model.state_dict()[key]), key
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatch):
+    """model.safetensors replaced between two tensors, be it by an equal one  =>  CheckpointError in one line.
+
+    A training that saves replaces it. Half of the weights of one save and half of the next load without a word.
+    """
+    path, other, read = directory / "model.safetensors", directory / "other", weights._read_rows
+    shutil.copy2(path, other)
+
+    def replaced(*asked):
+        read(*asked)
+        if other.exists():
+            other.replace(path)
+
+    monkeypatch.setattr(weights, "_read_rows", replaced)
+    refused(directory, "was replaced while it was read: load it again")
+    JanusFlow.from_pretrained(directory)
 
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "elsewhere/model.safetensors", "none", 3])

@@ -28,7 +28,7 @@ from janus_minimal.shapes.evaluate import generator_of, score_pipeline
 from janus_minimal.shapes.examples import SmallWorld, draw_example
 from janus_minimal.shapes.score import satisfies
 from janus_minimal.solvers import adams_bashforth
-from janus_minimal.training.reflow import ReflowRecipe
+from janus_minimal.training.reflow import Pairs, ReflowRecipe
 
 RECIPE = replace(reflow.REFLOW_RECIPE, steps=3, batch_size=2, save_every=1, pairs=5, teacher_steps=3, seed=1)
 STATE = "reflow.training.safetensors"
@@ -215,6 +215,35 @@ def test_a_second_round_begins_with_the_weights_of_the_first(tmp_path, uninterru
     assert all(state[f"network.{key}"].equal(value) for key, value in first.items())
     with pytest.raises(InputError, match="was begun with student"):
         reflow.train_few(tmp_path, Accelerator(cpu=True), still)
+
+
+def test_a_state_names_an_earlier_student_and_not_the_teacher(tmp_path, monkeypatch):
+    """train_student(..., begun): nothing for a student with the teacher's weights, else the student's fingerprint.
+
+    The state of one student in the folder of another would be trained on without a word.
+    """
+    given, none = [], torch.zeros(0, 4, 12, 12)
+    monkeypatch.setattr(reflow, "_drawn_pairs", lambda *_: Pairs([], none, none))
+    monkeypatch.setattr(reflow, "train_student", lambda *asked: given.append(asked[-1]))
+    for student in ("shapes", "shapes-few"):
+        reflow.train_few(tmp_path / student, Accelerator(cpu=True), RECIPE, student)
+    assert given == [None, fingerprint(JanusFlow.from_pretrained("shapes-few").state_dict())]
+
+
+def test_a_student_of_other_words_is_refused(tmp_path):
+    """words(student) != words(teacher)  =>  InputError, before there is a folder; a student without words is taken.
+
+    Its "red" would be the teacher's "blue", and the checkpoint would have the teacher's words.
+    """
+    student = shutil.copytree(BUNDLED / "shapes", tmp_path / "student")
+    path = student / "tokenizer.json"
+    text = path.read_text(encoding="utf-8").replace('"red"', '"?"').replace('"blue"', '"red"').replace('"?"', '"blue"')
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="other words than shapes, its teacher: expected a student of shapes"):
+        reflow.train_few(tmp_path / "run", Accelerator(cpu=True), RECIPE, student)
+    assert not (tmp_path / "run").exists()
+    path.unlink()
+    reflow._beginner(student, JanusFlowPipeline.from_pretrained("shapes"))
 
 
 def test_a_student_of_another_size_is_refused(tmp_path, pipe):

@@ -3,6 +3,7 @@
 The networks are not trained here, so the whole run takes a moment.
 """
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 from tools.drawn import normal
+from torch import Tensor
 
 from janus_minimal import JanusFlow
+from janus_minimal.errors import InputError
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import BUNDLED
-from janus_minimal.loading.latents import read_about
+from janus_minimal.loading.latents import read_about, write_latents
 from janus_minimal.loading.vae import load_vae
 from janus_minimal.shapes.examples import SmallWorld, tokenize_examples
 from janus_minimal.shapes.run import train_all
@@ -143,13 +146,48 @@ def test_the_weights_are_written_last(whole, tmp_path, pipe, monkeypatch):
 
 
 def test_latents_say_what_they_are_of(whole):
-    """about(latents.safetensors) = fingerprint of the VAE, seed of the flow, number of examples.
+    """about(latents.safetensors) = fingerprint of the VAE, its scaling factor, seed of the flow, number of examples.
 
     Whoever goes on with the run compares them. A file that says nothing would be taken for that of any run.
     """
     stored = load_vae(whole.directory / "vae")
-    expected = {"VAE": fingerprint(stored.state_dict()), "seed": "6", "examples": "3"}
+    factor = str(stored.config.scaling_factor)
+    expected = {"VAE": fingerprint(stored.state_dict()), "scaling factor": factor, "seed": "6", "examples": "3"}
     assert read_about(whole.directory / "latents.safetensors") == expected
+
+
+def latents_of(directory: Path) -> Tensor:
+    source, accelerator = SmallWorld(3, FLOW.seed), Accelerator(cpu=True)
+    return run._encoded_examples(directory, source, accelerator, load_vae(directory / "vae"), FLOW.seed)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [("scaling_factor", 9.0, "scaling factor"), ("act_fn", "relu", "VAE"), ("norm_num_groups", 4, "VAE")],
+)
+def test_latents_are_of_the_settings_of_the_vae_beside_them(whole, tmp_path, setting, value, named):
+    """scaling factor, activation or groups of the VAE changed after the latents  =>  InputError, which names it.
+
+    No weight shows them, and the flow would learn latents that this VAE decodes to something else.
+    """
+    copy = Path(shutil.copytree(whole.directory, tmp_path / "run"))
+    assert latents_of(copy).equal(LATENTS)
+    path = copy / "vae" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {setting: value}))
+    with pytest.raises(InputError, match=rf"latents\.safetensors was begun with {named} "):
+        latents_of(copy)
+
+
+def test_latents_that_name_no_scaling_factor_are_taken(whole, tmp_path):
+    """latents of a version that did not write the factor  =>  they are taken.
+
+    Whoever installs a new version in the middle of a run should not lose the run.
+    """
+    shutil.copytree(whole.directory / "vae", tmp_path / "vae")
+    about = read_about(whole.directory / "latents.safetensors")
+    del about["scaling factor"]
+    write_latents(tmp_path / "latents.safetensors", LATENTS, about)
+    assert latents_of(tmp_path).equal(LATENTS)
 
 
 def test_a_vae_of_which_a_file_is_lost_is_written_again_and_loaded_to_the_device(whole, tmp_path):
@@ -191,6 +229,19 @@ def test_a_report_is_whole_only_with_all_its_files(whole, tmp_path):
         path.rename(tmp_path / name)
         assert not run.is_written(whole.directory, "flow", model, tokenizer), name
         (tmp_path / name).rename(path)
+
+
+@pytest.mark.parametrize("part", ["config.json", "tokenizer_config.json", "flow-loss.png", "flow-samples.png"])
+def test_a_report_is_whole_only_if_it_draws_as_its_model(whole, tmp_path, part):
+    """another theta in config.json, no special tokens, an empty curve or sample sheet  =>  is_written is False.
+
+    The weights are those of the state, and yet the checkpoint would draw other pictures, or none.
+    """
+    copy = Path(shutil.copytree(whole.directory, tmp_path / "run"))
+    config = json.loads((copy / "config.json").read_text())
+    config["language_config"]["rope_theta"] = 500.0
+    (copy / part).write_text({"config.json": json.dumps(config), "tokenizer_config.json": "{}"}.get(part, ""))
+    assert not run.is_written(copy, "flow", whole.calls["flow"][0][0], build_tokenizer())
 
 
 def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):
