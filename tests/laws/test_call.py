@@ -306,6 +306,40 @@ def test_a_pipeline_moves_with_all_its_parts():
     assert pipe.model.device.type == "meta"
 
 
+def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path):
+    """on the meta device: a call, save_pretrained and a move back  =>  InputError, and no file.
+
+    Such a model has shapes alone. torch says so from inside a layer, or after the whole loop.
+    """
+    pipe = JanusFlowPipeline.from_pretrained("shapes").to("meta")
+    for use in (
+        lambda: pipe("a star", progress=False),
+        lambda: pipe.model.save_pretrained(tmp_path),
+        lambda: pipe.to("cpu"),
+    ):
+        with pytest.raises(InputError, match="on the meta device, which keeps no numbers: expected"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_would_draw_with_dropout_is_refused(asked):
+    """training mode and a dropout > 0  =>  InputError before the first step; one of the two alone draws.
+
+    Dropout acts in training mode only. One seed would then give another picture each time.
+    """
+    pipe, (solver, calls) = JanusFlowPipeline.from_pretrained("shapes"), asked
+    options = {"solver": solver, "progress": False, "output_type": "latent"}
+    dropouts = [part for part in pipe.model.modules() if isinstance(part, torch.nn.Dropout)]
+    pipe.model.train()
+    pipe("a star", **options)
+    dropouts[-1].p = 0.5
+    with pytest.raises(InputError, match=r"has dropout and is in training mode: expected model\.eval\(\)"):
+        pipe("a star", **options)
+    pipe.model.eval()
+    pipe("a star", **options)
+    assert len(calls) == 2
+
+
 def test_a_prompt_may_fill_every_position_and_no_more():
     """L + 1 + N <= max_position_embeddings: with 100 positions and 36 image tokens, L = 63 fits and 64 does not.
 
