@@ -178,6 +178,17 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
     return latents.detach().float()
 
 
+def mask_of(mask: Any, shape: Sequence[int]) -> None:
+    """Raise InputError unless the mask is True or False at each place of latents of this shape."""
+    right = {(images, 1, *shape[2:]) for images in (1, shape[0])}
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) not in right:
+        kind = (
+            f"{list(mask.shape)}, {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
+        )
+        wanted = [1, 1, *shape[2:]]
+        raise InputError(f"the mask is {kind}: expected {wanted}, torch.bool, as `x > 0` gives it")
+
+
 def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:
     """Raise InputError if the latent after step `index` holds NaN or infinity.
 

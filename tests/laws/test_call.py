@@ -188,15 +188,16 @@ def test_every_picture_is_checked_not_only_the_first(pipe, tmp_path):
 
 
 def test_latents_in_a_file_are_the_latents(unchecked, tmp_path):
-    """read(write(z)) = z, for views, for any number of images, and with the number of channels that is asked for.
+    """read(write(z)) = z, for views, any number of images, a path or its name, and the channels that are asked for.
 
     They are stored as the loop leaves them, not divided by the scaling factor, with the words about them. Whole numbers
     are no latents.
     """
     z = normal(0, 4, 12, 12, 3).permute(3, 0, 1, 2)
-    write_latents(tmp_path / "z.safetensors", z, {"seed": "3"})
-    assert torch.equal(read_latents(tmp_path / "z.safetensors", 4), z)
-    assert read_about(tmp_path / "z.safetensors") == {"seed": "3"}
+    for path in (tmp_path / "z.safetensors", str(tmp_path / "y.safetensors")):
+        write_latents(path, z, {"seed": "3"})
+        assert torch.equal(read_latents(path, 4), z)
+        assert read_about(path) == {"seed": "3"}
     with pytest.raises(InputError, match=r"expected \[images, 16, height, width\]"):
         read_latents(tmp_path / "z.safetensors", 16)
     write_latents(tmp_path / "z.safetensors", z.long())
@@ -237,6 +238,21 @@ def test_a_film_keeps_what_each_step_predicts_and_shows_eight_of_them(pipe):
     for i in range(2):
         for column, k in enumerate(chosen):
             assert rows[i][column].tobytes() == pipe.to_pictures(long.denoised[k])[i].tobytes()
+
+
+def test_a_film_shows_its_last_run_and_refuses_to_show_none(pipe, asked):
+    """film(run 1, run 2) = film(run 2), whatever the numbers of images; film() of no run  =>  InputError.
+
+    The steps of two runs in one film would be two paths that look like one.
+    """
+    film, options = Film(), {"solver": asked[0], "output_type": "latent", "progress": False}
+    with pytest.raises(InputError, match="the film is empty: expected a run"):
+        film.develop(pipe)
+    for images in (1, 2):
+        pipe("a star", num_images_per_prompt=images, callback_on_step_end=film, **options)
+        times, rows = film.develop(pipe)
+        assert times == [0.0]
+        assert len(rows) == images
 
 
 def test_a_request_reaches_the_pipeline_whole(pipe, asked):

@@ -233,7 +233,7 @@ def test_noise_is_of_a_whole_number_of_images(unchecked, number):
 
     torch stacks no empty list, and says so in words that name neither images nor noise.
     """
-    with pytest.raises(InputError, match="num_images is .*: expected a whole number from 1"):
+    with pytest.raises(InputError, match=r"num_images is .*: expected a whole number from 1"):
         image_noise((4, 12, 12), number)
 
 
