@@ -18,7 +18,7 @@ def contact_sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
     Four pictures of 96 x 96 in `columns=3` are enlarged to 192 x 192 and fill two rows. The sheet has the size
     3 * (192 + 8) + 8 = 608 by 2 * (192 + 8) + 8 = 408.
 
-    Raises InputError unless there are pictures, all of one size, and a whole number of columns from 1.
+    Raises InputError unless there are pictures, all of one size, and at least one column.
     """
     sizes = {picture.size for picture in pictures}
     if len(sizes) != 1:

@@ -96,8 +96,8 @@ def write_weights(
 ) -> None:
     """Write model.safetensors in this dtype, completely or not at all.
 
-    Raises CheckpointError for weights that could not be loaded again, and InputError for a dtype that
-    no model computes in and for weights without numbers.
+    Raises CheckpointError for weights that could not be loaded again, and InputError for a dtype
+    that no model computes in and for weights without numbers.
     """
     check_dtype(dtype)
     have_numbers(weights.values())

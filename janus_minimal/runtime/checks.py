@@ -56,7 +56,7 @@ def function_of(name: str, value: Any) -> None:
 
 
 def networks(**parts: Any) -> None:
-    """Raise InputError unless each part is a network. The name of one is what is given most often."""
+    """Raise InputError unless each part is a network. The name of one is the usual mistake."""
     for name, part in parts.items():
         if not isinstance(part, nn.Module):
             raise InputError(f"{name} is {part!r}: expected a network, as from_pretrained loads it")
@@ -148,8 +148,8 @@ def generators_of(generator: Any, num_images: int) -> list[Generator]:
 def steered(answer: Any, told: dict[str, Any]) -> dict[str, Any]:
     """Return what a callback answered. Raises InputError unless it changes the latents alone.
 
-    diffusers' callbacks return all that they were given. Another name is a mistyped one, and another
-    value than the latents' would be ignored without a word.
+    diffusers' callbacks return all that they were given. Another name is a mistyped one, and
+    another value than the latents' would be ignored without a word.
     """
     kept = {name for name in told if isinstance(answer, dict) and answer.get(name) is told[name]}
     if not isinstance(answer, dict) or answer.keys() - kept - {"latents"}:

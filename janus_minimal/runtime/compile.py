@@ -50,5 +50,5 @@ class _Compiled:
         return tree_map_only(Tensor, torch.clone, self.stage(*inputs))
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        """Refuse to be copied or pickled: a copy would go on with the weights of the first model."""
+        """Refuse to be copied or pickled: a copy would keep the weights of the first model."""
         raise InputError("a compiled model cannot be copied: expected a copy before it is compiled")
