@@ -211,11 +211,12 @@ class JanusConfig:
         )
         # A head has hidden_size / heads channels, an even number, because RoPE turns pairs of them.
         fits(
-            language.hidden_size % (2 * heads) == 0, "num_attention_heads does not fit hidden_size"
+            heads > 0 and language.hidden_size % (2 * heads) == 0,
+            "num_attention_heads does not fit hidden_size",
         )
         # Each key-value head serves the same number of query heads.
         fits(
-            heads % language.num_key_value_heads == 0,
+            language.num_key_value_heads > 0 and heads % language.num_key_value_heads == 0,
             "num_key_value_heads does not divide the heads",
         )
 

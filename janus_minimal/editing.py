@@ -27,7 +27,7 @@ from torch import Tensor
 from janus_minimal.flow import interpolate
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
-from janus_minimal.runtime.checks import finite_number
+from janus_minimal.runtime.checks import finite_number, mask_of
 from janus_minimal.sampling import Step, denoise
 
 Latent = Float32[Tensor, "B c H W"]
@@ -71,7 +71,11 @@ def only_inside(
     The mask has one value for each place of the latent, for all channels: [1, 1, 12, 12] for the
     bundled model. The noise should be the one at which the run begins, so that the known part moves
     on a straight line.
+
+    Raises:
+        InputError: for a mask of another shape or of numbers.
     """
+    mask_of(mask, latent.shape)
 
     def solve(
         model: JanusFlow, prompt: PromptPair, z: Latent, times: Times, cfg_weight: float = 2.0

@@ -46,10 +46,10 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from janus_minimal.cache import PromptCache
 from janus_minimal.config import JanusConfig
-from janus_minimal.errors import CheckpointError
+from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.config_file import read_config, write_config
 from janus_minimal.loading.hub import find_checkpoint
-from janus_minimal.loading.weights import check_dtype, read_weights, write_weights
+from janus_minimal.loading.weights import read_weights, write_weights
 from janus_minimal.prompt import PromptPair, PromptRows, duplicate_for_cfg
 from janus_minimal.runtime.device import known_device
 from janus_minimal.uvit import ShallowUViTDecoder, ShallowUViTEncoder
@@ -184,11 +184,11 @@ class JanusFlow(nn.Module):
         checkpoint that a model was loaded from, in which only what was trained differs.
 
         Raises:
-            InputError: if the directory cannot be written, or for a dtype no model computes in.
+            InputError: if the directory cannot be written, for a dtype no model computes in, and
+                for a model without weights, on the meta device.
             CheckpointError: for weights that could not be loaded again, such as those of adapters.
         """
-        check_dtype(dtype)
-        weights = {key: tensor.to("cpu", dtype) for key, tensor in self.state_dict().items()}
+        weights = self.state_dict()
         with torch.device("meta"):
             expected = type(self)(self.config).state_dict()
         if odd := sorted(weights.keys() ^ expected.keys()):
@@ -196,7 +196,7 @@ class JanusFlow(nn.Module):
                 f"the model has other weights than its config says, {odd[0]}: "
                 "expected a plain model, as merge_adapters gives"
             )
-        write_weights(Path(directory), weights)
+        write_weights(Path(directory), weights, dtype)
         write_config(Path(directory), self.config)
 
     @property
@@ -334,8 +334,9 @@ class JanusFlow(nn.Module):
     ) -> tuple[Float32[Tensor, "B c H W"], Float32[Tensor, "B c H W"]]:
         """Return (v_cond, v_uncond) at time t in 0..1, one time for all images or one for each.
 
-        This is the function that solvers integrate. The cache is `prefill(prompt)`; without it the
-        result is the same and the prompt is computed again.
+        This is the function that solvers integrate. The cache is `prefill(prompt)` of this model
+        with its present weights, which is not checked. Without it the result is the same, and the
+        prompt is computed again.
 
         The two are returned apart, not guided. So a solver can use a weight that changes with the
         time, or leave guidance out, and a figure can show what the prompt changes.
@@ -366,9 +367,15 @@ class JanusFlow(nn.Module):
         tokens before it. With it in the cache, the image would stand one position too far.
 
         The hidden states are thrown away: later tokens read keys and values only.
+
+        Raises:
+            InputError: if no keys were kept. Gradient checkpointing leaves them out in training
+                mode, and images that see no prompt would be drawn without an error.
         """
         rows, filled = prompt.rows, DynamicCache()
         self._llama(self._embed(rows), rows.attention_mask, rows.positions, filled)
+        if filled.get_seq_length() != rows.ids.shape[1]:
+            raise InputError("the cache holds no prompt: expected model.eval(), without training")
         repeat = prompt.repeat_per_image
         layers = ((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)
         return PromptCache(layers, prompt)

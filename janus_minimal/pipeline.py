@@ -37,7 +37,8 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.flow import time_grid
 from janus_minimal.loading.hub import VAE_FILES, find_checkpoint, find_part
-from janus_minimal.loading.tokenizer import load_tokenizer
+from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.loading.tokenizer import check_tokenizer
 from janus_minimal.loading.vae import check_centred, load_vae, pixels_per_latent, to_pictures
 from janus_minimal.model import JanusFlow
 from janus_minimal.prompt import PromptPair
@@ -71,16 +72,19 @@ class JanusFlowPipeline:
     the released model take minutes on a CPU.
 
     What is checked at construction: that the VAE makes latents of the model's channels, that it is
-    not one that shifts them, and that the model's picture divides into whole patches. What no check
-    can see: a VAE of the same form with other weights. The flow has learned where the latents of
-    its own VAE lie, so the pictures of another one are garbled.
+    not one that shifts them, that the model's picture divides into whole patches, and that the
+    tokenizer makes prompts of the official form. What no check can see: a VAE of the same form with
+    other weights. The flow has learned where the latents of its own VAE lie, so the pictures of
+    another one are garbled.
     """
 
     def __init__(
         self, model: JanusFlow, vae: AutoencoderKL, tokenizer: PreTrainedTokenizerBase
     ) -> None:
+        checks.networks(model=model, vae=vae)
         checks.fits_vae(model.config, vae.config.latent_channels, pixels_per_latent(vae))
         check_centred(vae)
+        check_tokenizer(tokenizer, model.config.language.vocab_size)
         self.model, self.vae, self.tokenizer = model, vae, tokenizer
 
     @classmethod
@@ -117,7 +121,7 @@ class JanusFlowPipeline:
         own_vae = find_part(directory, "vae")
         vae_directory = own_vae if vae is None else find_checkpoint(vae, files=VAE_FILES)
         vocabulary = find_part(directory, "tokenizer.json")
-        tokenizer = load_tokenizer(vocabulary.parent, model.config.language.vocab_size)
+        tokenizer = read_tokenizer(vocabulary.parent)
         pipe = cls(model, load_vae(vae_directory, device), tokenizer)
         if compile:
             compile_stages(model)
@@ -129,9 +133,11 @@ class JanusFlowPipeline:
         The dtype of the weights is chosen when they are loaded, and the VAE's is always float32.
 
         Raises:
-            InputError: if there is no such device.
+            InputError: if there is no such device, or if the weights are on the meta device
+                already, which keeps none of their numbers.
         """
         place = known_device(device)
+        checks.have_numbers(self.model.parameters())
         self.model.to(place)
         self.vae.to(place)
         return self
@@ -169,12 +175,15 @@ class JanusFlowPipeline:
                 the VAE: 9216 numbers a picture in the released model, to be decoded elsewhere.
             callback_on_step_end: called as callback(pipe, index, t, tensors) after each step, where
                 t is the time at which the step began. tensors has "latents" (of the time t_next),
-                "t_next", and "denoised". It returns a dictionary; "latents" in it replace ours.
+                "t_next", and "denoised". It returns a dictionary; "latents" in it replace ours, and
+                nothing else can be changed.
             progress: show a progress bar.
 
         Raises:
-            InputError: for a value that cannot be used, or if a latent becomes infinite or NaN.
+            InputError: for a value that cannot be used, if a latent becomes infinite or NaN, and
+                for a model that has no weights, or dropout that acts.
         """
+        checks.ready_to_draw(self.model)
         checks.one_of("output_type", output_type, get_args(OutputType))
         checks.function_of("solver", solver)
         if callback_on_step_end is not None:
@@ -187,6 +196,7 @@ class JanusFlowPipeline:
         z = self._start(latents, pair.num_images, generator)
         with without_autocast(self.model.device):
             steps = solver(self.model, pair, z.to(self.model.device), grid, weight)
+            steps = checks.steps_of(steps, Step)
             for step in tqdm(steps, total=len(grid) - 1, unit="step", disable=not progress):
                 # The solver goes on from step.z_next when the loop asks for the next step, so a
                 # latent that the callback has put there is the one from which it continues.
@@ -221,7 +231,7 @@ class JanusFlowPipeline:
             CheckpointError: for a token that is not in the language model's word table.
         """
         number = checks.whole_number("num_images_per_prompt", num_images, checks.MOST_IMAGES)
-        pair = PromptPair.from_text(checks.prompts_of(prompt), self.tokenizer, number)
+        pair = PromptPair.from_text(prompt, self.tokenizer, number)
         tokens = (self.latent_shape[1] // self.model.config.encoder.stride) ** 2
         checks.fits_positions(self.model.config, pair.rows.ids.shape[1], tokens)
         checks.fits_vocabulary(self.model.config, pair.rows.ids)
@@ -273,7 +283,8 @@ class JanusFlowPipeline:
         """
         if callback is not None:
             tensors = {"latents": step.z_next, "t_next": step.t_next, "denoised": step.denoised}
-            answer = checks.steered(callback(self, step.index, step.t.item(), tensors))
+            answer = callback(self, step.index, step.t.item(), dict(tensors))
+            answer = checks.steered(answer, tensors)
             step.z_next = checks.latents_of(answer.get("latents", step.z_next), step.z.shape)
         checks.finite_latents(step.index, step.z_next)
         return step.z_next
@@ -298,8 +309,10 @@ def image_noise(
     True
 
     Raises:
-        InputError: if there are several generators, but not one for each image.
+        InputError: if there are several generators, but not one for each image, or for a number of
+            images that is no whole number from 1.
     """
+    num_images = checks.whole_number("num_images", num_images, checks.MOST_IMAGES)
     generators = checks.generators_of(_one_per_image(generator, num_images), num_images)
     # The dtype is said, because torch's default is the caller's.
     noise = [randn_tensor(shape, own, own.device, torch.float32).cpu() for own in generators]

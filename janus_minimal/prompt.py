@@ -49,7 +49,9 @@ from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.errors import InputError, PromptError
 from janus_minimal.loading.vocabulary import check_characters, check_words, encode, padding_id
+from janus_minimal.runtime.checks import MOST_IMAGES, prompts_of, whole_number
 
+ID_DTYPES = (torch.int64, torch.int32)  # those that a word table can be asked for
 TAG = "<begin_of_image>"
 TEMPLATE = f"User: {{prompt}}\n\nAssistant:{TAG}"
 
@@ -114,8 +116,9 @@ class PromptPair:
             pad_id: which id fills the masked places. It is never attended to, so any id will do.
 
         Raises:
-            PromptError: for no prompt, a prompt of fewer than two tokens or that is no tensor, or
-                fewer than one image.
+            PromptError: for no prompt, or a prompt of fewer than two tokens or that is no tensor of
+                whole numbers.
+            InputError: for a number of images that is no whole number from 1.
 
         >>> pair = PromptPair.from_ids([torch.tensor([1, 5, 6, 7, 9])])
         >>> pair.rows.ids.tolist()
@@ -149,11 +152,10 @@ class PromptPair:
         """Make the pair from text: strip it, fill the chat template, tokenise.
 
         Raises:
-            PromptError: for an empty prompt, or a word that the tokenizer does not know. Drawing
-                something else without a word would be worse than an error.
+            PromptError: for what is no text, an empty prompt, or a word that the tokenizer does not
+                know. Drawing something else without a word would be worse than an error.
         """
-        prompts = [prompts] if isinstance(prompts, str) else prompts
-        tokens = [_tokenize(prompt.strip(), tokenizer) for prompt in prompts]
+        tokens = [_tokenize(prompt.strip(), tokenizer) for prompt in prompts_of(prompts)]
         ids = [torch.tensor(row, device="cpu") for row in tokens]  # whatever torch's default is
         return cls.from_ids(ids, images_per_prompt, padding_id(tokenizer))
 
@@ -225,13 +227,12 @@ def duplicate_for_cfg(
 
 def _check(ids: Sequence[Tensor], images_per_prompt: int) -> None:
     if not isinstance(ids, Sequence) or not all(
-        isinstance(row, Tensor) and row.ndim == 1 for row in ids
+        isinstance(row, Tensor) and row.ndim == 1 and row.dtype in ID_DTYPES for row in ids
     ):
         raise PromptError("ids should be a list with a tensor of token ids for each prompt")
-    if not ids or images_per_prompt < 1:
-        raise PromptError(
-            f"{len(ids)} prompts, {images_per_prompt} images of each: expected at least one of both"
-        )
+    whole_number("images_per_prompt", images_per_prompt, MOST_IMAGES)
+    if not ids:
+        raise PromptError("ids hold no prompt: expected at least one")
     if min(map(len, ids)) < 2:
         raise PromptError(
             "a prompt needs at least two tokens: the first stays in the unconditional row, "

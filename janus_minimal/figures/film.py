@@ -11,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from janus_minimal.errors import InputError
 from janus_minimal.pipeline import JanusFlowPipeline
 
 FRAMES = 8  # columns of a strip, the first and the last step among them
@@ -26,13 +27,22 @@ class Film:
     def __call__(
         self, pipe: JanusFlowPipeline, index: int, t: float, told: dict[str, Any]
     ) -> dict[str, Any]:
-        """Keep this step and change nothing."""
+        """Keep this step and change nothing. The first step of a run begins a new film."""
+        if index == 0:
+            self.times, self.denoised = [], []
         self.times.append(t)
         self.denoised.append(told["denoised"])
         return {}
 
     def develop(self, pipe: JanusFlowPipeline) -> tuple[list[float], list[tuple[Image.Image, ...]]]:
-        """Decode evenly chosen steps: their times, and a row of pictures for each image."""
+        """Decode evenly chosen steps: their times, and a row of pictures for each image.
+
+        Raises InputError for a film that was in no run.
+        """
+        if not self.times:
+            raise InputError(
+                "the film is empty: expected a run with callback_on_step_end=film before"
+            )
         last = len(self.times) - 1
         chosen = sorted({round(i * last / (FRAMES - 1)) for i in range(FRAMES)})
         columns = [pipe.to_pictures(self.denoised[i]) for i in chosen]

@@ -73,7 +73,7 @@ class StepFigures:
 
     def _on_plane(self, z: Float[Tensor, "n c H W"]) -> Any:
         flat = rearrange(z, "n c H W -> n (c H W)")
-        return ((flat - self.centre) @ self.directions).cpu().numpy()  # n 2
+        return ((flat - self.centre) @ self.directions).detach().cpu().numpy()  # n 2
 
 
 def principal_plane(

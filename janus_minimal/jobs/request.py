@@ -84,6 +84,7 @@ class Request:
         """
         self.check(pipe)
         noise = image_noise(pipe.latent_shape, self.num_images, self.generators())
+        latent = checks.latents_of(latent, (1, *pipe.latent_shape))
         latents = repeat(latent, "1 c H W -> B c H W", B=self.num_images)
         z, times = enter_late(latents, noise, self.times(), strength)
         if len(times) == 1:  # t = 1: no step is left

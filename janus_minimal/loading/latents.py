@@ -24,18 +24,18 @@ RIGHT = "expected a file that `generate --latent` wrote"
 
 
 def write_latents(
-    path: Path, latents: Float[Tensor, "B c H W"], about: Mapping[str, str] | None = None
+    path: str | Path, latents: Float[Tensor, "B c H W"], about: Mapping[str, str] | None = None
 ) -> None:
     """Write a safetensors file that holds `latents` as the loop left them.
 
     They are not yet divided by the VAE's scaling factor, as `to_pictures` does that. `about` says
     how they were made, in words that `read_about` gives back. Raises InputError.
     """
-    with atomic_write(path) as unfinished:
+    with atomic_write(Path(path)) as unfinished:
         save_file({KEY: latents.cpu().contiguous()}, unfinished, dict(about or {}))
 
 
-def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
+def read_latents(path: str | Path, channels: int) -> Float[Tensor, "B c H W"]:
     """Read what `write_latents` wrote.
 
     Raises InputError unless the file holds finite, square latents with this many channels.
@@ -55,16 +55,16 @@ def read_latents(path: Path, channels: int) -> Float[Tensor, "B c H W"]:
     return latents
 
 
-def read_about(path: Path) -> dict[str, str]:
+def read_about(path: str | Path) -> dict[str, str]:
     """Return what `write_latents` was told about the latents of a file. Raises InputError."""
     with _opened(path) as file:
         return file.metadata() or {}
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[safe_open]:
+def _opened(path: str | Path) -> Iterator[safe_open]:
     try:
-        with open_safetensors(path) as file:
+        with open_safetensors(Path(path)) as file:
             yield file
     except (SafetensorError, OSError) as error:
         reason = one_line(getattr(error, "strerror", None) or error, 100)

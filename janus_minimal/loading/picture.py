@@ -44,8 +44,13 @@ def read_mask(path: Path, picture: Image.Image) -> Image.Image:
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Return an upright picture in red, green and blue; transparent parts become white.
 
-    Raises InputError for a picture of more than 8 bits a channel, or with damaged metadata.
+    Raises InputError for what is no picture, such as the name of one, for one of more than 8 bits a
+    channel, or with damaged metadata.
     """
+    if not isinstance(picture, Image.Image):
+        raise InputError(
+            f"the picture is {picture!r}: expected a PIL.Image, as Image.open gives it"
+        )
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
     upright = _upright(picture)

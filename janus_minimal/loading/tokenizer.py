@@ -26,8 +26,13 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None
     dropping the last token drops a piece of it; if something follows the tag, it stays. If texts do
     not begin with the begin-of-sentence token, the unconditional row keeps a word. A character that
     is left out, where there is no token for unknown ones, makes another prompt. An id beyond the
-    embedding table fails in step one.
+    embedding table fails in step one. What is written in Python does not tell its unknown token.
     """
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise CheckpointError(
+            f"the tokenizer is a {type(tokenizer).__name__}: "
+            "expected one of the library tokenizers, as AutoTokenizer loads it"
+        )
     ids, plain = (encode(tokenizer, TEMPLATE, special) for special in (True, False))
     tag = [tokenizer.get_vocab().get(TAG)]
     if encode(tokenizer, TAG, False) != tag or plain[-1:] != tag:

@@ -26,6 +26,7 @@ from torch import Tensor
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.loading.json_file import read_json
+from janus_minimal.runtime.checks import have_numbers
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 UNDERSTANDING = (
@@ -90,16 +91,21 @@ def safetensors_keys(path: Path) -> list[str]:
         return list(file.keys())
 
 
-def write_weights(directory: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write model.safetensors, completely or not at all.
+def write_weights(
+    directory: Path, weights: Mapping[str, Tensor], dtype: torch.dtype = torch.float32
+) -> None:
+    """Write model.safetensors in this dtype, completely or not at all.
 
-    Raises CheckpointError for weights that could not be loaded again.
+    Raises CheckpointError for weights that could not be loaded again, and InputError for a dtype
+    that no model computes in and for weights without numbers.
     """
-    for key, tensor in weights.items():
+    check_dtype(dtype)
+    have_numbers(weights.values())
+    cast = {key: tensor.to("cpu", dtype).contiguous() for key, tensor in weights.items()}
+    for key, tensor in cast.items():
         check_finite(key, tensor)
     with atomic_write(directory / WEIGHTS) as unfinished:
-        contiguous = {key: tensor.contiguous() for key, tensor in weights.items()}
-        save_file(contiguous, unfinished, {"format": "pt"})
+        save_file(cast, unfinished, {"format": "pt"})
 
 
 def _read_all(

@@ -1,6 +1,6 @@
 """What may be asked of the pipeline: each wrong value is one line, before any work is done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import nan
 from numbers import Integral, Real
 from sys import float_info
@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from janus_minimal.config import JanusConfig
-from janus_minimal.errors import CheckpointError, InputError
+from janus_minimal.errors import CheckpointError, InputError, PromptError
 from janus_minimal.flow import time_grid
 
 MOST_STEPS, MOST_IMAGES = 10**6, 10**5  # no machine draws more in one call
@@ -55,11 +55,50 @@ def function_of(name: str, value: Any) -> None:
         raise InputError(f"{name} is {value!r}: expected a function")
 
 
+def networks(**parts: Any) -> None:
+    """Raise InputError unless each part is a network. The name of one is the usual mistake."""
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            raise InputError(f"{name} is {part!r}: expected a network, as from_pretrained loads it")
+
+
+def have_numbers(weights: Iterable[Tensor]) -> None:
+    """Raise InputError for weights on the meta device, which have shapes and no numbers."""
+    if any(weight.is_meta for weight in weights):
+        raise InputError(
+            "the weights are on the meta device, which keeps no numbers: "
+            "expected a model that was loaded to another device"
+        )
+
+
+def ready_to_draw(model: nn.Module) -> None:
+    """Raise InputError for a model without numbers, and for one that would draw with dropout.
+
+    Dropout acts in training mode only. The same seed would then draw another picture each time.
+    """
+    have_numbers(model.parameters())
+    dropouts = [part for part in model.modules() if isinstance(part, nn.Dropout)]
+    if any(part.training and part.p > 0 for part in dropouts):
+        raise InputError("the model has dropout and is in training mode: expected model.eval()")
+
+
+def steps_of(steps: Any, kind: type) -> Iterator[Any]:
+    """Yield what a solver yields. Raises InputError unless these are steps, and one at least."""
+    right = "expected a generator of Steps, as denoise is"
+    step = None
+    for step in steps if isinstance(steps, Iterable) else [steps]:
+        if not isinstance(step, kind):
+            raise InputError(f"the solver gives a {type(step).__name__}: {right}")
+        yield step
+    if step is None:
+        raise InputError(f"the solver takes no step: {right}")
+
+
 def prompts_of(prompt: Any) -> list[str]:
-    """Return one prompt or several as a list. Raises InputError unless each is a text."""
+    """Return one prompt or several as a list. Raises PromptError unless each is a text."""
     prompts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(prompts, Sequence) or not all(isinstance(text, str) for text in prompts):
-        raise InputError(f"the prompt is {prompt!r}: expected a text, or a list of texts")
+        raise PromptError(f"the prompt is {prompt!r}: expected a text, or a list of texts")
     return list(prompts)
 
 
@@ -106,12 +145,14 @@ def generators_of(generator: Any, num_images: int) -> list[Generator]:
     return list(generator)
 
 
-def steered(answer: Any) -> dict[str, Any]:
-    """Return what a callback answered. Raises InputError unless it is a dictionary of what it got.
+def steered(answer: Any, told: dict[str, Any]) -> dict[str, Any]:
+    """Return what a callback answered. Raises InputError unless it changes the latents alone.
 
-    diffusers' callbacks return all that they were given. Another name is a mistyped one.
+    diffusers' callbacks return all that they were given. Another name is a mistyped one, and
+    another value than the latents' would be ignored without a word.
     """
-    if not isinstance(answer, dict) or answer.keys() - {"latents", "t_next", "denoised"}:
+    kept = {name for name in told if isinstance(answer, dict) and answer.get(name) is told[name]}
+    if not isinstance(answer, dict) or answer.keys() - kept - {"latents"}:
         raise InputError(
             f"callback_on_step_end returned {answer!r}: "
             'expected {}, or {"latents": ...} to change them'
@@ -135,6 +176,17 @@ def latents_of(latents: Any, shape: Sequence[int]) -> Tensor:
     if tuple(latents.shape) != tuple(shape):
         raise InputError(f"latents of shape {list(latents.shape)}: expected {list(shape)}")
     return latents.detach().float()
+
+
+def mask_of(mask: Any, shape: Sequence[int]) -> None:
+    """Raise InputError unless the mask is True or False at each place of latents of this shape."""
+    right = {(images, 1, *shape[2:]) for images in (1, shape[0])}
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or tuple(mask.shape) not in right:
+        kind = (
+            f"{list(mask.shape)}, {mask.dtype}" if isinstance(mask, Tensor) else type(mask).__name__
+        )
+        wanted = [1, 1, *shape[2:]]
+        raise InputError(f"the mask is {kind}: expected {wanted}, torch.bool, as `x > 0` gives it")
 
 
 def finite_latents(index: int, z: Float[Tensor, "B c H W"]) -> None:

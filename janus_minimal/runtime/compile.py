@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from janus_minimal.errors import InputError
 from janus_minimal.model import JanusFlow
 
 STAGES = ("encode", "align_in", "backbone", "align_out", "decode")
@@ -27,7 +28,7 @@ def compile_stages(model: JanusFlow) -> None:
         warnings.warn(f"no compiler works here ({fault}): the model runs as it is", stacklevel=2)
         return
     for name in STAGES:
-        setattr(model, name, _with_own_results(torch.compile(getattr(model, name), mode=mode)))
+        setattr(model, name, _Compiled(torch.compile(getattr(model, name), mode=mode)))
 
 
 def _compiler_fault(device: torch.device) -> str | None:
@@ -39,10 +40,15 @@ def _compiler_fault(device: torch.device) -> str | None:
     return None
 
 
-def _with_own_results(stage: Callable[..., Any]) -> Callable[..., Any]:
-    """Copy what a stage returns: CUDA graphs write each result over the last one."""
+class _Compiled:
+    """A compiled stage that returns copies: CUDA graphs write each result over the last one."""
 
-    def run(*inputs: Any) -> Any:
-        return tree_map_only(Tensor, torch.clone, stage(*inputs))
+    def __init__(self, stage: Callable[..., Any]) -> None:
+        self.stage = stage
 
-    return run
+    def __call__(self, *inputs: Any) -> Any:
+        return tree_map_only(Tensor, torch.clone, self.stage(*inputs))
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """Refuse to be copied or pickled: a copy would keep the weights of the first model."""
+        raise InputError("a compiled model cannot be copied: expected a copy before it is compiled")

@@ -25,6 +25,7 @@ from janus_minimal.shapes.scene import (
     RELATIONS,
     SEEN,
     SHAPES,
+    SIZES,
     UNSEEN,
     Scene,
     Thing,
@@ -80,6 +81,13 @@ class Caption:
     kinds: tuple[Kind, ...]
     count: int = 1
     relation: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise PromptError for more things than a scene has room for, and than words count."""
+        if len(self.kinds) * self.count not in SIZES:
+            raise PromptError(
+                f"{self.count} things of {len(self.kinds)} kinds: expected 1 to {len(SIZES)} things"
+            )
 
     def __str__(self) -> str:
         return f" {self.relation or 'and'} ".join(_phrase(kind, self.count) for kind in self.kinds)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from janus_minimal.jobs.identity import identity
 from janus_minimal.pipeline import JanusFlowPipeline
+from janus_minimal.runtime.checks import MOST_IMAGES, whole_number
 from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
 from janus_minimal.shapes.report import Answers, Evaluation
 from janus_minimal.shapes.score import satisfies
@@ -32,8 +33,9 @@ def score_pipeline(
 
     Every picture has a noise of its own, drawn from (seed, category, number), so the scores do not
     depend on how many pictures are made at a time. `advance` is called after each batch with the
-    number of pictures in it; a progress bar's `update` will do.
+    number of pictures in it; a progress bar's `update` will do. Raises InputError for no captions.
     """
+    whole_number("captions", captions, MOST_IMAGES)
     parts = {}
     for index, category in enumerate(CATEGORIES):
         asked = fresh_captions(category, captions, seed)

@@ -1,5 +1,7 @@
 """The prompt cache: filled once, then only read, with the same result as computing the prompt again."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +13,8 @@ from janus_minimal import denoise, time_grid
 from janus_minimal.cache import PromptCache
 from janus_minimal.errors import InputError
 from janus_minimal.prompt import PromptRows
+from janus_minimal.training.finetune import prepare
+from janus_minimal.training.tuning import Tuning
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -127,6 +131,21 @@ def test_a_cache_of_another_prompt_is_refused(model):
                 model.velocity(z, 0.3, prompt, model.prefill(other))
         found = (model.velocity(z, 0.3, prompt, model.prefill(p))[0] for p in (prompt, pair([[1, 5, 6, 7, 9]], 2)))
         assert torch.equal(*found)
+
+
+def test_a_cache_that_holds_no_prompt_is_refused(model, prompt):
+    """length(prefill(prompt)) = L, else InputError: a model in training mode with gradient checkpointing keeps none.
+
+    The images would attend to each other and to no prompt: another picture, without an error. Without the cache, such a
+    model draws the same as ever.
+    """
+    z, times = normal(0, prompt.num_images, 4, 12, 12), time_grid(1)
+    (right,) = denoise(model, prompt, z, times)
+    training = prepare(deepcopy(model), Tuning(gradient_checkpointing=True))
+    with pytest.raises(InputError, match=r"the cache holds no prompt: expected model\.eval\(\)"):
+        next(denoise(training, prompt, z, times))
+    for again in (denoise(training, prompt, z, times, use_cache=False), denoise(training.eval(), prompt, z, times)):
+        torch.testing.assert_close(next(again).z_next, right.z_next, **CLOSE)
 
 
 # The mask for both directions begins here

@@ -188,15 +188,16 @@ def test_every_picture_is_checked_not_only_the_first(pipe, tmp_path):
 
 
 def test_latents_in_a_file_are_the_latents(unchecked, tmp_path):
-    """read(write(z)) = z, for views, for any number of images, and with the number of channels that is asked for.
+    """read(write(z)) = z, for views, any number of images, a path or its name, and the channels that are asked for.
 
     They are stored as the loop leaves them, not divided by the scaling factor, with the words about them. Whole numbers
     are no latents.
     """
     z = normal(0, 4, 12, 12, 3).permute(3, 0, 1, 2)
-    write_latents(tmp_path / "z.safetensors", z, {"seed": "3"})
-    assert torch.equal(read_latents(tmp_path / "z.safetensors", 4), z)
-    assert read_about(tmp_path / "z.safetensors") == {"seed": "3"}
+    for path in (tmp_path / "z.safetensors", str(tmp_path / "y.safetensors")):
+        write_latents(path, z, {"seed": "3"})
+        assert torch.equal(read_latents(path, 4), z)
+        assert read_about(path) == {"seed": "3"}
     with pytest.raises(InputError, match=r"expected \[images, 16, height, width\]"):
         read_latents(tmp_path / "z.safetensors", 16)
     write_latents(tmp_path / "z.safetensors", z.long())
@@ -237,6 +238,21 @@ def test_a_film_keeps_what_each_step_predicts_and_shows_eight_of_them(pipe):
     for i in range(2):
         for column, k in enumerate(chosen):
             assert rows[i][column].tobytes() == pipe.to_pictures(long.denoised[k])[i].tobytes()
+
+
+def test_a_film_shows_its_last_run_and_refuses_to_show_none(pipe, asked):
+    """film(run 1, run 2) = film(run 2), whatever the numbers of images; film() of no run  =>  InputError.
+
+    The steps of two runs in one film would be two paths that look like one.
+    """
+    film, options = Film(), {"solver": asked[0], "output_type": "latent", "progress": False}
+    with pytest.raises(InputError, match="the film is empty: expected a run"):
+        film.develop(pipe)
+    for images in (1, 2):
+        pipe("a star", num_images_per_prompt=images, callback_on_step_end=film, **options)
+        times, rows = film.develop(pipe)
+        assert times == [0.0]
+        assert len(rows) == images
 
 
 def test_a_request_reaches_the_pipeline_whole(pipe, asked):
@@ -304,6 +320,40 @@ def test_a_pipeline_moves_with_all_its_parts():
     assert pipe.to("meta") is pipe
     assert {p.device.type for part in (pipe.model, pipe.vae) for p in part.parameters()} == {"meta"}
     assert pipe.model.device.type == "meta"
+
+
+def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path):
+    """on the meta device: a call, save_pretrained and a move back  =>  InputError, and no file.
+
+    Such a model has shapes alone. torch says so from inside a layer, or after the whole loop.
+    """
+    pipe = JanusFlowPipeline.from_pretrained("shapes").to("meta")
+    for use in (
+        lambda: pipe("a star", progress=False),
+        lambda: pipe.model.save_pretrained(tmp_path),
+        lambda: pipe.to("cpu"),
+    ):
+        with pytest.raises(InputError, match="on the meta device, which keeps no numbers: expected"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_would_draw_with_dropout_is_refused(asked):
+    """training mode and a dropout > 0  =>  InputError before the first step; one of the two alone draws.
+
+    Dropout acts in training mode only. One seed would then give another picture each time.
+    """
+    pipe, (solver, calls) = JanusFlowPipeline.from_pretrained("shapes"), asked
+    options = {"solver": solver, "progress": False, "output_type": "latent"}
+    dropouts = [part for part in pipe.model.modules() if isinstance(part, torch.nn.Dropout)]
+    pipe.model.train()
+    pipe("a star", **options)
+    dropouts[-1].p = 0.5
+    with pytest.raises(InputError, match=r"has dropout and is in training mode: expected model\.eval\(\)"):
+        pipe("a star", **options)
+    pipe.model.eval()
+    pipe("a star", **options)
+    assert len(calls) == 2
 
 
 def test_a_prompt_may_fill_every_position_and_no_more():

@@ -1,11 +1,15 @@
 """Compiled stages: they draw the same pictures as the uncompiled ones."""
 
+import pickle
+from copy import deepcopy
+
 import pytest
 import torch
 from tools.checkpoints import GOLDEN
 from tools.launched import printed
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
+from janus_minimal.errors import InputError
 from janus_minimal.runtime.compile import STAGES, compile_stages
 
 # Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled. The
@@ -68,6 +72,20 @@ def test_prompts_of_any_length_share_the_compiled_graphs():
     """
     said = printed(LENGTHS)
     assert int(said.split()[0]) <= 2, said
+
+
+@pytest.mark.parametrize("copied", [deepcopy, pickle.dumps])
+def test_a_compiled_model_is_not_copied(model, monkeypatch, copied):
+    """copy(compiled model), pickle(compiled model)  =>  InputError; of a model as it is, they work.
+
+    The compiled stages are bound to the first model. A copy that was trained would draw with the first one's weights.
+    """
+    monkeypatch.setattr(torch, "compile", lambda function, mode=None: function)
+    compiled = deepcopy(model)
+    compile_stages(compiled)
+    with pytest.raises(InputError, match="cannot be copied: expected a copy before it is compiled"):
+        copied(compiled)
+    copied(model)
 
 
 def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch):

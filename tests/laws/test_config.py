@@ -143,6 +143,17 @@ def test_the_released_sizes_are_the_defaults():
     assert count["vision_gen_dec_model"] == 50_561_296
 
 
+@pytest.mark.parametrize("number", [0, -1, 3])
+@pytest.mark.parametrize("name", ["num_attention_heads", "num_key_value_heads"])
+def test_heads_are_at_least_one_and_fit(name, number):
+    """hidden_size = 2 heads n, heads = kv heads m, both at least 1; else CheckpointError, which names the setting.
+
+    Sizes that are written in Python are not read from a file, where each number has its limits.
+    """
+    with pytest.raises(CheckpointError, match=rf"config\.json: {name} does not"):
+        JanusConfig(language=LanguageConfig(**{name: number}))
+
+
 @pytest.mark.parametrize("value", [3, "wide", [], None])
 @pytest.mark.parametrize(
     "path", [("language_config",), ("vision_gen_enc_config",), ("vision_gen_enc_config", "params")]

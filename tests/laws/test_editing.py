@@ -86,6 +86,32 @@ def test_with_everything_masked_inpainting_is_drawing(pipe, star, name):
     assert torch.equal(found.z_next, expected.z_next)
 
 
+SOMEWHERE = torch.zeros(1, 1, 12, 12) > 0
+
+
+@pytest.mark.parametrize(
+    "mask", [SOMEWHERE.float(), SOMEWHERE[0], SOMEWHERE[..., :6], SOMEWHERE.repeat(3, 1, 1, 1), None]
+)
+def test_a_mask_says_yes_or_no_at_each_place(unchecked, mask):
+    """mask: bool [1 or B, 1, H, W]; else InputError before the first step.
+
+    A mask of 0.0 and 1.0 is made most easily, and torch refuses it in the middle of the loop.
+    """
+    with pytest.raises(InputError, match=r"the mask is .*: expected \[1, 1, 12, 12\], torch\.bool"):
+        only_inside(mask, normal(0, 2, *SHAPE), normal(1, 2, *SHAPE))
+    only_inside(SOMEWHERE.repeat(2, 1, 1, 1), normal(0, 2, *SHAPE), normal(1, 2, *SHAPE))
+
+
+@pytest.mark.parametrize("latent", [torch.zeros(2, *SHAPE), torch.zeros(SHAPE), None])
+def test_an_edit_is_of_one_latent(unchecked, pipe, latent):
+    """Request.edit: one latent [1, c, H, W]; else InputError.
+
+    It is the picture that all images begin with.
+    """
+    with pytest.raises(InputError, match=r"latents .*: expected"):
+        Request("a star", steps=2, num_images=2).edit(pipe, latent, SOMEWHERE, 1.0)
+
+
 def test_the_caller_may_change_the_step_after_the_mask(pipe, star):
     """step.z_next := x after only_inside  =>  the next step begins at x.
 

@@ -19,6 +19,7 @@ from tools.drawn import SEEDS, normal
 from torch import nn
 
 from janus_minimal import PromptPair, denoise, time_grid
+from janus_minimal.errors import InputError
 from janus_minimal.figures import plots
 from janus_minimal.figures.contact_sheet import BORDER, TILE, contact_sheet
 from janus_minimal.figures.module_tree import module_tree
@@ -118,6 +119,16 @@ def test_a_sheet_of_pictures_that_are_not_square_is_as_high_as_they_are(size):
     assert sheet.size == tuple(2 * (side * factor + BORDER) + BORDER for side in size)
 
 
+@pytest.mark.parametrize(("sides", "columns"), [([], 4), ([8], 0), ([8], 1.5), ([8, 9], 1)])
+def test_a_sheet_is_of_pictures_of_one_size(unchecked, sides, columns):
+    """sheet: pictures, all of one size, in a whole number of columns from 1; else InputError.
+
+    Where sizes differ, one picture would cover a part of the next.
+    """
+    with pytest.raises(InputError, match="expected"):
+        contact_sheet([Image.new("RGB", (8, side)) for side in sides], columns)
+
+
 @pytest.mark.parametrize("name", ["[/bold]x", "[red]", "a[b]c", "[link=x]", ":smile:", "\\[bold]"])
 def test_a_name_is_shown_as_it_is(name):
     """text(tree) contains the name, whatever characters it has.
@@ -151,6 +162,17 @@ def test_a_path_in_a_plane_keeps_its_distances_on_the_principal_plane():
     found = (states.flatten(1) - mean) @ directions
     torch.testing.assert_close(torch.cdist(found, found), torch.cdist(factors, factors), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.mean(dim=0), torch.zeros(2), rtol=0, atol=1e-4)
+
+
+def test_steps_from_latents_with_a_gradient_are_drawn(pipe, steps):
+    """StepFigures(run from z with a gradient) = StepFigures(run from z).
+
+    Whoever optimises the noise wants to look at its run.
+    """
+    z = steps[0].z.clone().requires_grad_()
+    again = list(denoise(pipe.model, PromptPair.from_text("a star", pipe.tokenizer, 2), z, time_grid(4)))
+    assert np.array_equal(StepFigures(pipe, again).path, StepFigures(pipe, steps).path)
+    assert StepFigures(pipe, again)(0).axes
 
 
 def test_every_step_is_drawn_on_one_scale(pipe, steps):

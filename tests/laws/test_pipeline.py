@@ -1,11 +1,14 @@
 """Text in, pictures out."""
 
+import json
 import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, denoise, time_grid
 from janus_minimal.errors import CheckpointError, InputError
@@ -145,6 +148,12 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"callback_on_step_end": lambda *_: {"latents": None}},
         {"callback_on_step_end": lambda *_: {"latent": torch.zeros(1, 4, 12, 12)}},
         {"callback_on_step_end": lambda *_: {"latents": torch.zeros(3)}},
+        {"callback_on_step_end": lambda pipe, k, t, told: told | {"t_next": torch.tensor(0.9)}},
+        {"callback_on_step_end": lambda pipe, k, t, told: told | {"denoised": None}},
+        {"solver": lambda *_: iter(())},
+        {"solver": lambda model, prompt, z, *_: iter([z])},
+        {"solver": lambda model, prompt, z, *_: z},
+        {"solver": lambda *_: None},
     ],
 )
 def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe, wrong):
@@ -213,8 +222,46 @@ def test_a_prompt_that_is_no_text_is_one_line(unchecked, pipe, prompt):
 
     None would be tokenised as a word by some tokenizers.
     """
-    with pytest.raises(InputError, match="expected"):
-        pipe(prompt, progress=False)
+    for ask in (pipe, pipe.prompt_pair, lambda prompt: PromptPair.from_text(prompt, pipe.tokenizer)):
+        with pytest.raises(InputError, match="expected"):
+            ask(prompt)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, None])
+def test_noise_is_of_a_whole_number_of_images(unchecked, number):
+    """image_noise(B): B >= 1, whole; else InputError.
+
+    torch stacks no empty list, and says so in words that name neither images nor noise.
+    """
+    with pytest.raises(InputError, match=r"num_images is .*: expected a whole number from 1"):
+        image_noise((4, 12, 12), number)
+
+
+def no_begin(tokenizer):
+    """Return a tokenizer of the same words that puts no token before a text."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str()) | {"post_processor": None}
+    names = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(backend)), **names)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "shapes"},
+        {"vae": None},
+        *({"tokenizer": other} for other in ("shapes", None, ByT5Tokenizer(), no_begin)),
+    ],
+)
+def test_a_pipeline_is_made_of_a_model_a_vae_and_a_tokenizer(unchecked, pipe, wrong):
+    """JanusFlowPipeline(model, vae, tokenizer): two networks and a tokenizer that is checked as a loaded one is.
+
+    A tokenizer without a begin-of-sentence token leaves a word in the unconditional row: other pictures, no error.
+    """
+    parts = {"model": pipe.model, "vae": pipe.vae, "tokenizer": pipe.tokenizer}
+    wrong = {name: part(pipe.tokenizer) if part is no_begin else part for name, part in wrong.items()}
+    assert JanusFlowPipeline(**parts).latent_shape == pipe.latent_shape
+    with pytest.raises(InputError, match=r"expected|begins no text"):
+        JanusFlowPipeline(**parts | wrong)
 
 
 def test_a_prompt_longer_than_the_model_has_positions_is_refused(pipe):

@@ -11,7 +11,7 @@ from tools.official_tokenizer import BOS, EOS, GENERATION, IMAGE, PAD, write_tok
 from transformers import AutoTokenizer, PreTrainedConfig
 
 from janus_minimal import PromptPair
-from janus_minimal.errors import CheckpointError, PromptError
+from janus_minimal.errors import CheckpointError, InputError, PromptError
 from janus_minimal.loading.tokenizer import check_tokenizer
 from janus_minimal.prompt import TEMPLATE
 
@@ -165,13 +165,15 @@ def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize(("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1]], 1), ([[1, 2], [1]], 1)])
-def test_nothing_to_ask_for_is_an_error(prompts, images):
-    """P >= 1 prompts, L >= 1 tokens, k >= 1 images, else PromptError.
+@pytest.mark.parametrize(
+    ("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1, 2]], 1.5), ([[1, 2]], "2"), ([[1]], 1), ([[1, 2], [1]], 1)]
+)
+def test_nothing_to_ask_for_is_an_error(unchecked, prompts, images):
+    """P >= 1 prompts, L >= 1 tokens, k >= 1 images, a whole number; else InputError.
 
     L counts the tokens that remain after the last one is dropped. So each prompt needs at least two tokens.
     """
-    with pytest.raises(PromptError):
+    with pytest.raises(InputError, match=r"expected|needs at least"):
         pair(prompts, images)
 
 
@@ -181,15 +183,17 @@ def test_nothing_to_ask_for_is_an_error(prompts, images):
         [[1, 5, 9]],
         torch.tensor([[1, 5, 9]]),
         [torch.tensor(5)],
+        [torch.tensor([1.0, 5.0, 9.0])],
+        [torch.tensor([True, False])],
         [torch.tensor([1, 5, 9]), torch.tensor([[1, 5, 9]])],
         "a star",
         None,
     ],
 )
 def test_ids_are_a_tensor_for_each_prompt(unchecked, ids):
-    """ids: [tensor, ...], else PromptError.
+    """ids: [tensor of whole numbers, ...], else PromptError.
 
-    Plain lists are the mistake that is made most often, and would fail somewhere inside.
+    Plain lists are the mistake that is made most often, and would fail somewhere inside, as fractions would.
     """
     with pytest.raises(PromptError, match="ids should be a list with a tensor of token ids for each prompt"):
         PromptPair.from_ids(ids)

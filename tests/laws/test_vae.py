@@ -21,7 +21,15 @@ from janus_minimal import JanusFlowPipeline
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.picture import read_picture
-from janus_minimal.loading.vae import RENAMED, encode_picture, load_vae, pixels_per_latent, to_pictures, unusual
+from janus_minimal.loading.vae import (
+    RENAMED,
+    encode_mask,
+    encode_picture,
+    load_vae,
+    pixels_per_latent,
+    to_pictures,
+    unusual,
+)
 from janus_minimal.shapes.render import PALETTE, render
 from janus_minimal.shapes.scene import Thing
 from janus_minimal.shapes.vae import draw_scenes, encode_scenes, pictures
@@ -402,6 +410,17 @@ def test_damaged_exif_data_are_one_line(vae, tmp_path, kind):
         encode_picture(vae, picture.copy(), SIDE)
     with pytest.raises(InputError, match="EXIF data are damaged"):
         encode_picture(vae, read_picture(path), SIDE)
+
+
+@pytest.mark.parametrize("wrong", ["photo.png", None, np.zeros((9, 9, 3))], ids=["name", "None", "array"])
+def test_a_picture_is_an_opened_one(unchecked, vae, wrong):
+    """encode_picture, encode_mask: a PIL picture; else InputError.
+
+    The name of a file is what other libraries take in its place.
+    """
+    for encode in (encode_picture, encode_mask):
+        with pytest.raises(InputError, match=r"the picture is .*: expected a PIL\.Image"):
+            encode(vae, wrong, SIDE)
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "I;16"])

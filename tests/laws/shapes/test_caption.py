@@ -141,6 +141,16 @@ def test_captions_are_correct_english(caption, text):
     assert str(caption) == text
 
 
+@pytest.mark.parametrize(("kinds", "count"), [(1, 5), (1, 0), (2, 3), (0, 1)])
+def test_a_scene_has_room_for_one_to_four_things(kinds, count):
+    """1 <= kinds * count <= 4, else PromptError: the words count no further.
+
+    Nothing could be drawn or said of such a caption.
+    """
+    with pytest.raises(PromptError, match="expected 1 to 4 things"):
+        Caption((("red", "star"),) * kinds, count)
+
+
 @pytest.mark.parametrize(
     "text",
     [

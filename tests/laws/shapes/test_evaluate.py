@@ -96,6 +96,15 @@ def test_a_pipeline_that_draws_something_else_scores_zero():
     assert report.overall < 0.1
 
 
+def test_an_evaluation_needs_captions(pipe):
+    """score_pipeline(0 captions)  =>  InputError.
+
+    The share of nothing is no number.
+    """
+    with pytest.raises(InputError, match="captions is 0: expected a whole number from 1"):
+        score_pipeline(pipe, 0, 1, 2.0, 0)
+
+
 @pytest.mark.usefixtures("nameless")
 def test_every_picture_has_a_noise_of_its_own_whatever_the_batch(monkeypatch):
     """seed(category, i) != seed(category', j); the same for batches of 2 and of 50; others for another seed.
