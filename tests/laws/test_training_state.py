@@ -302,7 +302,12 @@ def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
         assert not (folder / "settings.json").exists()
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOTSUP, "no locks here"), NotImplementedError])
+WITHOUT_LOCKS = ("ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK")  # the last one: NFS without its lock daemon
+
+
+@pytest.mark.parametrize(
+    "error", [*(OSError(getattr(errno, name), "no locks here") for name in WITHOUT_LOCKS), NotImplementedError]
+)
 def test_a_file_system_without_locks_takes_runs_all_the_same(tmp_path, monkeypatch, error):
     """lock(...) is not supported  =>  the run begins.
 
