@@ -217,7 +217,7 @@ def test_a_part_of_a_run_is_there_whole_or_not_at_all(unchecked, tmp_path, monke
     monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(InputError, match="No space left on device"):
         write(tmp_path / name)
-    assert names(tmp_path) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("make", [make_directory, lambda path: atomic_directory(path).__enter__()])
@@ -491,3 +491,24 @@ def test_a_file_has_the_permissions_of_a_new_one(tmp_path, given, umask):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+
+
+def test_at_no_moment_is_there_no_file(tmp_path, monkeypatch):
+    """Before each renaming the old file is still there, after it the new one: nothing lies between.
+
+    A kill between the removal of the old weights and the renaming of the new ones would lose both.
+    """
+    replace, seen = Path.replace, []
+
+    def spy(path, target):
+        before = Path(target).read_text()
+        replace(path, target)
+        seen.append((before, Path(target).read_text()))
+
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("old")
+    monkeypatch.setattr(Path, "replace", spy)
+    with atomic_directory(tmp_path) as unfinished:
+        for name in ("a", "b"):
+            (unfinished / name).write_text("new")
+    assert seen == [("old", "new")] * 2

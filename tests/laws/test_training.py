@@ -149,6 +149,18 @@ def test_times_are_logit_normal():
     assert logits.std().item() == pytest.approx(LOGIT_STD, abs=0.03)
 
 
+def test_early_and_late_times_are_drawn_as_often_as_they_should_be():
+    """P(t < x) = Phi((logit(x) - LOGIT_MEAN) / LOGIT_STD) for x near 0 and near 1 as well.
+
+    Drawing a picture begins at t = 0. If times below 0.02 were never trained, its first step would follow a guess.
+    """
+    t = draw_batch(0, IDS, LATENTS, 50_000, seed=0).t.double()
+    for x in (0.01, 0.02, 0.05, 0.5, 0.9, 0.95):
+        expected = torch.special.ndtr((torch.tensor(x).logit() - LOGIT_MEAN) / LOGIT_STD).item()
+        deviation = (expected * (1 - expected) / len(t)) ** 0.5
+        assert (t < x).double().mean().item() == pytest.approx(expected, abs=5 * deviation), x
+
+
 def test_one_prompt_in_ten_is_dropped():
     """P(dropped) = PROMPT_DROPOUT.
 
