@@ -393,7 +393,7 @@ def test_a_pipeline_is_not_made_of_parts_that_do_not_fit(unchecked):
 
 
 @pytest.mark.parametrize(("levels", "side"), [(1, 384), (3, 96), (4, 48), (5, 24)])
-def test_the_latents_side_is_the_pictures_over_two_to_the_levels(unchecked, levels, side):
+def test_the_side_of_a_latent_is_that_of_the_picture_over_two_to_the_levels(unchecked, levels, side):
     """latent_shape = (c, H, W) with H = W = 384 / 2^(levels - 1): 48 for SDXL's VAE, which has four levels.
 
     The bundled VAE shrinks by 4, the released one by 8.
@@ -402,7 +402,7 @@ def test_the_latents_side_is_the_pictures_over_two_to_the_levels(unchecked, leve
     assert pipe.latent_shape == (4, side, side)
 
 
-def test_a_prompts_tokens_are_checked_against_its_own_model(unchecked, pipe):
+def test_the_tokens_of_a_prompt_are_checked_against_its_own_model(unchecked, pipe):
     """prompt_pair: id < vocab_size, and L + 1 + (side / stride)^2 <= positions, of this model.
 
     With stride 4 a latent of 12 x 12 has 9 image tokens, so "a red circle" fits into 20 positions. With stride 2 it has

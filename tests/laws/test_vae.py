@@ -415,7 +415,7 @@ def test_more_than_eight_bits_are_refused(vae, mode):
 
 
 @pytest.mark.parametrize("image_size", [20, 36, 64])
-def test_the_models_picture_size_counts_and_not_the_vaes(vae, image_size):
+def test_the_picture_size_of_the_model_counts_and_not_that_of_the_vae(vae, image_size):
     """shape(encode(picture)) = [1, c, image_size / 4, image_size / 4], and a mask's too, whatever sample_size says.
 
     SDXL's VAE notes the size 1024 of its own training pictures. The released model draws 384 pixels. The VAE here

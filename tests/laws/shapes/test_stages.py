@@ -321,7 +321,7 @@ def test_the_same_vae_is_known_in_any_order_of_its_settings(unchecked):
     assert about(latent_channels=4, scaling_factor=0.5) != about(latent_channels=4, scaling_factor=0.6)
 
 
-def test_the_pictures_beside_the_vaes_loss_are_the_same_at_every_save(unchecked, tmp_path, monkeypatch):
+def test_the_sample_pictures_of_a_vae_are_the_same_at_every_save(unchecked, tmp_path, monkeypatch):
     """draw(6, (0, 4)) at each report of the VAE, however many losses there are.
 
     So two saves can be compared: what has changed is the network.
