@@ -83,7 +83,7 @@ READERS = {
 def test_a_folder_that_may_not_be_entered_is_one_line(tmp_path, monkeypatch, read):
     """stat(a file in the folder) is denied  =>  InputError, whatever is read there.
 
-    Python's Path.is_file raises then, and os.path.isfile says no. Root may enter every folder, so the denial is made up.
+    Python's Path.is_file raises then, and os.path.isfile says no. Root may enter every folder, so we make it up here.
     """
     stat = os.stat
 
