@@ -3,6 +3,7 @@
 from copy import deepcopy
 from math import sqrt
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from tools.drawn import SEEDS, normal
 from torch import nn
 
 from janus_minimal import JanusFlow, PromptPair, interpolate
-from janus_minimal.training.alignment import AlignedFlow, alignment_loss
+from janus_minimal.training.alignment import AlignedFlow, alignment_loss, hidden_after
 from janus_minimal.training.batch import Batch, draw_batch
 from janus_minimal.training.loss import flow_loss
 
@@ -147,3 +148,13 @@ def test_the_projector_has_three_layers_and_no_hook_stays(model):
     torch.testing.assert_close(network.projector(x), hidden)
     network(batch_for(model), normal(1, 4, FEATURES, 4, 4), 0, 1.0)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_no_hook_stays_after_an_error(model):
+    """an error inside `with hidden_after(model, block)`  =>  no hook is left on the model.
+
+    A batch that does not fit into memory is such an error. The hook would keep the hidden states of all later calls.
+    """
+    with pytest.raises(ZeroDivisionError), hidden_after(model, 1):
+        _ = 1 / 0
+    assert not any(module._forward_hooks for module in model.modules())

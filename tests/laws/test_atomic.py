@@ -8,14 +8,17 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 
 from janus_minimal.cli.write import write_figure, write_json, write_sheet
 from janus_minimal.config import JanusConfig
@@ -31,8 +34,16 @@ from janus_minimal.loading.atomic import (
     make_directory,
 )
 from janus_minimal.loading.config_file import write_config
+from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.latents import write_latents
+from janus_minimal.loading.vae import load_vae
 from janus_minimal.loading.weights import write_weights
+from janus_minimal.training.learner import Learner
+from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.run import _own_vae, write_progress
+from janus_minimal.training.settings import begin_or_go_on
+
+RECIPE = Recipe(steps=4, batch_size=2, learning_rate=0.01)
 
 WRITER = """
 import os, pathlib, sys
@@ -182,6 +193,31 @@ def test_every_writer_keeps_the_old_file_if_the_disk_fails(tmp_path, monkeypatch
         write(tmp_path / name)
     assert names(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "old"
+
+
+def write_own_vae(path: Path) -> None:
+    source = Mock(about={})
+    _own_vae(path.parent, source, Accelerator(cpu=True), load_vae(BUNDLED / "shapes" / "vae"))
+
+
+RUN = {
+    "settings": ("settings.json", lambda path: begin_or_go_on(path.parent, {"steps": 3}, ())),
+    "state": ("flow.training.safetensors", lambda path: Learner(nn.Linear(2, 2), RECIPE, "").save(path)),
+    "report": ("vae-loss.png", lambda path: write_progress(path.parent, "vae", [1.0], Image.new("RGB", (8, 8)))),
+    "VAE": ("vae", write_own_vae),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), RUN.values(), ids=RUN)
+def test_a_part_of_a_run_is_there_whole_or_not_at_all(unchecked, tmp_path, monkeypatch, name, write):
+    """fsync fails  =>  InputError, and no part is there: settings, state, report or VAE of a run.
+
+    Half a file under its final name would stop the run for ever, or take the place of the only state.
+    """
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(InputError, match="No space left on device"):
+        write(tmp_path / name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("make", [make_directory, lambda path: atomic_directory(path).__enter__()])
@@ -407,3 +443,83 @@ def test_asking_leaves_nothing(tmp_path):
     make_directory(tmp_path)
     assert names(tmp_path) == ["file"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.fixture
+def chain(tmp_path) -> Path:
+    """A link to a link to a file; each of the three in a folder of its own."""
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "third" / "file").write_text("old")
+    (tmp_path / "second" / "link").symlink_to("../third/file")
+    (tmp_path / "first" / "link").symlink_to("../second/link")
+    return tmp_path
+
+
+def test_a_chain_of_links_is_followed_to_its_file(chain):
+    """write(link to a link to a file): the file is new, both links stay, and the write is prepared beside the file.
+
+    The folders may be on other disks, and a file cannot be renamed from one disk to another.
+    """
+    with atomic_write(chain / "first" / "link") as unfinished:
+        unfinished.write_text("new")
+        assert unfinished.parent.parent == chain / "third"
+    assert (chain / "third" / "file").read_text() == "new"
+    assert not (chain / "third" / "file").is_symlink()
+    assert all((chain / name / "link").is_symlink() for name in ("first", "second"))
+    assert names(chain / "third") == ["file"]
+
+
+def test_the_folder_that_takes_the_file_is_the_one_that_is_tried(chain, monkeypatch):
+    """check_writable(link) tries the folder of the file that the link leads to; its fault is an InputError.
+
+    A folder that may only be read would be found after hours of work.
+    """
+    tried = []
+
+    def temporary_file(dir):
+        tried.append(dir)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("janus_minimal.loading.atomic.TemporaryFile", temporary_file)
+    with pytest.raises(InputError, match="cannot be written: permission denied"):
+        check_writable(chain / "first" / "link")
+    assert tried == [chain / "third"]
+
+
+@pytest.mark.parametrize("given", [0o600, 0o664, 0o777])
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_has_the_permissions_of_a_new_one(tmp_path, given, umask):
+    """mode(written file) = 666 less the umask, whatever mode its writer gave it.
+
+    Whoever forbids others to read new files does so for files that a library wrote, too.
+    """
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "file") as unfinished:
+            unfinished.write_text("new")
+            unfinished.chmod(given)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
+
+
+def test_at_no_moment_is_there_no_file(tmp_path, monkeypatch):
+    """Before each renaming the old file is still there, after it the new one: nothing lies between.
+
+    A kill between the removal of the old weights and the renaming of the new ones would lose both.
+    """
+    replace, seen = Path.replace, []
+
+    def spy(path, target):
+        before = Path(target).read_text()
+        replace(path, target)
+        seen.append((before, Path(target).read_text()))
+
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("old")
+    monkeypatch.setattr(Path, "replace", spy)
+    with atomic_directory(tmp_path) as unfinished:
+        for name in ("a", "b"):
+            (unfinished / name).write_text("new")
+    assert seen == [("old", "new")] * 2

@@ -1,5 +1,7 @@
 """A call of the pipeline: every argument reaches its place, and every default is the documented one."""
 
+from copy import copy
+from dataclasses import replace
 from inspect import signature
 from types import SimpleNamespace
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tools.drawn import normal
 
 from janus_minimal import JanusFlow, JanusFlowPipeline, PromptPair, Step, denoise, guide, time_grid
@@ -310,16 +313,19 @@ def test_every_argument_of_from_pretrained_reaches_its_loader(found_in, monkeypa
     assert not any(part.training for part in (pipe.model, pipe.vae))
 
 
-def test_a_pipeline_moves_with_all_its_parts():
-    """pipe.to(device) = pipe, with model and VAE on the device.
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pipeline_moves_with_all_its_parts(dtype):
+    """pipe.to(device) = pipe, with model and VAE on the device, and each in the dtype that it had.
 
-    A VAE that was left behind would fail after the last step. The meta device stands in for a GPU.
+    A VAE that was left behind would fail after the last step. In 16 bits, SDXL's overflows and the picture is black.
+    The meta device stands in for a GPU.
     """
-    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    pipe = JanusFlowPipeline.from_pretrained("shapes", dtype=dtype)
     assert pipe.latent_shape == SHAPE
     assert pipe.to("meta") is pipe
     assert {p.device.type for part in (pipe.model, pipe.vae) for p in part.parameters()} == {"meta"}
     assert pipe.model.device.type == "meta"
+    assert (pipe.model.dtype, pipe.vae.dtype) == (dtype, torch.float32)
 
 
 def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path):
@@ -418,3 +424,90 @@ def test_a_loaded_model_is_ready_to_draw(model, half):
     assert not any(part.training for part in (*model.modules(), *half.modules()))
     assert isinstance(model, JanusFlow)
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+
+
+def vae_of(levels: int, channels: int = 4) -> SimpleNamespace:
+    """What a pipeline asks of a VAE before it decodes anything."""
+    return SimpleNamespace(config=SimpleNamespace(latent_channels=channels, block_out_channels=(1,) * levels))
+
+
+def test_a_pipeline_is_not_made_of_parts_that_do_not_fit(unchecked):
+    """JanusFlowPipeline(model, VAE of 16 channels) or (image_size that divides into no patches)  =>  CheckpointError.
+
+    Otherwise the last step fails, or the picture has another size.
+    """
+    with pytest.raises(CheckpointError, match="the VAE has 16 latent channels, the model takes 4"):
+        JanusFlowPipeline(SimpleNamespace(config=JanusConfig()), vae_of(4, 16), None)
+    with pytest.raises(CheckpointError, match="expected a multiple of 16"):
+        JanusFlowPipeline(SimpleNamespace(config=JanusConfig(image_size=392)), vae_of(4), None)
+
+
+@pytest.mark.parametrize(("levels", "side"), [(1, 384), (3, 96), (4, 48), (5, 24)])
+def test_the_side_of_a_latent_is_that_of_the_picture_over_two_to_the_levels(unchecked, levels, side):
+    """latent_shape = (c, H, W) with H = W = 384 / 2^(levels - 1): 48 for SDXL's VAE, which has four levels.
+
+    The bundled VAE shrinks by 4, the released one by 8.
+    """
+    pipe = JanusFlowPipeline(SimpleNamespace(config=JanusConfig()), vae_of(levels), None)
+    assert pipe.latent_shape == (4, side, side)
+
+
+def test_the_tokens_of_a_prompt_are_checked_against_its_own_model(unchecked, pipe):
+    """prompt_pair: id < vocab_size, and L + 1 + (side / stride)^2 <= positions, of this model.
+
+    With stride 4 a latent of 12 x 12 has 9 image tokens, so "a red circle" fits into 20 positions. With stride 2 it has
+    36, and does not. The tokenizer is that of another model here, of more words than ten.
+    """
+    here, config = copy(pipe), pipe.model.config
+
+    def ask(**changes):
+        here.model = SimpleNamespace(config=replace(config, **changes), device=torch.device("cpu"))
+        return here.prompt_pair("a red circle").num_images
+
+    short = replace(config.language, max_position_embeddings=20)
+    wide = replace(config.encoder, stride=4, kernel_size=4, padding=0)
+    assert ask(language=short, encoder=wide, decoder=replace(config.decoder, upsamples=2)) == 1
+    with pytest.raises(CheckpointError, match="expected more than the image's 37 tokens"):
+        ask(language=short)
+    with pytest.raises(CheckpointError, match=r"the tokenizer makes the token .*, the model knows 10"):
+        ask(language=replace(config.language, vocab_size=10))
+
+
+def test_model_and_vae_are_loaded_to_the_device_that_is_asked_for(monkeypatch):
+    """from_pretrained(device): every weight of the model and of the VAE is there; a wrong device costs no download.
+
+    The meta device stands in for a GPU.
+    """
+    monkeypatch.setattr(module, "pick_device", lambda name: torch.device("meta"))
+    pipe = JanusFlowPipeline.from_pretrained("shapes", device="some GPU")
+    assert {p.device.type for part in (pipe.model, pipe.vae) for p in part.parameters()} == {"meta"}
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "find_checkpoint", lambda *_: pytest.fail("the checkpoint was fetched"))
+    with pytest.raises(InputError, match="there is no device"):
+        JanusFlowPipeline.from_pretrained("owner/name", device="warp")
+
+
+def test_the_seeds_of_the_noise_are_drawn_where_the_generator_lives(surroundings):
+    """noise(one generator on the CPU) is the same under any default device of torch.
+
+    The seeds of the images are drawn from it. On another device than its own, torch raises an error.
+    """
+    expected = image_noise(SHAPE, 2, torch.Generator().manual_seed(5))
+    surroundings(torch.float32, "meta")
+    found = image_noise(SHAPE, 2, torch.Generator().manual_seed(5))
+    assert found.device.type == "cpu"
+    assert found.equal(expected)
+
+
+def test_latents_without_a_note_or_without_a_place_are_known(unchecked, tmp_path):
+    """about(a file without metadata) = {}; latents of 0 images or 0 places  =>  InputError, which says "no image".
+
+    Other programs write no notes. A tensor of no numbers is finite, and decodes to nothing.
+    """
+    path = tmp_path / "z.safetensors"
+    save_file({"latents": normal(0, 1, *SHAPE)}, path)
+    assert read_about(path) == {}
+    for shape in ((0, *SHAPE), (1, 4, 0, 0)):
+        write_latents(path, torch.zeros(shape))
+        with pytest.raises(InputError, match="holds no image"):
+            read_latents(path, 4)

@@ -2,6 +2,9 @@
 
 import json
 import re
+import warnings
+from copy import deepcopy
+from dataclasses import FrozenInstanceError, fields
 from functools import reduce
 
 import pytest
@@ -11,7 +14,7 @@ from tools.checkpoints import edit_config, refused
 from janus_minimal import JanusFlow
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
 from janus_minimal.errors import CheckpointError
-from janus_minimal.loading.config_file import config_from_dict
+from janus_minimal.loading.config_file import config_from_dict, config_to_dict
 
 
 @pytest.mark.parametrize(
@@ -56,10 +59,20 @@ def test_parts_that_do_not_fit_each_other_are_named(directory, section, field, v
     refused(directory, "config.json", field)
 
 
+ODD = DecoderConfig(block_out_channels=(3,), in_channels=3)
+
+
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
         ({"decoder": DecoderConfig(hidden_size=1024)}, "hidden_size is [1024, 2048]: expected one width"),
+        ({"language": LanguageConfig(hidden_size=1024)}, "hidden_size is [1024, 2048]: expected one width"),
+        ({"decoder": DecoderConfig(block_out_channels=(512,))}, "block_out_channels differ"),
+        ({"decoder": DecoderConfig(in_channels=512)}, "in_channels is not the encoder's width"),
+        ({"encoder": EncoderConfig(block_out_channels=(3,)), "decoder": ODD}, "block_out_channels is odd"),
+        ({"encoder": EncoderConfig(stride=4, kernel_size=4)}, "stride is not 2^upsamples"),
+        ({"decoder": DecoderConfig(upsamples=2)}, "stride is not 2^upsamples"),
+        ({"encoder": EncoderConfig(input_channels=16)}, "out_channels is not input_channels"),
         ({"encoder": EncoderConfig(padding=1)}, "padding does not fit"),
         ({"encoder": EncoderConfig(kernel_size=3, padding=0)}, "padding does not fit"),
         ({"language": LanguageConfig(num_attention_heads=2048, num_key_value_heads=1)}, "num_attention_heads"),
@@ -68,9 +81,10 @@ def test_parts_that_do_not_fit_each_other_are_named(directory, section, field, v
     ],
 )
 def test_every_part_takes_what_the_part_before_gives(parts, said):
-    """One width in all parts; kernel - stride <= 2 padding < kernel; heads of an even width; else CheckpointError.
+    """One width in all parts, an even C; stride = 2^upsamples; kernel - stride <= 2 padding < kernel; even heads.
 
-    A padding of 0 that is given is no padding that is left out. RoPE turns pairs, so a head of width 1 has none.
+    Anything else is a CheckpointError. A padding of 0 that is given is no padding that is left out. RoPE turns pairs,
+    so a head of width 1 has none.
     """
     with pytest.raises(CheckpointError, match=re.escape(said)):
         JanusConfig(**parts)
@@ -190,3 +204,132 @@ def test_an_unknown_setting_is_warned_of_once(directory):
     with pytest.warns(UserWarning, match="colour") as warned:
         config_from_dict(config)
     assert len(warned) == 1
+
+
+UVIT = {
+    "block_out_channels": [768],
+    "hidden_size": 2048,
+    "layers_in_middle": 2,
+    "norm_eps": 1e-6,
+    "use_mid_block": True,
+    "use_bias": True,
+    "dropout": 0.0,
+    "elementwise_affine": True,
+}
+RELEASED = {  # the sizes of the official config.json, with what transformers notes beside them
+    "architectures": ["MultiModalityCausalLM"],
+    "model_type": "multi_modality",
+    "torch_dtype": "bfloat16",
+    "transformers_version": "4.38.2",
+    "language_config": {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "max_position_embeddings": 16384,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 24,
+        "num_key_value_heads": 16,
+        "vocab_size": 102400,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        "pretraining_tp": 1,
+        "tie_word_embeddings": False,
+        "use_cache": True,
+        "bos_token_id": 100000,
+        "eos_token_id": 100001,
+        "pad_token_id": None,
+        "torch_dtype": "bfloat16",
+        "_attn_implementation": "flash_attention_2",
+    },
+    "vision_gen_enc_config": {
+        "cls": "ShallowUViTEncoder",
+        "model_type": "vision_gen_enc",
+        "params": UVIT | {"input_channels": 4, "kernel_size": 2, "stride": 2},
+    },
+    "vision_gen_dec_config": {
+        "cls": "ShallowUViTDecoder",
+        "model_type": "vision_gen_dec",
+        "params": UVIT | {"in_channels": 768, "out_channels": 4, "upsamples": 1},
+    },
+    "vision_und_enc_config": {"cls": "CLIPVisionTower", "params": {"image_size": 384}},
+}
+
+
+def test_the_released_config_is_read_without_a_word():
+    """config(the official config.json) = JanusConfig(), without a warning.
+
+    Every bound lies beyond the released sizes, and every note of transformers is known. Whoever is warned of each
+    checkpoint learns to ignore warnings.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert config_from_dict(RELEASED) == JanusConfig()
+
+
+SECTIONS = {"language": "language_config", "encoder": "vision_gen_enc_config", "decoder": "vision_gen_dec_config"}
+NOT_ZERO = [
+    *(("language", name) for name in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")),
+    *(("language", name) for name in ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")),
+    *(("language", name) for name in ("rms_norm_eps", "rope_theta", "head_dim")),
+    *(("encoder", name) for name in ("hidden_size", "norm_eps", "input_channels", "kernel_size", "stride")),
+    *(("decoder", name) for name in ("hidden_size", "norm_eps", "in_channels", "out_channels", "upsamples")),
+]
+OTHERS = [
+    *(("language", name, value) for name, value in (("hidden_act", "gelu"), ("mlp_bias", True), ("head_dim", 256))),
+    *(("language", name, value) for name, value in (("attention_bias", True), ("rope_scaling", {"factor": 2}))),
+    *((part, "block_out_channels", value) for part in ("encoder", "decoder") for value in ([768, 1536], [], [0])),
+    *((part, name, False) for part in ("encoder", "decoder") for name in ("use_bias", "elementwise_affine")),
+    *((part, "dropout", value) for part in ("encoder", "decoder") for value in (1.5, -0.1)),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), [*((part, name, 0) for part, name in NOT_ZERO), *OTHERS])
+def test_no_value_is_passed_over_in_silence(part, name, value):
+    """a size, an eps or a theta of 0; another activation; a second resolution; dropout > 1  =>  CheckpointError.
+
+    It names the field. Such a value is a damaged file or another computation, and would be a division by zero, a
+    picture of NaN, or a setting that nobody obeys.
+    """
+    raw = deepcopy(RELEASED)
+    section = raw[SECTIONS[part]]
+    section.get("params", section)[name] = value
+    with pytest.raises(CheckpointError, match=rf"config\.json: {name}"):
+        config_from_dict(raw)
+
+
+def test_a_picture_has_pixels():
+    """image_size 0  =>  CheckpointError, which names it.
+
+    The file has it in a section of its own.
+    """
+    raw = deepcopy(RELEASED)
+    raw["vision_und_enc_config"]["params"]["image_size"] = 0
+    with pytest.raises(CheckpointError, match=r"config\.json: image_size is 0"):
+        config_from_dict(raw)
+
+
+def test_a_config_that_is_written_names_the_official_classes():
+    """architectures, model_type and cls of a written config = those of the official file.
+
+    The official code builds the class that `cls` names, and transformers finds the model by its type.
+    """
+    written = config_to_dict(JanusConfig())
+    assert (written["architectures"], written["model_type"]) == (["MultiModalityCausalLM"], "multi_modality")
+    assert written["language_config"]["model_type"] == "llama"
+    classes = [written[f"vision_gen_{part}_config"]["cls"] for part in ("enc", "dec")]
+    assert classes == ["ShallowUViTEncoder", "ShallowUViTDecoder"]
+
+
+@pytest.mark.parametrize("part", [JanusConfig(), EncoderConfig(), DecoderConfig(), LanguageConfig()])
+def test_a_config_does_not_change(part):
+    """assignment to any field  =>  FrozenInstanceError; equal configs have equal hashes.
+
+    The modules are built from the numbers once. A number that changed later would be saved beside weights that it does
+    not describe.
+    """
+    for field in fields(part):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, field.name, getattr(part, field.name))
+    assert hash(part) == hash(type(part)())

@@ -1,13 +1,18 @@
 """The device: the accelerator of the machine where there is one, and one line where a device is not here."""
 
 import warnings
+from contextlib import nullcontext
+from copy import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
+from janus_minimal import PromptPair
 from janus_minimal.bench import clock
 from janus_minimal.errors import InputError
+from janus_minimal.loading.vae import encode_picture, to_pictures
 from janus_minimal.runtime.device import device_name, devices, known_device, pick_device
 
 # One name for each way in which `torch.device` accepts or refuses a name. Tensors on "meta" have no values to read.
@@ -188,3 +193,61 @@ def test_a_device_has_a_name_for_people(monkeypatch):
     assert device_name(torch.device("cuda")) == "A Card"
     assert device_name(torch.device("mps")) == "mps"
     assert device_name(torch.device("cpu")) == f"{torch.get_num_threads()} CPU cores"
+
+
+class ReachedError(Exception):
+    """Ends a call where the network would begin."""
+
+
+def reached(seen):
+    """A function that remembers on which devices its tensors are, and ends the call."""
+
+    def network(*given):
+        seen.extend(x.device.type for x in given if isinstance(x, torch.Tensor))
+        raise ReachedError
+
+    return network
+
+
+def test_all_that_a_model_is_given_is_on_its_device(unchecked, pipe, monkeypatch):
+    """pipe(text): ids, mask, positions and noise are on the model's device, and its autocast is off.
+
+    Noise and ids are made on the CPU. The meta device stands in for a GPU, where mixing the two is an error.
+    """
+    here, seen, quiet = copy(pipe), [], []
+    here.model = SimpleNamespace(config=pipe.model.config, device=torch.device("meta"))
+    monkeypatch.setattr("janus_minimal.pipeline.without_autocast", lambda device: quiet.append(device) or nullcontext())
+
+    def solver(model, prompt, z, times, weight):
+        reached(seen)(*vars(prompt.rows).values(), z)
+
+    with pytest.raises(ReachedError):
+        here("a star", 1, solver=solver, progress=False)
+    assert seen == ["meta"] * 4
+    assert quiet == [torch.device("meta")]
+
+
+@pytest.mark.parametrize("way", ["decode", "encode"])
+def test_all_that_a_vae_is_given_is_on_its_device(unchecked, monkeypatch, way):
+    """decode(latents), encode(picture): what the VAE takes is on its device, and the autocast of that device is off.
+
+    Latents from a file are on the CPU. In an autocast to float16, SDXL's VAE overflows and the picture is black.
+    """
+    seen, quiet, device = [], [], torch.device("meta")
+    monkeypatch.setattr("janus_minimal.loading.vae.without_autocast", lambda x: quiet.append(x) or nullcontext())
+    config = SimpleNamespace(latent_channels=4, scaling_factor=0.5)
+    vae = SimpleNamespace(config=config, device=device, dtype=torch.float32, **{way: reached(seen)})
+    with pytest.raises(ReachedError):
+        to_pictures(vae, torch.zeros(1, 4, 2, 2)) if way == "decode" else encode_picture(vae, Image.new("L", (8, 8)), 8)
+    assert seen == ["meta"]
+    assert quiet == [device]
+
+
+def test_dropped_prompts_stay_on_their_device():
+    """rows(with_prompt_dropout) are on the device of the pair, and so is every number that chooses them.
+
+    Training on a GPU drops prompts in each step.
+    """
+    pair = PromptPair.from_ids([torch.tensor([1, 5, 6]), torch.tensor([1, 7, 8])]).to("meta")
+    rows = pair.with_prompt_dropout(torch.zeros(2, dtype=torch.bool, device="meta"))
+    assert {x.device.type for x in vars(rows).values()} == {"meta"}

@@ -1,6 +1,7 @@
 """Editing: what is kept is kept exactly, and the rest is an ordinary drawing."""
 
 import os
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from janus_minimal import PromptPair, denoise, time_grid
 from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.errors import InputError
 from janus_minimal.jobs.request import Request
-from janus_minimal.loading.picture import read_mask, read_picture
+from janus_minimal.loading.picture import read_mask, read_picture, to_rgb
 from janus_minimal.loading.vae import encode_mask, encode_picture, to_pictures
 from janus_minimal.pipeline import image_noise
 from janus_minimal.shapes.render import render
@@ -183,6 +184,32 @@ def test_a_mask_is_cut_as_its_picture_is(pipe):
     assert torch.equal(mask, coloured)
 
 
+@pytest.mark.parametrize(("grey", "marked"), [(0, 0), (1, 0), (5, 0), (127, 0), (128, 1), (250, 1), (255, 1)])
+def test_a_grey_counts_as_the_nearer_of_black_and_white(pipe, grey, marked):
+    """grey < 127.5 marks nothing, grey > 127.5 marks its place; a pixel beside it is white in any case.
+
+    A mask that was saved as JPEG has nearly black pixels everywhere. If they counted, all would be drawn anew.
+    """
+    mask = Image.new("L", (48, 48), grey)
+    mask.putpixel((0, 0), 255)
+    assert encode_mask(pipe.vae, mask, 48).sum() == (144 if marked else 1)
+
+
+def test_a_mask_is_seen_as_a_viewer_shows_it(pipe):
+    """transparent = white, also over black; a mask that is stored turned is turned upright.
+
+    A picture is read in the same way, so its mask covers what its maker saw.
+    """
+    clear = Image.new("RGBA", (48, 48), "black")
+    clear.paste((0, 0, 0, 0), (0, 0, 24, 12))
+    expected = torch.zeros(12, 12, dtype=torch.bool)
+    expected[:3, :6] = True
+    assert torch.equal(encode_mask(pipe.vae, clear, 48)[0, 0], expected)
+    turned = clear.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    assert torch.equal(encode_mask(pipe.vae, turned, 48)[0, 0], expected)
+
+
 def test_a_black_mask_is_refused(pipe):
     """encode_mask(black)  =>  InputError.
 
@@ -231,6 +258,41 @@ def test_a_damaged_chunk_is_one_line(pipe, tmp_path, damage, mode):
     write_png(tmp_path / "odd.png", mode=mode, **DAMAGED[damage])
     with pytest.raises(InputError, match=r"holds no picture: \S.*expected a PNG|colours are damaged \(\S"):
         encode_picture(pipe.vae, read_picture(tmp_path / "odd.png"), 48)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_the_three_kinds_of_pictures_are_read(tmp_path, kind):
+    """read(PNG), read(JPEG), read(WebP): the picture, nearly or to the bit.
+
+    These are the kinds that cameras, phones and web pages give. The help names them.
+    """
+    Image.new("RGB", (48, 32), (200, 40, 40)).save(tmp_path / f"picture.{kind}")
+    found = np.asarray(read_picture(tmp_path / f"picture.{kind}"), dtype=int)
+    assert found.shape == (32, 48, 3)
+    assert np.abs(found - (200, 40, 40)).max() <= 6
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, SyntaxError, Image.DecompressionBombError])
+def test_whatever_pillow_raises_is_one_line(tmp_path, picture, monkeypatch, error):
+    """an error of Pillow while it decodes a file  =>  InputError, which names the file.
+
+    A PNG with a broken chunk is a SyntaxError, other files are a ValueError.
+    """
+    picture.save(tmp_path / "picture.png")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", Mock(side_effect=error("broken")))
+    with pytest.raises(InputError, match=r"picture\.png holds no picture: .*broken"):
+        read_picture(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 64, 128, 200, 255])
+def test_a_pixel_that_is_half_transparent_is_mixed_with_white(alpha):
+    """rgb = (alpha colour + (255 - alpha) white) / 255, for every alpha.
+
+    Soft edges and shadows are half-transparent. Cut at one half, they become jagged.
+    """
+    found = np.asarray(to_rgb(Image.new("RGBA", (4, 4), (200, 0, 100, alpha))), dtype=float)
+    expected = (alpha * np.array([200, 0, 100]) + (255 - alpha) * 255) / 255
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, picture, monkeypatch):

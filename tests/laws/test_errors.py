@@ -1,11 +1,19 @@
 """Messages: one line, short, and safe to print in a terminal."""
 
+import os
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from janus_minimal.errors import LONGEST, CheckpointError, InputError, one_line
+from janus_minimal.loading.config_file import read_config
+from janus_minimal.loading.latents import read_latents
+from janus_minimal.loading.picture import read_picture
+from janus_minimal.loading.pretrained import read_tokenizer
+from janus_minimal.loading.vae import load_vae
+from janus_minimal.loading.weights import safetensors_keys, weight_files
 
 
 @given(text=st.text(max_size=1000), longest=st.integers(4, 400))
@@ -58,3 +66,33 @@ def test_every_error_of_ours_cleans_its_message():
     for kind in (InputError, CheckpointError):
         assert str(kind("two\nlines \x1b[2J" + "x" * 1000)) == one_line("two\nlines \x1b[2J" + "x" * 1000)
         assert len(str(kind("x" * 1000))) == LONGEST
+
+
+READERS = {
+    "weights": weight_files,
+    "picture": lambda folder: read_picture(folder / "a.png"),
+    "config": read_config,
+    "latents": lambda folder: read_latents(folder / "z.safetensors", 4),
+    "tensors": lambda folder: safetensors_keys(folder / "model.safetensors"),
+    "tokenizer": read_tokenizer,
+    "VAE": load_vae,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_folder_that_may_not_be_entered_is_one_line(tmp_path, monkeypatch, read):
+    """stat(a file in the folder) is denied  =>  InputError, whatever is read there.
+
+    Python's Path.is_file raises then, and os.path.isfile says no. Root may enter every folder, so we make it up here.
+    """
+    stat = os.stat
+
+    def denied(path, *given, **more):
+        if str(path).startswith(f"{tmp_path}{os.sep}"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *given, **more)
+
+    monkeypatch.setattr(os, "stat", denied)
+    with pytest.raises(InputError) as error:
+        read(tmp_path)
+    assert "\n" not in str(error.value)

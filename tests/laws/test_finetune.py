@@ -1,8 +1,11 @@
 """Fine-tuning: which weights train, adapters, master weights, gradient accumulation and checkpointing."""
 
 import json
-from dataclasses import replace
+import sys
+from copy import deepcopy
+from dataclasses import asdict, replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from janus_minimal import JanusFlow, PromptPair
+from janus_minimal.config import LanguageConfig
 from janus_minimal.errors import CheckpointError, InputError
 from janus_minimal.training.batch import draw_batch
 from janus_minimal.training.finetune import prepare
@@ -478,3 +482,54 @@ def test_a_model_with_adapters_is_not_saved_as_it_is(tmp_path):
     assert not (tmp_path / "model").exists()
     merge_adapters(model).save_pretrained(tmp_path / "model")
     JanusFlow.from_pretrained(tmp_path / "model")
+
+
+def test_fine_tuning_trains_everything_unless_told_otherwise():
+    """Tuning() = train "all", no adapters, float32, no checkpointing, one part.
+
+    These are the defaults that the documentation names. A frozen language model would learn no new word.
+    """
+    assert asdict(Tuning()) == {
+        "train": "all",
+        "lora": None,
+        "dtype": "float32",
+        "gradient_checkpointing": False,
+        "gradient_accumulation_steps": 1,
+    }
+
+
+@pytest.mark.parametrize("number", [0, -1, -16])
+def test_parts_and_ranks_are_counted_from_one(number):
+    """gradient_accumulation_steps < 1 or rank < 1  =>  InputError, before any work; below zero too.
+
+    A batch in -1 parts has no part, and a run of hours would learn nothing.
+    """
+    with pytest.raises(InputError, match=f"{number} gradient accumulation steps: expected 1 or more"):
+        Tuning(gradient_accumulation_steps=number)
+    with pytest.raises(InputError, match=f"an adapter of rank {number}: expected 1 to"):
+        check_adapters(LanguageConfig(), number)
+
+
+def test_without_its_library_an_adapter_is_refused_before_any_work(monkeypatch):
+    """peft is not installed  =>  check_adapters raises InputError, which says how to install it.
+
+    The check comes before the pictures are read and encoded, which may take an hour.
+    """
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(InputError, match="adapters need peft, which is not installed"):
+        check_adapters(LanguageConfig(), 4)
+
+
+@pytest.mark.parametrize("train", ["all", "uvit"])
+def test_samples_are_drawn_without_changing_what_is_trained(model, train):
+    """plain(average) in bfloat16 is another model; the average stays in float32, to the bit.
+
+    The average moves by less than bfloat16 can hold. Cast at the first report, it would stand still from there.
+    """
+    average = deepcopy(model).requires_grad_(train == "all")
+    if train == "uvit":
+        average.vision_gen_enc_model.requires_grad_()
+    learns = {name: p.detach().clone() for name, p in average.named_parameters() if p.requires_grad}
+    drawn = Start(Path(), Tuning(train, dtype="bfloat16")).plain(average)
+    assert {p.dtype for p in drawn.parameters()} == {torch.bfloat16}
+    assert all(average.get_parameter(name).equal(before) for name, before in learns.items())

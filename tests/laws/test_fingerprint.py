@@ -55,3 +55,24 @@ def test_a_fingerprint_is_the_same_in_every_version():
     Albums, reports and runs hold fingerprints. Another way to compute them would refuse all that was begun before.
     """
     assert fingerprint({"a": torch.tensor([0.0, 1.0])}, "theta", "10000") == "ef48ccd1e6af2216"
+
+
+@pytest.mark.parametrize(("a", "b"), [("圖", "書"), ("über", "uber"), ("Rose", "rose"), ("a b", "a  b"), ("a", "a ")])
+def test_words_differ_in_every_character(a, b):
+    """fingerprint(words) differs for any other character: another script, an accent, a capital, a space.
+
+    Captions are such words. A run that goes on with other captions learns from both.
+    """
+    assert fingerprint({}, a) != fingerprint({}, b)
+    assert fingerprint({}, "first", a) != fingerprint({}, "first", b)
+
+
+def test_a_fingerprint_is_long_enough_to_be_the_only_one():
+    """16 hexadecimal digits, 64 bits: two of a million models are equal with a chance below one in ten million.
+
+    With 16 bits, one pair in 65,536 would be taken for the same model. A parameter has the fingerprint of its numbers.
+    """
+    found = fingerprint({"a": torch.zeros(2)})
+    assert len(found) == 16
+    assert set(found) <= set("0123456789abcdef")
+    assert fingerprint({"a": torch.nn.Parameter(torch.zeros(2))}) == found

@@ -176,3 +176,16 @@ def test_a_link_to_a_plain_file_is_followed(tmp_path):
     (tmp_path / "blob").write_text("{}")
     (tmp_path / "config.json").symlink_to("blob")
     assert read_json(tmp_path / "config.json") == {}
+
+
+def test_the_official_files_fit_into_the_limit(path):
+    """An object of 5 million bytes is read, and one of 100 million is not, if nobody says what is too large.
+
+    The official tokenizer.json has about 5 million bytes. Its users never name a limit.
+    """
+    path.write_text(json.dumps({"a": "b" * 5_000_000}))
+    assert len(read_json(path)["a"]) == 5_000_000
+    with path.open("w") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(CheckpointError, match=r"more than .* bytes"):
+        read_json(path)

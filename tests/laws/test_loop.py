@@ -294,7 +294,7 @@ def test_a_flow_learns_from_the_batches_of_its_own_recipe(model, tmp_path, kind)
 
 
 def test_the_bar_shows_the_mean_of_the_last_fifty_losses(tmp_path, capsys):
-    """bar: loss = mean of the last 50, rate = that of the step.
+    """bar: loss = mean of the last 50, or of all while there are fewer; rate = that of the step.
 
     A mean over the whole run would still show the first steps at the end.
     """
@@ -304,6 +304,8 @@ def test_the_bar_shows_the_mean_of_the_last_fifty_losses(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"loss={sum(range(30, 80)) / 50:.4f}" in shown
     assert f"rate={0.01 * (1 + cos(pi * 79 / 80)) / 2:.1e}" in shown
+    fit(network, loss, replace(RECIPE, steps=3), tmp_path / "short.safetensors", Accelerator(cpu=True), Mock())
+    assert "loss=1.0000" in capsys.readouterr().err  # the mean of 0, 1 and 2
 
 
 def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tmp_path, capsys):

@@ -85,12 +85,12 @@ def test_the_callback_sees_each_step_and_may_change_the_latents(pipe):
     """
     told = []
 
-    def stop_at_zero(pipe, index, t, tensors):
-        told.append((index, t))
+    def stop_at_zero(given, index, t, tensors):
+        told.append((given, index, t))
         return {"latents": torch.zeros_like(tensors["latents"])}
 
     result = latents(pipe, "a star", generator=seeds(1), callback_on_step_end=stop_at_zero)
-    assert told == [(i, t.item()) for i, t in enumerate(time_grid(3)[:-1])]
+    assert told == [(pipe, i, t.item()) for i, t in enumerate(time_grid(3)[:-1])]
     assert not result.any()
 
 
@@ -121,7 +121,7 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"cfg_weight": True},
         {"cfg_weight": 10**400},
         {"solver": "heun"},
-        {"guidance_scale": float("inf")},
+        *({"guidance_scale": weight} for weight in (float("inf"), float("nan"), "2", True)),
         {"num_images_per_prompt": 0},
         {"num_images_per_prompt": "2"},
         {"num_images_per_prompt": 10**10},
@@ -174,6 +174,8 @@ def test_a_wrong_value_is_one_line_that_says_what_would_be_right(unchecked, pipe
         *({"device": device} for device in ("warp", "meta", "", None, True, 2.5)),
         *({part: name} for part in ("checkpoint", "vae") for name in (True, 2.5, b"shapes", ["shapes"])),
         {"checkpoint": None},
+        {"checkpoint": ""},
+        {"vae": ""},
     ],
 )
 def test_a_pipeline_is_loaded_from_a_name_to_a_device(unchecked, wrong):
@@ -307,8 +309,9 @@ def test_any_solver_can_draw(pipe, solver):
     assert torch.equal(latents(pipe, "a star", latents=z, cfg_weight=2.5, solver=solver), last.z_next)
 
 
-def test_a_callback_that_is_no_function_is_refused_before_the_first_step(pipe):
-    """callback_on_step_end = 3  =>  InputError, and the solver is never asked.
+@pytest.mark.parametrize("wrong", [3, 0, [], ""])
+def test_a_callback_that_is_no_function_is_refused_before_the_first_step(pipe, wrong):
+    """callback_on_step_end = 3, 0 or []  =>  InputError, and the solver is never asked.
 
     A step of the released model takes seconds, and the mistake was plain before it.
     """
@@ -316,8 +319,8 @@ def test_a_callback_that_is_no_function_is_refused_before_the_first_step(pipe):
     def solver(*_):
         pytest.fail("a step was begun")
 
-    with pytest.raises(InputError, match="callback_on_step_end is 3: expected a function"):
-        pipe("a star", 1, solver=solver, callback_on_step_end=3, progress=False)
+    with pytest.raises(InputError, match=r"callback_on_step_end is .*: expected a function"):
+        pipe("a star", 1, solver=solver, callback_on_step_end=wrong, progress=False)
 
 
 def test_the_callback_is_told_the_time_of_the_latents(pipe):

@@ -271,3 +271,47 @@ def test_no_vocabulary_is_named(tmp_path):
     """
     with pytest.raises(CheckpointError, match=r"tokenizer\.json is missing, or no plain file"):
         read_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["single_word", "lstrip", "rstrip", "normalized", "special"])
+@pytest.mark.parametrize("value", [True, False])
+def test_every_flag_of_an_added_token_counts(directory, flag, value):
+    """flag(added token) = what tokenizer_config.json says, for each of the five flags.
+
+    They decide whether spaces beside the token belong to it, and whether it is found in a text at all.
+    """
+    new = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), not value)
+    new |= {"content": "<added>", flag: value}
+    edit(directory / "tokenizer_config.json", added_tokens_decoder={"330": new}, bos_token=BOS)
+    (added,) = [t for t in read_tokenizer(directory).added_tokens_decoder.values() if t.content == "<added>"]
+    assert {name: getattr(added, name) for name in new} == new
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("clean_up_tokenization_spaces", value) for value in (True, False)),
+        *(("split_special_tokens", value) for value in (True, False)),
+        *(("padding_side", value) for value in ("left", "right")),
+        *(("model_max_length", 7), ("eos_token", " </s> "), ("eos_token", "</s>")),
+    ],
+)
+def test_every_setting_reaches_the_tokenizer(directory, name, value):
+    """setting(read_tokenizer) = setting(tokenizer_config.json), to the character.
+
+    A special token may begin with a space, and is another one without it.
+    """
+    edit(directory / "tokenizer_config.json", **{name: value})
+    assert getattr(read_tokenizer(directory), name) == value
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_a_link_to_a_file_that_is_gone_is_named(directory, name):
+    """a dangling link in the place of an optional file  =>  CheckpointError.
+
+    The hub's cache is made of links. Where the file behind one was deleted, special tokens would be lost in silence.
+    """
+    (directory / name).unlink(missing_ok=True)
+    (directory / name).symlink_to("gone")
+    with pytest.raises(CheckpointError, match=f"{name} is missing, or no plain file"):
+        read_tokenizer(directory)

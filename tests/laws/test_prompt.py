@@ -166,7 +166,8 @@ def test_the_padding_id_does_not_matter(model, prompts, pad_id, seed):
 
 
 @pytest.mark.parametrize(
-    ("prompts", "images"), [([], 1), ([[1, 2]], 0), ([[1, 2]], 1.5), ([[1, 2]], "2"), ([[1]], 1), ([[1, 2], [1]], 1)]
+    ("prompts", "images"),
+    [([], 1), ([[1, 2]], 0), ([[1, 2]], -1), ([[1, 2]], 1.5), ([[1, 2]], "2"), ([[1]], 1), ([[1, 2], [1]], 1)],
 )
 def test_nothing_to_ask_for_is_an_error(unchecked, prompts, images):
     """P >= 1 prompts, L >= 1 tokens, k >= 1 images, a whole number; else InputError.
@@ -266,6 +267,21 @@ def test_the_official_format_is_read_to_the_byte(official, tmp_path):
     assert PromptPair.from_text("a red bicycle", tokenizer).rows.ids[0, 0] == raw.token_to_id(BOS)
 
 
+@pytest.mark.parametrize(
+    "caption", ["a red circle", "Paris, in the Rain", "two  lines\n and a  gap", "lines\r\nof Windows\ta tab", "圖"]
+)
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("  ", " \n"), ("\n\t", "   ")])
+def test_a_caption_is_tokenised_letter_by_letter(official, tmp_path, caption, before, after):
+    """ids = encode("User: " + caption + two line breaks + "Assistant:" + tag) without the last, nothing else changed.
+
+    The official tokenizer tells apart capitals, every space and every line break. So the template must be the one of
+    training to the byte. Only the spaces around the caption are removed.
+    """
+    raw = write_tokenizer(tmp_path)
+    expected = raw.encode(f"User: {caption}\n\nAssistant:<begin_of_image>").ids[:-1]
+    assert PromptPair.from_text(before + caption + after, official()).rows.ids[0].tolist() == expected
+
+
 def test_either_tag_gives_the_same_rows(official):
     """rows(... <begin_of_image>) = rows(... <generation tag>).
 
@@ -332,3 +348,19 @@ def test_a_tokenizer_of_more_tokens_than_the_model_is_refused(official):
     tokenizer.add_tokens(["otter"])
     with pytest.raises(CheckpointError, match=r"320 tokens, the model knows 318"):
         check_tokenizer(tokenizer, len(tokenizer) - 2)
+
+
+def test_pairs_are_equal_only_in_everything():
+    """equals(p, q): the same ids, the same mask, the same positions and as many images.
+
+    With 1 as padding, [1, 1, 8] alone has the ids of [1, 8] beside a longer prompt, and other masks. A cache of one is
+    wrong for the other.
+    """
+    (short, long), images = ([1, 8, 9], [1, 1, 8, 9]), 2
+    batched = pair([short, long], images, pad_id=1)
+    assert batched.equals(pair([short, long], images, pad_id=1))
+    other = pair([long, long], images, pad_id=1)
+    assert torch.equal(other.rows.ids, batched.rows.ids)
+    assert not batched.equals(other)
+    assert not other.equals(batched)
+    assert not batched.equals(pair([short, long], images + 1, pad_id=1))

@@ -183,6 +183,16 @@ def test_the_loss_by_hand():
     assert loss.item() == pytest.approx((math.sqrt(10) - 1) * SOFTENING / 2, rel=1e-4)
 
 
+def test_the_softening_is_three_hundredths():
+    """errors of 0.04 everywhere: the loss is sqrt(0.04^2 + 0.03^2) - 0.03 = 0.02.
+
+    The shipped student was trained with this loss. With another softening, other errors count as small.
+    """
+    z_1 = normal(1, 1, *SHAPE)
+    loss = reflow_loss(Answer(lambda z: z_1 - Z_0[:1] + 0.04), batch([0.5], z_1), 0)
+    assert loss.item() == pytest.approx(0.02, rel=1e-3)
+
+
 def test_a_large_error_counts_once_and_not_squared():
     """error -> 10 error  =>  loss -> 10 loss, for errors far above SOFTENING.
 

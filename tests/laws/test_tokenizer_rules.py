@@ -3,13 +3,15 @@
 import json
 import shutil
 from functools import reduce
+from unittest.mock import Mock
 
 import pytest
-from tools.official_tokenizer import write_tokenizer
+from tools.official_tokenizer import EOS, write_tokenizer
 
 from janus_minimal.errors import CheckpointError, PromptError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.tokenizer import load_tokenizer
+from janus_minimal.loading.vocabulary import encode
 from janus_minimal.prompt import PromptPair
 
 BEGIN = "<｜begin▁of▁sentence｜>"
@@ -65,6 +67,13 @@ RUN_AWAY_OR_CRASH = {
     "one letter becomes a book": {"normalizer": replace("a", "a" * 10**6)},
     "characters become bytes, forty times": {
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 40}
+    },
+    "a mark before each word, forty times": {
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": False}]
+            * 40,
+        }
     },
     "unicode forms, forty times": {"normalizer": sequence(*[{"type": "NFKD"}, {"type": "NFC"}] * 20)},
     "a damaged table": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "//////////8AAAAAAAAA"}},
@@ -145,15 +154,20 @@ def test_rules_that_make_another_prompt_are_named(directory, parts, fault):
         load_tokenizer(directory, 33)
 
 
-def test_letters_without_a_token_are_not_left_out(directory):
-    """BPE without bytes and without an unknown token  =>  CheckpointError.
+ASCII = "".join(map(chr, range(33, 127)))
+
+
+@pytest.mark.parametrize("letters", ["r", ASCII, *((ASCII + "\U00013000").replace(lost, "") for lost in "!/aZ~")])
+def test_letters_without_a_token_are_not_left_out(directory, letters):
+    """BPE without bytes and without an unknown token, that lacks any character that can be seen  =>  CheckpointError.
 
     Such a model drops the characters that it does not know, so "a pïnk circle" would become "a pnk circle".
     """
     tokens = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    edit(directory, model={"type": "BPE", "vocab": {**tokens, "r": 33}, "merges": [], "unk_token": None})
+    known = {**tokens, **{letter: 100 + i for i, letter in enumerate(letters)}}
+    edit(directory, normalizer=None, model={"type": "BPE", "vocab": known, "merges": [], "unk_token": None})
     with pytest.raises(CheckpointError, match="out of every text: expected a token for the unknown"):
-        load_tokenizer(directory, 34)
+        load_tokenizer(directory, 300)
 
 
 @pytest.mark.parametrize("name", [None, "red", "<｜▁pad▁｜>"])
@@ -254,3 +268,81 @@ def test_a_joiner_is_taken_where_the_tokenizer_knows_it(directory, pipe, joiner)
         PromptPair.from_text(f"a red{joiner} circle", pipe.tokenizer)
     write_tokenizer(directory)
     PromptPair.from_text(f"a red{joiner} circle", load_tokenizer(directory, 330))
+
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+WORDS = {
+    "type": "Sequence",
+    "pretokenizers": [{"type": "Digits", "individual_digits": True}, {"type": "WhitespaceSplit"}],
+}
+HARMLESS = {
+    "digits one by one, as DeepSeek's": lambda raw: {"pre_tokenizer": WORDS},
+    "a compatible form of Unicode": lambda raw: {"normalizer": sequence({"type": "NFKC"}, {"type": "Lowercase"})},
+    "a byte level before the template, as Llama's": lambda raw: {
+        "post_processor": {"type": "Sequence", "processors": [BYTES, raw["post_processor"]]}
+    },
+    "pieces of words": lambda raw: {
+        "model": raw["model"]
+        | {"type": "WordPiece", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    },
+}
+
+
+@pytest.mark.parametrize("rules", HARMLESS.values(), ids=HARMLESS)
+def test_rules_of_other_tokenizers_are_run(directory, rules):
+    """digits, NFKC, ByteLevel in a sequence, WordPiece: accepted, and a plain caption has the same ids as before.
+
+    Tokenizers of this kind are common, the official one among them. A list that is too short refuses whole models.
+    """
+    plain = load_tokenizer(directory, 33).encode("User: a red circle")
+    edit(directory, **rules(json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))))
+    assert load_tokenizer(directory, 33).encode("User: a red circle") == plain
+
+
+def test_every_id_of_a_vocabulary_has_an_embedding(directory):
+    """largest id >= vocab_size  =>  CheckpointError, also where the vocabulary has holes and few words.
+
+    An id beyond the embedding table fails in step one, or on a GPU in a page about assertions.
+    """
+    vocabulary = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    edit_model(directory, vocab={**vocabulary, "red": 500})
+    load_tokenizer(directory, 501)
+    with pytest.raises(CheckpointError, match="501 tokens, the model knows 500"):
+        load_tokenizer(directory, 500)
+
+
+def test_an_added_word_is_a_word(directory):
+    """a word that was added to a tokenizer, and is not special, may stand in a prompt.
+
+    A concept that was trained has such a token. Only the special ones would end the prompt or begin it twice.
+    """
+    write_tokenizer(directory)
+    tokenizer = load_tokenizer(directory, 400)
+    tokenizer.add_tokens(["<my-otter>"])
+    ids = PromptPair.from_text("a <my-otter>", tokenizer).rows.ids[0].tolist()
+    assert tokenizer.convert_tokens_to_ids("<my-otter>") in ids
+    with pytest.raises(PromptError, match="special token"):
+        PromptPair.from_text(f"a {EOS}", tokenizer)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_whoever_interrupts_a_tokenizer_is_heard(unchecked, error):
+    """Ctrl-C while a text is tokenised = Ctrl-C, and no fault of the tokenizer.
+
+    Its panics are no Exception, so everything is caught there, and these two must not be.
+    """
+    with pytest.raises(error):
+        encode(Mock(encode=Mock(side_effect=error)), "a star")
+
+
+def test_a_long_text_is_tokenised_without_a_word(directory, capfd):
+    """encode(text longer than the tokenizer's own limit) prints nothing, and cuts nothing.
+
+    The limit is that of a training, which this package does not use.
+    """
+    write_tokenizer(directory)
+    edit(directory, "tokenizer_config.json", model_max_length=5)
+    tokenizer = load_tokenizer(directory, 400)
+    capfd.readouterr()
+    assert len(encode(tokenizer, "a red circle " * 40)) > 100
+    assert capfd.readouterr() == ("", "")

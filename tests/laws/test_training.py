@@ -13,17 +13,21 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from tools.drawn import SEEDS, normal
+from tools.processes import OneOfTwo
 from torch import nn
 
 import janus_minimal.training
 from janus_minimal import JanusFlow, PromptPair
 from janus_minimal.errors import InputError
-from janus_minimal.training.batch import LOGIT_MEAN, LOGIT_STD, PROMPT_DROPOUT, draw_batch, share
+from janus_minimal.training.batch import LOGIT_MEAN, LOGIT_STD, PROMPT_DROPOUT, draw_batch, share, step_generator
 from janus_minimal.training.flow import train_flow
 from janus_minimal.training.loop import fit
 from janus_minimal.training.loss import flow_loss
 from janus_minimal.training.optimizers import build_optimizers
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.reflow import Pairs, ReflowRecipe, train_student
+from janus_minimal.training.small import build_vae
+from janus_minimal.training.vae import train_vae
 
 RECIPE = Recipe(steps=6, batch_size=4, learning_rate=0.01, warmup=2, average=0.9, save_every=2)
 IDS = [torch.arange(1, length) for length in (4, 7, 5)]
@@ -143,6 +147,18 @@ def test_times_are_logit_normal():
     logits = draw_batch(0, IDS, LATENTS, 20_000, seed=0).t.logit()
     assert logits.mean().item() == pytest.approx(LOGIT_MEAN, abs=0.03)
     assert logits.std().item() == pytest.approx(LOGIT_STD, abs=0.03)
+
+
+def test_early_and_late_times_are_drawn_as_often_as_they_should_be():
+    """P(t < x) = Phi((logit(x) - LOGIT_MEAN) / LOGIT_STD) for x near 0 and near 1 as well.
+
+    Drawing a picture begins at t = 0. If times below 0.02 were never trained, its first step would follow a guess.
+    """
+    t = draw_batch(0, IDS, LATENTS, 50_000, seed=0).t.double()
+    for x in (0.01, 0.02, 0.05, 0.5, 0.9, 0.95):
+        expected = torch.special.ndtr((torch.tensor(x).logit() - LOGIT_MEAN) / LOGIT_STD).item()
+        deviation = (expected * (1 - expected) / len(t)) ** 0.5
+        assert (t < x).double().mean().item() == pytest.approx(expected, abs=5 * deviation), x
 
 
 def test_one_prompt_in_ten_is_dropped():
@@ -332,7 +348,11 @@ def test_training_returns_the_average_of_the_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "field", [{"steps": 7}, {"batch_size": 8}, {"learning_rate": 0.02}, {"average": 0.5}, {"seed": 1}]
+    "field",
+    [
+        *({"steps": 7}, {"batch_size": 8}, {"learning_rate": 0.02}, {"average": 0.5}, {"seed": 1}),
+        *({"warmup": 3}, {"weight_decay": 0.1}, {"save_every": 3}),
+    ],
 )
 def test_a_state_of_another_recipe_is_refused(tmp_path, field):
     """recipe != recipe of the state  =>  InputError.
@@ -385,3 +405,151 @@ def test_training_knows_no_shapes():
                 else [a.name for a in getattr(node, "names", [])]
             )
             assert not [name for name in names if "shapes" in name.split(".")], path.name
+
+
+REFLOW = ReflowRecipe(
+    steps=6, batch_size=4, learning_rate=0.01, pairs=3, teacher_steps=2, shift=1.0, cfg_weight=2.0, seed=4
+)
+
+
+@pytest.fixture
+def fitted(unchecked, tmp_path, monkeypatch):
+    """Each training, with a loop that trains nothing: it gives an average, and what it was given is remembered."""
+    calls, average = [], nn.Linear(1, 1)
+    average.vae = build_vae()
+
+    def fit(network, loss, recipe, state, accelerator, report, data=""):
+        calls.append((recipe, state, accelerator, report, data))
+        return average
+
+    for name in ("flow", "reflow", "vae"):
+        monkeypatch.setattr(f"janus_minimal.training.{name}.fit", fit)
+    rest = (tmp_path / "state", Accelerator(cpu=True), Mock())
+    network = nn.Linear(1, 1)
+
+    def flow(latents=LATENTS, ids=IDS):
+        return train_flow(network, latents, ids, 0, *rest, RECIPE)
+
+    def student(z_0=LATENTS, z_1=LATENTS, ids=IDS):
+        return train_student(network, Pairs(ids, z_0, z_1), 0, *rest, REFLOW)
+
+    def vae(data="red squares"):
+        return train_vae(build_vae, lambda number, seed: normal(0, 2, 3, 48, 48), *rest, RECIPE, data)
+
+    return {"flow": flow, "student": student, "vae": vae}, calls, average, rest
+
+
+@pytest.mark.parametrize(("kind", "recipe"), [("flow", RECIPE), ("student", REFLOW), ("vae", RECIPE)])
+def test_each_training_gives_back_what_the_loop_gives(fitted, kind, recipe):
+    """train_flow = fit(...), train_student = fit(...), train_vae = fit(...).vae, with their recipe, state and report.
+
+    The loop returns the average of the weights, and leaves those of the last step in the network that it was given.
+    """
+    trainings, calls, average, rest = fitted
+    assert trainings[kind]() is (average.vae if kind == "vae" else average)
+    assert calls[0][:4] == (recipe, *rest)
+
+
+def without(values, i):
+    """The same values, but for entry i."""
+    return [value + (i == k) for k, value in enumerate(values)]
+
+
+def test_a_state_knows_every_example_that_it_was_begun_with(fitted):
+    """data(state) differs if any one latent, caption, noise or end is another one, and for other words about a VAE.
+
+    Looked at in part, a folder with one more picture, or with another caption, would go on with the old run.
+    """
+    trainings, calls, _, _ = fitted
+    for name, fields in {"flow": {"latents": LATENTS}, "student": {"z_0": LATENTS, "z_1": LATENTS}}.items():
+        calls.clear()
+        trainings[name]()
+        for i in range(len(IDS)):
+            trainings[name](ids=without(IDS, i))
+            for field, values in fields.items():
+                trainings[name](**{field: torch.stack(without(values, i))})
+        assert len({data for *_, data in calls}) == len(calls) == 1 + len(IDS) * (1 + len(fields))
+    trainings["vae"]("blue squares")
+    assert calls[-1][-1] == "blue squares"
+
+
+def test_no_two_steps_of_two_seeds_draw_the_same(tmp_path):
+    """generator(seed, step) = generator(seed', step')  =>  seed = seed', step = step', for runs of 24,000 steps.
+
+    If step 1,000 of one seed were step 0 of the next one, two runs would share nearly all of their batches.
+    """
+    pairs = [(seed, step) for seed in range(11) for step in range(0, 24_000, 20)]
+    assert len({step_generator(*pair).initial_seed() for pair in pairs}) == len(pairs)
+
+
+class Another(OneOfTwo):
+    """A process that is not the main one."""
+
+    is_main_process = False
+
+
+@pytest.mark.parametrize("kind", [Accelerator, OneOfTwo, Another])
+def test_every_process_goes_on_from_the_state(tmp_path, kind):
+    """fit with a state of two steps asks for the loss of step 2 first, in the main process and in every other one.
+
+    A process that begins at step 0 has other weights, and waits for gradients that nobody sends.
+    """
+    with pytest.raises(InterruptionError):
+        train(tmp_path / "state", stop_before=3)
+
+    def loss(network, step):
+        assert step == 2
+        raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        fit(small_network(), loss, RECIPE, tmp_path / "state", kind(cpu=True), lambda *_: None)
+
+
+@pytest.mark.parametrize("kind", [Accelerator, OneOfTwo, Another])
+@pytest.mark.parametrize("own", [float("nan"), 1.0])
+def test_every_process_stops_at_the_same_step(tmp_path, kind, own):
+    """mean loss of all processes not finite  =>  InputError in each process, also where the own share is finite.
+
+    A process that stops alone leaves the others waiting for it, and one that goes on alone waits itself.
+    """
+
+    class Spoiled(kind):
+        def reduce(self, tensor, reduction="sum", scale=1.0):
+            return torch.tensor(float("nan"))
+
+    def loss(network, step):
+        return squares(network, step) * own
+
+    with pytest.raises(InputError, match="step 0: the loss is nan"):
+        fit(nn.Linear(3, 2), loss, RECIPE, tmp_path / "state", Spoiled(cpu=True), Mock())
+
+
+def test_the_loss_is_computed_by_the_wrapper_of_all_processes(tmp_path):
+    """loss(wrapper, step), with the wrapper that accelerate made around the network.
+
+    Only the wrapper averages the gradients over the processes. Without it, each process trains a model of its own.
+    """
+
+    class Wrapping(OneOfTwo):
+        def prepare(self, network, *optimizers):
+            return nn.Sequential(network), *optimizers
+
+    network = nn.Linear(3, 2)
+
+    def loss(given, step):
+        assert given[0] is network
+        raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        fit(network, loss, RECIPE, tmp_path / "state", Wrapping(cpu=True), Mock())
+
+
+@pytest.mark.parametrize("field", ["steps", "batch_size", "warmup", "save_every"])
+@pytest.mark.parametrize("value", [0, -1, -100])
+def test_a_recipe_counts_from_one(field, value):
+    """steps, batch_size, warmup, save_every < 1  =>  InputError, which names the field; below zero too.
+
+    A negative warm-up would train away from the data, and a negative number of steps is a run of nothing.
+    """
+    with pytest.raises(InputError, match=f"{field} is {value}: expected 1 or more"):
+        replace(RECIPE, **{field: value})

@@ -95,6 +95,9 @@ DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "rubbish": lambda path: path.write_bytes(bytes(range(256)) * 40),
     "of another program": lambda path: save_file({"x": torch.zeros(1)}, path),
+    "notes of another program": lambda path: save_file(load_file(path), path, {"format": "pt"}),
+    "recipe without data": lambda path: save_file(load_file(path), path, {"recipe": "{}"}),
+    "infinite weight": lambda path: change(path, **{"network.0.bias": torch.tensor([0.5, torch.inf, 0.5])}),
     "no recipe": lambda path: save_file(load_file(path), path, {"recipe": "{"}),
     "recipe that nests": lambda path: save_file(load_file(path), path, {"recipe": "[" * 10**5, "data": ""}),
     "recipe that is no object": lambda path: save_file(load_file(path), path, {"recipe": "[]", "data": ""}),
@@ -303,7 +306,12 @@ def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
         assert not (folder / "settings.json").exists()
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOTSUP, "no locks here"), NotImplementedError])
+WITHOUT_LOCKS = ("ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK")  # the last one: NFS without its lock daemon
+
+
+@pytest.mark.parametrize(
+    "error", [*(OSError(getattr(errno, name), "no locks here") for name in WITHOUT_LOCKS), NotImplementedError]
+)
 def test_a_file_system_without_locks_takes_runs_all_the_same(tmp_path, monkeypatch, error):
     """lock(...) is not supported  =>  the run begins.
 

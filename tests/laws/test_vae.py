@@ -6,6 +6,7 @@ import pickle
 import shutil
 from copy import deepcopy
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -423,7 +424,7 @@ def test_a_picture_is_an_opened_one(unchecked, vae, wrong):
             encode(vae, wrong, SIDE)
 
 
-@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+@pytest.mark.parametrize("mode", ["I", "F", "I;16", "I;16B", "I;16L"])
 def test_more_than_eight_bits_are_refused(vae, mode):
     """mode I, F  =>  InputError.
 
@@ -445,3 +446,70 @@ def test_usual_vaes_have_no_unusual_settings(vae):
     vae.register_to_config(act_fn="relu", norm_num_groups=16)
     assert unusual(large) == ["norm_num_groups 64"]
     assert unusual(vae) == ["act_fn relu", "norm_num_groups 16"]
+
+
+@pytest.mark.parametrize("image_size", [20, 36, 64])
+def test_the_picture_size_of_the_model_counts_and_not_that_of_the_vae(vae, image_size):
+    """shape(encode(picture)) = [1, c, image_size / 4, image_size / 4], and a mask's too, whatever sample_size says.
+
+    SDXL's VAE notes the size 1024 of its own training pictures. The released model draws 384 pixels. The VAE here
+    shrinks by 4, and its note says 48.
+    """
+    places = image_size // 4
+    assert vae.config.sample_size == SIDE
+    latent = encode_picture(vae, Image.new("RGB", (90, 70), "red"), image_size)
+    assert latent.shape == (1, vae.config.latent_channels, places, places)
+    assert encode_mask(vae, Image.new("L", (90, 70), "white"), image_size).shape == (1, 1, places, places)
+
+
+def test_a_large_picture_is_averaged_when_it_is_made_small(vae):
+    """encode(black and white stripes, one pixel wide, four times too large) = encode(grey), nearly.
+
+    Whoever takes one pixel in four gets black or white instead, and jagged edges in a photo.
+    """
+    stripes = np.zeros((4 * SIDE, 4 * SIDE), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    for lines in (stripes, stripes.T):
+        found = to_pictures(vae, encode_picture(vae, Image.fromarray(lines), SIDE), "np")
+        expected = to_pictures(vae, encode_picture(vae, Image.new("L", (SIDE, SIDE), 127), SIDE), "np")
+        assert np.abs(found - expected).mean() < 0.02
+
+
+SDXL = {  # https://huggingface.co/stabilityai/sdxl-vae, config.json
+    "_class_name": "AutoencoderKL",
+    "_diffusers_version": "0.20.0.dev0",
+    "act_fn": "silu",
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "force_upcast": True,
+    "in_channels": 3,
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "out_channels": 3,
+    "sample_size": 1024,
+    "scaling_factor": 0.13025,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+}
+
+
+@pytest.mark.parametrize("channels", [4, 16])
+def test_the_released_sizes_of_a_vae_are_taken(directory, channels):
+    """load(config of SDXL's VAE, other weights) complains of the weights, and not of the config; also with c = 16.
+
+    The bounds of the settings are beyond any real VAE. A bound that is too low would refuse the released one.
+    """
+    (directory / "config.json").write_text(json.dumps(SDXL | {"latent_channels": channels}))
+    with pytest.raises(CheckpointError, match=r"diffusion_pytorch_model\.safetensors lacks"):
+        load_vae(directory)
+
+
+@pytest.mark.parametrize("error", [KeyError, TypeError, ZeroDivisionError, RuntimeError, ValueError])
+def test_whatever_diffusers_raises_is_one_line(monkeypatch, error):
+    """an error of any kind while the network is built from its config  =>  CheckpointError, which names the config.
+
+    Sizes that do not fit each other fail anywhere inside diffusers.
+    """
+    monkeypatch.setattr("janus_minimal.loading.vae.AutoencoderKL", Mock(side_effect=error("deep inside")))
+    with pytest.raises(CheckpointError, match=r"config\.json describes no VAE: .*deep inside"):
+        load_vae(VAE)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tools.checkpoints import GOLDEN, KEYS, refused, rewrite, shard, spoiled
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
@@ -315,3 +315,56 @@ def test_shards_that_disagree_with_their_index_are_named(directory, change):
     """
     shard(directory, lambda names: change(names, sorted(names)[1]))
     refused(directory, sorted(load_file(GOLDEN / "model.safetensors"))[1])
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, -1])
+def test_a_weight_that_is_not_finite_is_found_in_every_block(directory, monkeypatch, place):
+    """NaN in any block of a tensor  =>  CheckpointError, which names the key.
+
+    The word table of the released model is read in 200 blocks. If only the first were looked at, the fault would be in
+    every picture.
+    """
+    monkeypatch.setattr("janus_minimal.loading.weights.BLOCK", 1000)
+    sizes = {key: tensor.numel() for key, tensor in load_file(GOLDEN / "model.safetensors").items() if key in KEYS}
+    key = max(sizes, key=sizes.__getitem__)
+
+    def spoil(weights):
+        first = [*range(0, weights[key].numel(), 1000)][place]
+        weights[key].view(-1)[first] = torch.nan
+
+    rewrite(directory, spoil)
+    refused(directory, key, "not finite")
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.pt", "a.pth", "a.ckpt", "a.pkl"])
+def test_every_ending_of_a_pickle_is_known(directory, name):
+    """*.bin, *.pt, *.pth, *.ckpt, *.pkl in place of weights  =>  CheckpointError, which says what a pickle can do.
+
+    The user of such a file should read why it is not loaded, and not that there are no weights.
+    """
+    (directory / "model.safetensors").rename(directory / name)
+    refused(directory, name, "refused", "can run any code")
+
+
+@pytest.mark.parametrize(
+    "key", ["vision_und_dec_model.weight", "vision_und_encoder.x", "language_model.lm_head_2.weight"]
+)
+def test_only_the_known_keys_of_the_understanding_path_are_skipped(directory, key):
+    """a key that only resembles one of the understanding path  =>  CheckpointError, which names it.
+
+    It belongs to another model, whose weights of the generation path may mean something else.
+    """
+    rewrite(directory, lambda weights: weights.update({key: torch.ones(1)}))
+    refused(directory, "unknown key", key)
+
+
+def test_a_key_in_two_shards_is_named(directory):
+    """key in shard 1 and in shard 2  =>  CheckpointError, which names the key and the shard that should not have it.
+
+    It has two values, and nobody could say which one is drawn with.
+    """
+    shard(directory)
+    first, second = (directory / f"model-{i}-of-2.safetensors" for i in (1, 2))
+    key = sorted(load_file(first))[0]
+    save_file(load_file(second) | {key: load_file(first)[key] + 1}, second)
+    refused(directory, "model-2-of-2.safetensors has", key)

@@ -1,7 +1,9 @@
 """A fine-tuned model is saved as a whole checkpoint: everything that was not trained is there, bit for bit."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +26,11 @@ UNDERSTANDING = {  # of each kind one key, in dtypes that the generation path ne
     "language_model.lm_head.weight": normal(3, 97, 64),
     "vision_und_enc_model.position_ids": torch.arange(5),
 }
+READ_BY_OTHERS = (
+    *("preprocessor_config.json", "processor_config.json", "generation_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json"),
+    *("chat_template.json", "chat_template.jinja", "LICENSE", "LICENSE-CODE"),
+)
 ONE, SHARDS = "one file", "two shards"
 
 
@@ -31,7 +38,7 @@ ONE, SHARDS = "one file", "two shards"
 def source(request, directory):
     """A checkpoint with an understanding path, in one file or in shards, and with files for other programs."""
     rewrite(directory, lambda weights: weights.update(UNDERSTANDING))
-    for name in ("preprocessor_config.json", "chat_template.json", "LICENSE"):
+    for name in READ_BY_OTHERS:
         (directory / name).write_text('{"image_size": 384}')
     if request.param == SHARDS:
         shard(directory)
@@ -117,7 +124,7 @@ def test_weights_are_stored_in_the_sources_dtype(directory, tmp_path, dtype):
     assert same_bits(stored(tmp_path / "out")[key], new.to(dtype))
 
 
-def test_the_source_is_only_read(source, tmp_path):
+def test_the_source_is_only_read(source, tmp_path, monkeypatch):
     """The source's files are the same bytes before and after; and saving into the source itself is refused.
 
     A fine-tuning that went wrong must not cost the model that it began with.
@@ -126,9 +133,11 @@ def test_the_source_is_only_read(source, tmp_path):
     trained = trained_weights(tuned(source))
     write_whole(tmp_path / "out", source, trained)
     (tmp_path / "link").symlink_to(source)
-    for same in (source, tmp_path / "link", source / ".." / source.name):
-        with pytest.raises(InputError, match="is the checkpoint that training began with: expected another"):
-            write_whole(same, source, trained)
+    monkeypatch.chdir(source.parent)
+    for same in (source, tmp_path / "link", source / ".." / source.name, Path(source.name)):
+        for one, other in ((same, source), (source, same)):
+            with pytest.raises(InputError, match="is the checkpoint that training began with: expected another"):
+                write_whole(one, other, trained)
     assert {path.name: path.read_bytes() for path in source.iterdir()} == before
 
 
@@ -200,3 +209,30 @@ def test_a_links_target_is_copied_and_not_changed(directory, tmp_path):
     assert (cache / "model.safetensors").read_bytes() == before
     assert not (tmp_path / "out" / "model.safetensors").is_symlink()
     assert json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+def test_what_is_no_file_is_left_out(source, tmp_path):
+    """a folder or a FIFO in the source that has the name of a file  =>  the copy is made without it, at once.
+
+    Opening a FIFO would wait for ever, after hours of training.
+    """
+    (source / "tokenizer_files").mkdir()
+    os.mkfifo(source / "LICENSE.fifo")
+    trained = trained_weights(tuned(source))
+    write_whole(tmp_path / "out", source, trained)
+    copied = {path.name for path in (tmp_path / "out").iterdir()}
+    assert copied == {path.name for path in source.iterdir()} - {"tokenizer_files", "LICENSE.fifo"}
+
+
+def test_a_copy_is_a_new_file_whatever_its_source_permits(source, tmp_path):
+    """mode(copy) = mode(new file), also where the source may only be read.
+
+    Files of the hub's cache are often read-only. A copy that is read-only too could not be opened for the new weights.
+    """
+    for path in source.iterdir():
+        path.chmod(0o444)
+    (tmp_path / "example").touch()
+    trained = trained_weights(tuned(source))
+    write_whole(tmp_path / "out", source, trained)
+    modes = {path.stat().st_mode for path in (tmp_path / "out").iterdir()}
+    assert modes == {(tmp_path / "example").stat().st_mode}

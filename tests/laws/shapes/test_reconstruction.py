@@ -218,6 +218,15 @@ def test_scenes_for_the_vae_are_of_all_categories_in_turn():
     assert min(len(scenes[2]), len(scenes[8])) >= 2
 
 
+def test_scenes_for_the_vae_show_many_captions():
+    """draw_scenes(60): more than 40 different sets of coloured things, of which each category has several.
+
+    A VAE that is shown one caption of each category learns six pictures, in other places.
+    """
+    shown = {tuple(sorted((thing.colour, thing.shape) for thing in scene)) for scene in draw_scenes(60, (0,))}
+    assert len(shown) > 40
+
+
 def test_every_latent_is_the_scaled_mean(pipe):
     """encode_scenes(scenes) = scaling_factor mean, for every scene of the batch, on the CPU.
 

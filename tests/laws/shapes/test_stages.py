@@ -6,7 +6,9 @@ The networks are not trained here, so the whole run takes a moment.
 import json
 import shutil
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,19 +18,25 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 from tools.drawn import normal
+from tools.official_tokenizer import EOS, PAD, write_tokenizer
 from torch import Tensor
 
-from janus_minimal import JanusFlow
+from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import InputError
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.latents import read_about, write_latents
+from janus_minimal.loading.pretrained import read_tokenizer
 from janus_minimal.loading.vae import load_vae
 from janus_minimal.shapes.examples import SmallWorld, tokenize_examples
 from janus_minimal.shapes.run import train_all
 from janus_minimal.shapes.tokenizer import build_tokenizer
+from janus_minimal.solvers import adams_bashforth
 from janus_minimal.training import run
+from janus_minimal.training.settings import check_known
 from janus_minimal.training.small import FLOW_RECIPE, VAE_RECIPE, build_flow, build_vae
+from janus_minimal.training.start import Start
+from janus_minimal.training.tuning import Tuning
 
 VAE = replace(VAE_RECIPE, steps=3, seed=5)
 FLOW = replace(FLOW_RECIPE, steps=4, seed=6)
@@ -210,8 +218,9 @@ def test_a_curve_shows_all_losses_under_the_name_of_its_network(tmp_path, monkey
     """
     drawn, curve = [], run.loss_curve
     monkeypatch.setattr(run, "loss_curve", lambda *given: drawn.append(given) or curve(*given))
-    run.write_progress(tmp_path, "vae", [3.0, 2.0], Image.new("RGB", (8, 8)))
-    assert drawn == [([3.0, 2.0], "Training the vae")]
+    losses = [3.0, *[2.0] * 3000]
+    run.write_progress(tmp_path, "vae", losses, Image.new("RGB", (8, 8)))
+    assert drawn == [(losses, "Training the vae")]
     with Image.open(tmp_path / "vae-loss.png") as shown:
         assert shown.size == (840, 480)
     assert (tmp_path / "vae-samples.png").is_file()
@@ -257,3 +266,160 @@ def test_samples_are_drawn_with_the_runs_own_model_and_vae(whole):
         assert picture.getpixel((4, 4)) == (255, 0, 0)
     with Image.open(whole.directory / "vae-samples.png") as picture:
         assert picture.size == (6 * 200 + 8, 2 * 200 + 8)  # six scenes, and their reconstructions
+
+
+@pytest.mark.parametrize(("given", "steps", "weight"), [((), 12, 2.0), ((1,), 1, 2.0), ((3, 1.0), 3, 1.0)])
+def test_samples_are_drawn_in_the_steps_and_with_the_weight_that_are_asked_for(unchecked, given, steps, weight):
+    """draw_samples(pipe, captions, S, w) = pipe(captions, S, w, seed 0, Adams-Bashforth); S = 12, w = 2 by default.
+
+    A one-step student is drawn in one step and without guidance. In twelve steps it would look better than it is, and
+    with guidance it would be mixed with a row that it never learned.
+    """
+    pipe = Mock(return_value=SimpleNamespace(images=[Image.new("RGB", (8, 8))] * 2))
+    run.draw_samples(pipe, ["a star", "a circle"], *given)
+    asked = signature(JanusFlowPipeline.__call__).bind(pipe, *pipe.call_args.args, **pipe.call_args.kwargs).arguments
+    assert (asked["prompt"], asked["num_inference_steps"], asked["cfg_weight"]) == (
+        ["a star", "a circle"],
+        steps,
+        weight,
+    )
+    assert asked["generator"].initial_seed() == 0
+    assert asked["solver"] is adams_bashforth
+
+
+STRAYS = (
+    *("flow.training.safetensors", "vae.training.safetensors", "latents.safetensors", "config.json"),
+    *("model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "diffusion_pytorch_model.safetensors"),
+    *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+    *("vae-loss.png", "vae-samples.png", "flow-loss.png", "flow-samples.png"),
+)
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_a_new_run_touches_no_file_of_another_one(tmp_path, name):
+    """a folder with any one file that a run writes, and without settings.json  =>  InputError, which names the file.
+
+    Somebody's own weights would be replaced, or an old state would go on as a part of the new run.
+    """
+    (tmp_path / "notes.txt").touch()
+    check_known(tmp_path, run.PARTS)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=f"holds {name} but no settings"):
+        check_known(tmp_path, run.PARTS)
+
+
+@pytest.fixture
+def last_stage(unchecked, tmp_path, monkeypatch):
+    """The last stage of a run, of a new model or of a fine-tuning, on a tokenizer without a padding token."""
+    write_tokenizer(tmp_path, (PAD,))
+    tokenizer, calls, shown = read_tokenizer(tmp_path), [], []
+    source = SimpleNamespace(tokenizer=tokenizer, captions=["a cat"] * 40 + ["a dog"], shown=["a cat", "a dog"])
+    start = tmp_path / "start"
+    shutil.copytree(BUNDLED / "shapes", start)
+    own = json.loads((start / "tokenizer_config.json").read_text(encoding="utf-8")) | {"chat_template": "{{ x }}"}
+    (start / "tokenizer_config.json").write_text(json.dumps(own), encoding="utf-8")
+    monkeypatch.setattr(run, "train_flow", lambda *given: calls.append(given) or given[6](given[0], [1.0]))
+    monkeypatch.setattr(run, "draw_samples", lambda pipe, captions: shown.append(captions) or Image.new("RGB", (8, 8)))
+    out, vae = tmp_path / "out", load_vae(BUNDLED / "shapes" / "vae")
+    given = (out, source, Accelerator(cpu=True), vae, LATENTS, FLOW)
+
+    def stage(kind):
+        if kind == "train":
+            run._train_flow(*given)
+        else:
+            run._tune_flow(*given, Start(start, Tuning("uvit")))
+        return tokenizer, calls[0], shown, start, out
+
+    return stage
+
+
+@pytest.mark.parametrize("kind", ["train", "tune"])
+def test_without_a_padding_token_a_run_pads_with_the_end_of_the_sentence(last_stage, kind):
+    """train_flow(pad id = eos) where the tokenizer has no padding token; the samples show what the source shows.
+
+    The pipeline pads in the same way. The samples are chosen from the whole folder, not from its first lines.
+    """
+    tokenizer, call, shown, _, _ = last_stage(kind)
+    assert call[3] == tokenizer.convert_tokens_to_ids(EOS)
+    assert shown == [["a cat", "a dog"]]
+
+
+def test_a_fine_tuned_checkpoint_keeps_the_tokenizer_files_of_its_source(last_stage):
+    """tokenizer files(out) = tokenizer files(source), byte by byte.
+
+    They hold settings that we do not read, such as the chat template. Other programs read them.
+    """
+    *_, start, out = last_stage("tune")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (out / name).read_bytes() == (start / name).read_bytes(), name
+
+
+def test_the_same_vae_is_known_in_any_order_of_its_settings(unchecked):
+    """about(VAE) does not depend on the order of its config; another number in it is another VAE.
+
+    diffusers and our loader build the same network with its settings in another order.
+    """
+    weights = {"x": torch.ones(2)}
+
+    def about(**config):
+        return run._about_vae(SimpleNamespace(config=config, state_dict=lambda: weights))
+
+    assert about(latent_channels=4, scaling_factor=0.5, _notes=1) == about(scaling_factor=0.5, latent_channels=4)
+    assert about(latent_channels=4, scaling_factor=0.5) != about(latent_channels=4, scaling_factor=0.6)
+
+
+def test_the_sample_pictures_of_a_vae_are_the_same_at_every_save(unchecked, tmp_path, monkeypatch):
+    """draw(6, (0, 4)) at each report of the VAE, however many losses there are.
+
+    So two saves can be compared: what has changed is the network.
+    """
+    asked, vae = [], load_vae(BUNDLED / "shapes" / "vae")
+
+    def train_vae(build, draw, state, accelerator, report, recipe, data):
+        for steps in (1, 2):
+            report(SimpleNamespace(vae=vae), [1.0] * steps)
+        return vae
+
+    monkeypatch.setattr(run, "train_vae", train_vae)
+    monkeypatch.setattr(run, "write_progress", lambda *_: None)
+    source = SimpleNamespace(about={}, draw=lambda *given: asked.append(given) or normal(0, 6, 3, 48, 48))
+    run._trained_vae(tmp_path, source, Accelerator(cpu=True), VAE)
+    assert asked == [(6, (0, 4))] * 2
+
+
+def other_process(wait=lambda: None) -> Mock:
+    """A process that is not the main one; `wait` is what happens while it waits for the others."""
+    here = Mock(spec=Accelerator, is_main_process=False, device=torch.device("cpu"))
+    here.wait_for_everyone.side_effect = wait
+    return here
+
+
+def test_only_the_main_process_writes_the_vae_and_the_latents(unchecked, tmp_path, monkeypatch):
+    """a process that is not the main one, in an empty folder  =>  it writes nothing, and encodes nothing.
+
+    Two processes that write the same file would read each other's half, and do the same work twice.
+    """
+    monkeypatch.setattr(run, "encode_examples", lambda *_: pytest.fail("encoded twice"))
+    vae, source = load_vae(BUNDLED / "shapes" / "vae"), SimpleNamespace(about={})
+    with pytest.raises(InputError):
+        run._own_vae(tmp_path, source, other_process(), vae)
+    with pytest.raises(InputError):
+        run._encoded_examples(tmp_path, source, other_process(), vae, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_waits_for_what_the_main_one_writes(unchecked, tmp_path):
+    """VAE and latents are read after wait_for_everyone, where the main process has written them.
+
+    Read before, they are not there yet, and the run ends at once on every machine but the fastest.
+    """
+    vae, latents = load_vae(BUNDLED / "shapes" / "vae"), tmp_path / "latents.safetensors"
+    about = {"VAE": fingerprint(vae.state_dict()), "seed": "0", "examples": "3"}
+    source = SimpleNamespace(about={"examples": 3})
+    copy = other_process(lambda: shutil.copytree(BUNDLED / "shapes" / "vae", tmp_path / "vae"))
+    found = run._own_vae(tmp_path, source, copy, vae).state_dict()
+    assert all(found[key].equal(tensor) for key, tensor in vae.state_dict().items())
+    written = other_process(lambda: write_latents(latents, LATENTS, about))
+    assert run._encoded_examples(tmp_path, source, written, vae, 0).equal(LATENTS)
