@@ -61,9 +61,7 @@ app.command()(reflow.reflow)
 def main() -> None:
     """Run the command line. What a user can do wrong is one line: status 2, or 130 for Ctrl-C."""
     _prepare_libraries()
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        # A file's name may hold any bytes, and we print it.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _say_warning(message)
         raise SystemExit(_run(sys.argv[1:] or ["--help"]))
@@ -77,11 +75,25 @@ def _prepare_libraries() -> None:
     os.environ["MPLBACKEND"] = "agg"
 
 
+def _prepare_streams() -> None:
+    """Let whatever is said be printed, whatever the streams are.
+
+    Python has None for a stream that was closed (`2>&-`), which progress bars and we would write to.
+    And the letters that we print, of the name of a file above all, need not be in the encoding.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # in this order, each gets its own number: 0, 1, 2
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _run(arguments: list[str]) -> int:
     try:
         os.getcwd()  # in a folder that was deleted, a library of torch ends the process
         status = app(arguments, standalone_mode=False) or 0
-    except InputError as error:
+    except (InputError, Warning) as error:  # a warning is raised if somebody asks Python for it
         return _say(str(error), 2)
     except UsageError as error:
         return _say(f"{error.format_message()} (--help shows the options)", error.exit_code)
@@ -115,10 +127,10 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 def _say(message: str, status: int) -> int:
     with suppress(OSError):  # nobody can be told
-        typer.echo(f"janus-minimal: {one_line(message)}", err=True)
+        typer.echo(one_line(f"janus-minimal: {message}"), err=True)
     return status
 
 
 def _say_warning(message: Warning | str) -> None:
     """Show a warning without the line of code that Python adds, which is of no use to a user."""
-    typer.echo(f"janus-minimal: warning: {one_line(message)}", err=True)
+    typer.echo(one_line(f"janus-minimal: warning: {message}"), err=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.options import DeviceOption, Dtype
 from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_json
@@ -33,9 +34,15 @@ def bench(
         bool, typer.Option("--compile", help="Also time our loop with torch.compile.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the report to this file.")
+        Path | None,
+        typer.Option(
+            "--json", parser=file_name, metavar="PATH", help="Also write the report to this file."
+        ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw the report as a PNG.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(parser=file_name, metavar="PATH", help="Also draw the report as a PNG."),
+    ] = None,
 ) -> None:
     """Time one step, its stages, and the work that the KV cache saves. The weights are random."""
     check_outputs([json_file, plot])

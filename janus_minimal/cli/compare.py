@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.write import write_json
 
@@ -13,7 +14,13 @@ def compare(
     a: Annotated[Path, typer.Argument(help="A report that evaluate --json wrote.")],
     b: Annotated[Path, typer.Argument(help="Another one, of the same seed and captions.")],
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the comparison to this file, too.")
+        Path | None,
+        typer.Option(
+            "--json",
+            parser=file_name,
+            metavar="PATH",
+            help="Write the comparison to this file, too.",
+        ),
     ] = None,
 ) -> None:
     """Compare two evaluations of the same captions, picture by picture."""

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.options import PICTURE, DeviceOption
 from janus_minimal.cli.outputs import check_outputs
+from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_sheet
 from janus_minimal.runtime.device import pick_device
 
@@ -15,7 +17,9 @@ def decode(
     latent: Annotated[Path, typer.Argument(help="A file that generate --latent wrote.")],
     vae: Annotated[str, typer.Option(help="The VAE's directory or hub repository.")],
     device: DeviceOption = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = PICTURE,
+    out: Annotated[
+        Path, typer.Option(parser=file_name, metavar="PATH", help="The PNG to write.")
+    ] = PICTURE,
 ) -> None:
     """Decode latents with the VAE and write the pictures as one PNG."""
     check_outputs([out], [latent, vae])
@@ -27,4 +31,4 @@ def decode(
     decoder = load_vae(find_checkpoint(vae, files=VAE_FILES), where)
     latents = read_latents(latent, decoder.config.latent_channels)
     write_sheet(out, to_pictures(decoder, latents.to(where)))
-    typer.echo(f"{len(latents)} pictures of {latent}: {out}")
+    say(f"{len(latents)} pictures of {latent}: {out}")

@@ -1,5 +1,6 @@
 """The command demo: a page in the browser, to try prompts and settings and to watch each step."""
 
+import os
 from importlib.util import find_spec
 from threading import Event
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from janus_minimal.cli.generate import load_pipeline
 from janus_minimal.cli.options import CheckpointOption, DeviceOption, DtypeOption, VaeOption
+from janus_minimal.cli.say import say
 from janus_minimal.errors import InputError
 
 
@@ -30,9 +32,21 @@ def demo(
     """
     if find_spec("gradio") is None:
         raise InputError('the demo needs Gradio: expected pip install --editable ".[demo]" before')
+    _forget_settings_of_gradio()  # it reads some of them when it is imported
     from janus_minimal.demo.serve import serving
 
     pipe = load_pipeline(checkpoint, vae, dtype, device)
+    os.environ["no_proxy"] = "*"  # Gradio asks at its own address whether it serves
     with serving(pipe, checkpoint, host, port) as address:
-        typer.echo(f"open {address} in a browser; Ctrl-C ends the demo")
+        say(f"open {address} in a browser; Ctrl-C ends the demo")
         Event().wait()
+
+
+def _forget_settings_of_gradio() -> None:
+    """Remove the variables that change what Gradio serves, where, and to whom: the options say that.
+
+    Another program's GRADIO_ALLOWED_PATHS would give the files of this machine to whoever asks.
+    """
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

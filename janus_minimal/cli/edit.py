@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     PICTURE,
@@ -20,6 +21,7 @@ from janus_minimal.cli.options import (
     WeightOption,
 )
 from janus_minimal.cli.outputs import check_outputs
+from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_sheet
 from janus_minimal.errors import one_line
 from janus_minimal.runtime.device import pick_device
@@ -58,7 +60,9 @@ def edit(
     num_images: NumImagesOption = 4,
     seed: SeedOption = 0,
     device: DeviceOption = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = PICTURE,
+    out: Annotated[
+        Path, typer.Option(parser=file_name, metavar="PATH", help="The PNG to write.")
+    ] = PICTURE,
 ) -> None:
     """Change a picture to follow a prompt, and write the results as one PNG.
 
@@ -76,7 +80,7 @@ def edit(
     request = Request(prompt, steps, cfg_weight, num_images, seed, solver, shift)
     latents = _edit(pipe, request, picture, marks, strength)
     write_sheet(out, pipe.to_pictures(latents))
-    typer.echo(f'{len(latents)} pictures of "{one_line(prompt)}", from {image}: {out}')
+    say(f'{len(latents)} pictures of "{one_line(prompt)}", from {image}: {out}')
 
 
 def _edit(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     STEPS,
@@ -15,6 +16,7 @@ from janus_minimal.cli.options import (
     WeightOption,
 )
 from janus_minimal.cli.outputs import check_outputs
+from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_json
 from janus_minimal.runtime.device import pick_device
 
@@ -38,7 +40,10 @@ def evaluate(
     json_file: Annotated[
         Path | None,
         typer.Option(
-            "--json", help="Write the report, with the answer for each picture, to this file."
+            "--json",
+            parser=file_name,
+            metavar="PATH",
+            help="Write the report, with the answer for each picture, to this file.",
         ),
     ] = None,
 ) -> None:
@@ -51,7 +56,7 @@ def evaluate(
     if json_file is None:
         return typer.echo(report.to_table())
     write_json(json_file, report.to_dict())
-    typer.echo(f"overall {report.overall:.3f}: {json_file}")
+    say(f"overall {report.overall:.3f}: {json_file}")
 
 
 def _score(
@@ -60,7 +65,9 @@ def _score(
     from tqdm.auto import tqdm
 
     from janus_minimal.shapes.caption import CATEGORIES
-    from janus_minimal.shapes.evaluate import score_pipeline
+    from janus_minimal.shapes.evaluate import check_size, score_pipeline
+
+    check_size(pipe)
 
     with tqdm(total=captions * len(CATEGORIES), unit="picture") as bar:
         return score_pipeline(pipe, captions, steps, cfg_weight, seed, bar.update)

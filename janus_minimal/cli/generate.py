@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from janus_minimal.cli.names import file_name, folder_name
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     PICTURE,
@@ -24,6 +25,7 @@ from janus_minimal.cli.options import (
     WeightOption,
 )
 from janus_minimal.cli.outputs import after_writing, check_outputs
+from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_figure, write_sheet
 from janus_minimal.errors import InputError, one_line
 from janus_minimal.runtime.device import pick_device
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from janus_minimal.figures.film import Film
     from janus_minimal.pipeline import JanusFlowPipeline
 
+FOLDER = Path("pictures")
 LARGE = 100_000_000  # parameters: above, a step takes seconds on a CPU
 
 Load = Callable[[], "JanusFlowPipeline"]
@@ -52,9 +55,10 @@ def generate(
     device: DeviceOption = None,
     dtype: DtypeOption = "float32",
     out: Annotated[
-        Path | None,
+        str | None,  # a file's name or a folder's, which differ in what they may be
         typer.Option(
-            help="The PNG, or the folder of --prompts; left out: picture.png, or pictures."
+            metavar="PATH",
+            help="The PNG, or the folder of --prompts; left out: picture.png, or pictures.",
         ),
     ] = None,
     strip: Annotated[
@@ -65,7 +69,11 @@ def generate(
     ] = False,
     latent: Annotated[
         Path | None,
-        typer.Option(help="Write the latents to this file, and no picture. See decode."),
+        typer.Option(
+            parser=file_name,
+            metavar="PATH",
+            help="Write the latents to this file, and no picture. See decode.",
+        ),
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="A file of prompts, one a line, instead of one prompt.")
@@ -88,13 +96,13 @@ def generate(
         raise InputError(
             "generate takes one prompt, or a file of them with --prompts: expected one of the two"
         )
-    if latent and (out or strip):
+    if latent and (out is not None or strip):
         raise InputError(
             "--latent writes the latents and no picture: expected neither --out nor --strip with it"
         )
     if prompts is None:
         request = {"prompt": prompt, **settings}
-        picture = None if latent else out or PICTURE
+        picture = None if latent else file_name(PICTURE if out is None else out)
         frames = picture.parent / f"{picture.stem}-strip.png" if picture and strip else None
         check_outputs([picture, frames, latent], [checkpoint, vae])
         _generate_sheet(load, request, picture, frames, latent)
@@ -103,7 +111,9 @@ def generate(
             "--prompts writes only sheets of pictures: expected no --strip and no --latent"
         )
     else:
-        _generate_album(load, device, prompts, settings, out or Path("pictures"))
+        _generate_album(
+            load, device, prompts, settings, folder_name(FOLDER if out is None else out)
+        )
 
 
 def load_pipeline(
@@ -119,7 +129,7 @@ def load_pipeline(
     )
     parameters = sum(parameter.numel() for parameter in pipe.model.parameters())
     if pipe.model.device.type == "cpu" and parameters > LARGE:
-        typer.echo(
+        say(
             f"no GPU: with {parameters:,} parameters a step takes seconds, all steps take minutes",
             err=True,
         )
@@ -143,7 +153,7 @@ def _generate_sheet(
         _write_latents(latent, latents, name)
     if picture:
         write_sheet(picture, pipe.to_pictures(latents))
-        typer.echo(f'{len(latents)} pictures of "{name}": {picture}')
+        say(f'{len(latents)} pictures of "{name}": {picture}')
     if picture and frames and film:
         with after_writing(picture):
             _write_strip(frames, pipe, film, name)
@@ -153,7 +163,7 @@ def _write_latents(path: Path, latents: Any, prompt: str) -> None:
     from janus_minimal.loading.latents import write_latents
 
     write_latents(path, latents)
-    typer.echo(f'{len(latents)} latents of "{prompt}": {path}')
+    say(f'{len(latents)} latents of "{prompt}": {path}')
 
 
 def _write_strip(path: Path, pipe: "JanusFlowPipeline", film: "Film", prompt: str) -> None:
@@ -161,7 +171,7 @@ def _write_strip(path: Path, pipe: "JanusFlowPipeline", film: "Film", prompt: st
 
     title = f'"{prompt}": the denoised prediction z + (1 - t) v'
     write_figure(path, lambda: film_strip(*film.develop(pipe), title))
-    typer.echo(f"the denoised predictions, step by step: {path}")
+    say(f"the denoised predictions, step by step: {path}")
 
 
 def _generate_album(
@@ -177,4 +187,4 @@ def _generate_album(
     process = begin_together(PartialState, where)  # picks this process's own GPU
     paths = make_album(load(), lines, Request("", **settings), folder)
     if process.is_main_process:
-        typer.echo(f"{len(paths)} sheets of the prompts in {prompts}: {paths[0]} to {paths[-1]}")
+        say(f"{len(paths)} sheets of the prompts in {prompts}: {paths[0]} to {paths[-1]}")

@@ -1,8 +1,11 @@
 """The command inspect: what a checkpoint consists of."""
 
+import sys
 from typing import Annotated
 
 import typer
+
+WIDTH = 1000  # of a line in a file: no name is cut
 
 
 def inspect(
@@ -14,9 +17,11 @@ def inspect(
     ] = "shapes",
 ) -> None:
     """Print the module tree: official key names, shapes, numbers of parameters."""
-    from rich import print as rich_print
+    from rich.console import Console
 
     from janus_minimal.figures.module_tree import module_tree
     from janus_minimal.model import JanusFlow
 
-    rich_print(module_tree(JanusFlow.from_pretrained(checkpoint), checkpoint))
+    tree = module_tree(JanusFlow.from_pretrained(checkpoint), checkpoint)
+    # A file has no width, whatever COLUMNS says, and a name that is cut is no official name.
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(tree)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from janus_minimal.cli.names import file_name
 from janus_minimal.cli.outputs import check_outputs
+from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_json
 
 STEPS = [2, 4, 8, 16, 30]
@@ -45,7 +47,12 @@ def sweep(
     ] = None,
     json_file: Annotated[
         Path,
-        typer.Option("--json", help="The report. What it already holds is not measured again."),
+        typer.Option(
+            "--json",
+            parser=file_name,
+            metavar="PATH",
+            help="The report. What it already holds is not measured again.",
+        ),
     ] = Path("sweep.json"),
 ) -> None:
     """Try all combinations of steps, solver, weight and shift: score, exactness and cost.
@@ -55,13 +62,20 @@ def sweep(
     check_outputs([json_file], [checkpoint])
     from tqdm.auto import tqdm
 
-    from janus_minimal.shapes.sweep import Setting, begin_sweep, read_sweep, run_sweep
+    from janus_minimal.shapes.sweep import (
+        Setting,
+        begin_sweep,
+        read_sweep,
+        run_sweep,
+        together_with,
+    )
 
     report = begun = read_sweep(json_file, begin_sweep(checkpoint, captions, seed))
     settings = [Setting(*values) for values in product(steps, solver, cfg_weight, shift)]
     with tqdm(total=len(begun.missing(settings)), unit="setting") as bar:
         for report in run_sweep(begun, settings, processes or os.cpu_count() or 1):
+            report = together_with(json_file, report)
             write_json(json_file, asdict(report))
             bar.update()
     typer.echo(report.to_table())
-    typer.echo(f"{len(report.runs)} settings: {json_file}", err=True)
+    say(f"{len(report.runs)} settings: {json_file}", err=True)

@@ -30,7 +30,7 @@ def serving(pipe: JanusFlowPipeline, checkpoint: str, host: str, port: int) -> I
     try:
         with _silent("uvicorn.error"):  # what is wrong, we say
             _, address, _ = page.launch(
-                server_name=host,
+                server_name=f"[{host}]" if ":" in host else host,  # as in an address, of IPv6
                 server_port=port,
                 share=False,
                 prevent_thread_lock=True,

@@ -5,6 +5,7 @@ Every PNG stores its request as metadata, and a fingerprint of the model that dr
 checkpoint, VAE or dtype, say, therefore stops instead of mixing its sheets with the old ones.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,9 @@ LONGEST = 2**24  # bytes of a file of prompts
 def read_prompts(file: Path) -> list[str]:
     """Return the prompts in a text file, one a line. Empty lines are skipped.
 
+    A line ends at a line break, as every editor shows it, and not at the page breaks and separators at which Python's
+    `splitlines` cuts as well.
+
     Raises InputError if it is no plain file (a FIFO may never end), if it is larger than 16 MiB, if it is not UTF-8
     text (a byte order mark is accepted), or if it has no prompt.
     """
@@ -42,7 +46,7 @@ def read_prompts(file: Path) -> list[str]:
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}; {right}") from None
-    prompts = [line.strip() for line in text.splitlines() if line.strip()]
+    prompts = [line.strip() for line in re.split("[\r\n]", text) if line.strip()]
     if not prompts:
         raise InputError(f"{file} holds no prompt: expected one on each line")
     return prompts
@@ -57,8 +61,10 @@ def make_album(
     is not used. Under `accelerate launch`, process k of n writes every n-th missing sheet, beginning with the k-th.
 
     Before anything is drawn, raises PromptError for a prompt that cannot be drawn, with its number, and InputError for
-    a directory that cannot be written and for an existing sheet that was made for another request.
+    no prompt at all, a directory that cannot be written and for an existing sheet that was made for another request.
     """
+    if not prompts:
+        raise InputError("an album of no prompts: expected at least one")
     requests = [replace(like, prompt=prompt) for prompt in prompts]
     for number, request in enumerate(requests, 1):
         try:

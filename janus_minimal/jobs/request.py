@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from json import dumps
+from numbers import Integral, Real
 
 from einops import repeat
 from jaxtyping import Bool, Float32
@@ -12,6 +13,7 @@ from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.errors import InputError
 from janus_minimal.pipeline import Callback, JanusFlowPipeline, image_noise
 from janus_minimal.runtime import checks
+from janus_minimal.runtime.precision import without_autocast
 from janus_minimal.sampling import Step
 from janus_minimal.solvers import SOLVERS
 
@@ -66,7 +68,15 @@ class Request:
         noise = image_noise(pipe.latent_shape, self.num_images, self.generators())
         pair = pipe.prompt_pair(self.prompt, self.num_images)
         z, times, weight = noise.to(pipe.model.device), self.times(), float(self.cfg_weight)
-        for step in SOLVERS[self.solver](pipe.model, pair, z, times, weight):
+        steps = SOLVERS[self.solver](pipe.model, pair, z, times, weight)
+
+        def take_one() -> Step | None:
+            with without_autocast(
+                pipe.model.device
+            ):  # not around a yield: it would hold for the caller
+                return next(steps, None)
+
+        for step in iter(take_one, None):
             checks.finite_latents(step.index, step.z_next)
             yield step
 
@@ -115,4 +125,9 @@ class Request:
 
     def __str__(self) -> str:
         """One line of JSON. An album's picture stores it as metadata."""
-        return dumps(asdict(self), ensure_ascii=False)
+        return dumps(asdict(self), ensure_ascii=False, default=_plain)
+
+
+def _plain(number: Real) -> int | float:
+    """Return Python's own number for one of NumPy, or of another library."""
+    return int(number) if isinstance(number, Integral) else float(number)

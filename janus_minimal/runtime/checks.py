@@ -19,11 +19,21 @@ MOST_SEED = 2**62
 LEAST_SHIFT, MOST_SHIFT = 0.01, 100.0  # beyond, float32 cannot tell the times of a grid apart
 
 
+def written(value: Any) -> str:
+    """Return a value as Python writes it. Python refuses to write whole numbers of over 4,300 digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} too long to be written"
+
+
 def whole_number(name: str, value: Any, most: int, least: int = 1) -> int:
     """Return the value if it is a whole number from `least` to `most`. Raises InputError."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not least <= int(value) <= most:
-        raise InputError(f"{name} is {value!r}: expected a whole number from {least} to {most:,}")
+        raise InputError(
+            f"{name} is {written(value)}: expected a whole number from {least} to {most:,}"
+        )
     return int(value)
 
 
@@ -38,28 +48,30 @@ def finite_number(
         number = nan
     if not least <= number <= most:  # NaN is in no range
         limited = f"from {least:g} to {most:g}" if most < float_info.max else "such as 2.0"
-        raise InputError(f"{name} is {value!r}: expected a finite number {limited}")
+        raise InputError(f"{name} is {written(value)}: expected a finite number {limited}")
     return number
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return the value if it is one of the choices. Raises InputError."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{name} is {value!r}: expected one of {', '.join(choices)}")
+        raise InputError(f"{name} is {written(value)}: expected one of {', '.join(choices)}")
     return value
 
 
 def function_of(name: str, value: Any) -> None:
     """Raise InputError unless the value can be called."""
     if not callable(value):
-        raise InputError(f"{name} is {value!r}: expected a function")
+        raise InputError(f"{name} is {written(value)}: expected a function")
 
 
 def networks(**parts: Any) -> None:
     """Raise InputError unless each part is a network. The name of one is the usual mistake."""
     for name, part in parts.items():
         if not isinstance(part, nn.Module):
-            raise InputError(f"{name} is {part!r}: expected a network, as from_pretrained loads it")
+            raise InputError(
+                f"{name} is {written(part)}: expected a network, as from_pretrained loads it"
+            )
 
 
 def have_numbers(weights: Iterable[Tensor]) -> None:
@@ -98,7 +110,7 @@ def prompts_of(prompt: Any) -> list[str]:
     """Return one prompt or several as a list. Raises PromptError unless each is a text."""
     prompts = [prompt] if isinstance(prompt, str) else prompt
     if not isinstance(prompts, Sequence) or not all(isinstance(text, str) for text in prompts):
-        raise PromptError(f"the prompt is {prompt!r}: expected a text, or a list of texts")
+        raise PromptError(f"the prompt is {written(prompt)}: expected a text, or a list of texts")
     return list(prompts)
 
 
@@ -154,7 +166,7 @@ def steered(answer: Any, told: dict[str, Any]) -> dict[str, Any]:
     kept = {name for name in told if isinstance(answer, dict) and answer.get(name) is told[name]}
     if not isinstance(answer, dict) or answer.keys() - kept - {"latents"}:
         raise InputError(
-            f"callback_on_step_end returned {answer!r}: "
+            f"callback_on_step_end returned {written(answer)}: "
             'expected {}, or {"latents": ...} to change them'
         )
     return answer

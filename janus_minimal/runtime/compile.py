@@ -36,7 +36,7 @@ def _compiler_fault(device: torch.device) -> str | None:
     try:
         torch.compile(lambda x: torch.sin(x) + 1)(torch.zeros(8, device=device))
     except Exception as error:  # compilers fail in many ways, and each means the same here
-        return str(error).splitlines()[0]
+        return next(filter(str.strip, str(error).splitlines()), type(error).__name__)
     return None
 
 

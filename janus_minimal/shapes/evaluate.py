@@ -11,14 +11,30 @@ import numpy as np
 import torch
 from PIL import Image
 
+from janus_minimal.errors import InputError
 from janus_minimal.jobs.identity import identity
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.runtime.checks import MOST_IMAGES, whole_number
 from janus_minimal.shapes.caption import CATEGORIES, Caption, draw_caption
 from janus_minimal.shapes.report import Answers, Evaluation
+from janus_minimal.shapes.scene import SIDE
 from janus_minimal.shapes.score import satisfies
 
 BATCH = 50  # captions at a time
+
+
+def check_size(pipe: JanusFlowPipeline) -> None:
+    """Raise InputError unless the pipeline draws pictures of the size of the small world's.
+
+    The scorer lays the outlines of drawn scenes over a picture, pixel on pixel. A model of another
+    size draws for minutes before that is found.
+    """
+    side = pipe.model.config.image_size
+    if side != SIDE:
+        raise InputError(
+            f"the model draws pictures of {side} x {side}: "
+            f"expected the {SIDE} x {SIDE} of the small world, which the scorer reads"
+        )
 
 
 def score_pipeline(

@@ -138,7 +138,7 @@ def read_evaluation(path: Path) -> Evaluation:
     parts = found.categories.values()
     if not parts or not all(0 < len(part.asked) == len(part.right) for part in parts):
         raise InputError(_no_answers(path, "not one answer for each caption"))
-    said, known = _rounded(raw), _rounded(found.to_dict())
+    said, known = rounded(raw), rounded(found.to_dict())
     if wrong := sorted(key for key in said | known if said.get(key) != known.get(key)):
         raise InputError(_no_answers(path, f"{wrong[0]} is not what evaluate writes beside them"))
     for name in (found.model, found.version, *found.categories):
@@ -147,7 +147,7 @@ def read_evaluation(path: Path) -> Evaluation:
     return found
 
 
-def _rounded(report: Mapping[str, Any]) -> dict[str, Any]:
+def rounded(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a report says in JSON, but for last digits, in which versions of SciPy may differ.
 
     NaN and infinity are no settings of ours, so each of them equals nothing.

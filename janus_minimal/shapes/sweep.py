@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -42,10 +42,12 @@ from janus_minimal.loading.json_file import read_json
 from janus_minimal.pipeline import JanusFlowPipeline
 from janus_minimal.runtime import checks
 from janus_minimal.shapes.caption import CATEGORIES
-from janus_minimal.shapes.evaluate import count_satisfied, fresh_captions, generator_of
+from janus_minimal.shapes.evaluate import check_size, count_satisfied, fresh_captions, generator_of
+from janus_minimal.shapes.report import rounded
 from janus_minimal.solvers import EVALUATIONS, SOLVERS
 
 REFERENCE_STEPS = 40  # twice as many move the end by less than any sensible setting misses it
+SAFE_PATH = "PYTHONSAFEPATH"
 
 Latents = Float32[np.ndarray, "images c H W"]
 About = tuple[str, int, int]  # the checkpoint, the captions of a category, the seed
@@ -137,16 +139,18 @@ class Sweep:
 
 
 def begin_sweep(checkpoint: str, captions: int, seed: int) -> Sweep:
-    """Return an empty report of a checkpoint. Raises InputError if it cannot be loaded."""
-    model = identity(JanusFlowPipeline.from_pretrained(checkpoint))
-    return Sweep(checkpoint, model, captions, seed)
+    """Return an empty report of a checkpoint. Raises InputError if it cannot be loaded or scored."""
+    pipe = JanusFlowPipeline.from_pretrained(checkpoint)
+    check_size(pipe)
+    return Sweep(checkpoint, identity(pipe), captions, seed)
 
 
 def read_sweep(path: Path, new: Sweep) -> Sweep:
     """Return the report in a file that goes on with the new one, or the new one without a file.
 
     Raises InputError if the file holds anything else, or a sweep of another checkpoint, or of other
-    captions: scores that were measured on different pictures cannot stand in one table.
+    captions: scores that were measured on different pictures cannot stand in one table. What somebody
+    has changed or added is refused, too: it would stand among what was measured, or be lost.
     """
     if not path.exists():
         return new
@@ -156,6 +160,8 @@ def read_sweep(path: Path, new: Sweep) -> Sweep:
         for name, run in old.runs.items():
             if name != str(run.setting.check()):
                 raise InputError(f"it calls {run.setting} {name}")
+        if rounded(raw) != rounded(asdict(_as_measured(old))):
+            raise InputError("it says something that sweep does not write, or has changed scores")
     except (InputError, ValidationError) as error:
         reason = one_line(error, 100)
         raise InputError(f"{path} holds no sweep: {reason}; expected another --json") from None
@@ -167,6 +173,27 @@ def read_sweep(path: Path, new: Sweep) -> Sweep:
                 "expected the same here, or another --json"
             )
     return old
+
+
+def _as_measured(sweep: Sweep) -> Sweep:
+    """Return the report with what follows from the rest of a run: its cost and its mean score."""
+    runs = {
+        name: replace(
+            run,
+            evaluations=run.setting.evaluations,
+            overall=sum(run.categories.values()) / max(1, len(run.categories)),
+        )
+        for name, run in sweep.runs.items()
+    }
+    return replace(sweep, runs=runs)
+
+
+def together_with(path: Path, report: Sweep) -> Sweep:
+    """Return the report, and the runs that are in its file by now. Raises InputError.
+
+    Another sweep may have written there meanwhile. Its runs would be lost.
+    """
+    return replace(report, runs=read_sweep(path, report).runs | report.runs)
 
 
 def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Iterator[Sweep]:
@@ -195,11 +222,29 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
 @contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes. Whoever leaves early waits for what runs, and not for what is queued."""
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _start)
+    with _safe_path():
+        pool = ProcessPoolExecutor(processes, get_context("spawn"), _start)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # the pool's own `with` would not cancel
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let no process that begins look for Python's own modules in the working folder first.
+
+    multiprocessing begins each by `python -c`, which does: it would take a file pickle.py there for
+    Python's. Every process then gets the path of this one.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     try:
-        yield pool
+        yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # the pool's own `with` would not cancel
+        del os.environ[SAFE_PATH]
+        if before is not None:
+            os.environ[SAFE_PATH] = before
 
 
 class Sample:

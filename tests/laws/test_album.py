@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -37,6 +38,41 @@ def test_each_prompt_becomes_the_sheet_that_it_makes_alone(pipe, tmp_path):
         with Image.open(path) as picture:
             assert picture.tobytes() == alone.tobytes()
     assert [path.name for path in paths] == sorted(files(tmp_path / "album"))
+
+
+def test_numbers_of_numpy_ask_for_the_same_sheet(unchecked, pipe, tmp_path):
+    """album(steps, seed, ... of NumPy) = album(the same of Python), and either continues the other.
+
+    Whoever computes the settings of an album has such numbers. JSON does not know them, which would be found when the
+    first sheet was drawn.
+    """
+    theirs = Request("", steps=np.int64(1), num_images=np.int32(1), seed=np.uint8(3), cfg_weight=np.float32(2.5))
+    ours = Request("", steps=1, num_images=1, seed=3, cfg_weight=2.5)
+    assert str(theirs) == str(ours)
+    (path,) = make_album(pipe, PROMPTS[:1], theirs, tmp_path)
+    before = path.stat().st_mtime_ns
+    assert make_album(pipe, PROMPTS[:1], ours, tmp_path) == [path]
+    assert path.stat().st_mtime_ns == before
+
+
+def test_an_album_has_a_prompt(pipe, tmp_path):
+    """album of no prompts  =>  InputError, and no folder.
+
+    An empty folder would look like an album that was begun.
+    """
+    with pytest.raises(InputError, match="no prompts: expected at least one"):
+        make_album(pipe, [], LIKE, tmp_path / "album")
+    assert not (tmp_path / "album").exists()
+
+
+@pytest.mark.parametrize("separator", ["\f", "\v", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_a_line_break_ends_a_prompt(tmp_path, separator):
+    """prompts of "a<separator>b" = the one prompt that generate "a<separator>b" has; breaks are LF, CR LF and CR.
+
+    An editor shows one line, and the sheets' numbers would not be those of its lines.
+    """
+    (tmp_path / "p.txt").write_bytes(f"a{separator}b\r\nc\rd\n\ne".encode())
+    assert read_prompts(tmp_path / "p.txt") == [f"a{separator}b", "c", "d", "e"]
 
 
 def test_a_run_that_continues_makes_what_is_missing(pipe, tmp_path):

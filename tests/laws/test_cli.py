@@ -17,8 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tools.launched import printed
 
-from janus_minimal import PromptPair, time_grid
-from janus_minimal.cli import main
+from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
+from janus_minimal.cli import _say, _say_warning, main
 from janus_minimal.errors import InputError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.loading.hub import BUNDLED
@@ -353,6 +353,34 @@ def test_inspect_prints_official_names_shapes_and_counts(run):
         assert words in out
 
 
+def test_inspect_writes_the_same_file_from_any_terminal(run, monkeypatch):
+    """inspect > FILE with COLUMNS=24 = inspect > FILE, and no line of it is cut.
+
+    A shell exports its width, which says nothing about a file. An official name that is cut is of no use.
+    """
+    plain = run("inspect")
+    monkeypatch.setenv("COLUMNS", "24")
+    assert run("inspect") == plain
+    Path("x" * 200).symlink_to(BUNDLED / "shapes")
+    _, out, _ = run("inspect", "x" * 200)
+    assert out.splitlines()[1:] == plain[1].splitlines()[1:]
+
+
+@pytest.mark.parametrize("words", [("evaluate",), ("sweep", "--steps", 1, "--solver", "euler", "--shift", 1)])
+def test_only_pictures_of_the_small_worlds_size_are_scored(run, monkeypatch, words):
+    """evaluate and sweep of a model of 96 x 96 pictures: one line, before anything is drawn.
+
+    The scorer lays drawn outlines over a picture, pixel on pixel. It would fail after minutes.
+    """
+    shutil.copytree(BUNDLED / "shapes", "mine")
+    config = json.loads(Path("mine/config.json").read_text())
+    config["vision_und_enc_config"]["params"]["image_size"] = 96
+    Path("mine/config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(JanusFlowPipeline, "__call__", lambda *_, **__: pytest.fail("drawn too early"))
+    line = refused(run, *words, "--checkpoint", "mine", "--captions", 1)
+    assert "the model draws pictures of 96 x 96: expected the 48 x 48 of the small world" in line
+
+
 def test_an_empty_caption_is_refused(run):
     """generate " " is refused.
 
@@ -434,7 +462,7 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
     def fail(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rich.print", fail)
+    monkeypatch.setattr("rich.console.Console.print", fail)
     assert "No space left on device; expected" in refused(run, "inspect")
     monkeypatch.setattr("typer.echo", fail)  # standard error is full as well
     assert run("inspect") == (2, "", "")
@@ -540,6 +568,26 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(run):
     assert "cannot be written" in refused(run, "generate", "a star", "--out", "a" * 300)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("train", "--out", ""), ("reflow", "--out", ""), ("generate", "--prompts", "prompts.txt", "--out", "")),
+        *(("generate", "a star", option, name) for option in ("--out", "--latent") for name in ("", "pictures/")),
+        *(("edit", "a star", "--image", "i.png", "--out", name) for name in ("", "pictures/")),
+        *(("decode", "z.safetensors", "--vae", "vae", "--out", name) for name in ("", "pictures/")),
+        *((command, "--json", name) for command in ("evaluate", "sweep", "bench") for name in ("", "reports/")),
+        *(("compare", "a.json", "b.json", "--json", name) for name in ("", "reports/")),
+        *(("bench", "--plot", name) for name in ("", "plots/")),
+    ],
+)
+def test_a_name_that_is_empty_or_a_folders_is_no_files(run, words):
+    """an output "", or a file "NAME/"  =>  refused; so is the folder "".
+
+    `--out "$UNSET"` would train into the working folder, and `--out pictures/` would write a PNG called "pictures".
+    """
+    assert "expected a name, " in refused(run, *words)
+
+
 def test_no_output_takes_the_place_of_an_input(run):
     """output = input, checkpoint's file, or another output  =>  refused before the work.
 
@@ -593,6 +641,7 @@ def test_no_output_takes_the_place_of_an_input(run):
         ("generate", "a star", "--num-images", 10**10),
         ("generate", "a star", "--steps", 10**10),
         ("generate", "a " * 30_000 + "star"),
+        ("generate", "x" * 400),
         ("generate", "a re\x07d star"),
     ],
 )
@@ -603,19 +652,23 @@ def test_whatever_is_asked_for_wrongly_is_one_line(run, words):
     """
     line = refused(run, *words)
     assert line.startswith("janus-minimal: ")
-    assert len(line) <= 320
+    assert len(line) <= 300
     assert not any(ord(character) < 32 for character in line)
 
 
 def test_a_warning_is_one_line(run):
     """a setting that nobody knows, named by an enemy  =>  one line of warning, and the work is done.
 
-    Python would show the source code of our warning, and the name as it is.
+    Python would show the source code of our warning, and the name as it is. If Python is told to make errors of
+    warnings, it is the one line of an error.
     """
     shutil.copytree(BUNDLED / "shapes", "mine")
     config = json.loads(Path("mine/config.json").read_text())
     config["language_config"] |= {f"\x1b[31m\n{i}" + "x" * 1000: 1 for i in range(1000)}
     Path("mine/config.json").write_text(json.dumps(config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.filters", [("error", None, UserWarning, None, 0)])
+        assert refused(run, "inspect", "mine").startswith("janus-minimal: config.json: 0xxx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.filters", [])  # pytest makes errors of them
         status, _, err = run("inspect", "mine")
@@ -623,20 +676,60 @@ def test_a_warning_is_one_line(run):
     (line,) = err.strip().splitlines()
     assert line.startswith("janus-minimal: warning: config.json: 0xxx")
     assert "and 999 more" in line
-    assert len(line) < 320
+    assert len(line) <= 300
 
 
-def test_a_name_that_the_terminal_cannot_show_is_printed_all_the_same(run, monkeypatch):
+def test_an_error_and_a_warning_have_three_hundred_characters_at_most(capsys):
+    """|"janus-minimal: " + error| <= 300, and so of a warning, whose words before it are more; the end is kept.
+
+    A path of a library's message may be longer than all that we say.
+    """
+    long = f"{'d' * 4000}: expected another"
+    _say(long, 2), _say_warning(long)
+    lines = capsys.readouterr().err.splitlines()
+    assert [len(line) for line in lines] == [300, 300]
+    assert all(line.endswith(": expected another") for line in lines)
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_name_that_the_terminal_cannot_show_is_printed_all_the_same(run, monkeypatch, errors):
     """generate --out NAME, of bytes that are no text, on a terminal of Latin-1: the picture, and status 0.
 
-    A file's name may be any bytes, and no encoding has all of them. The command would do its work and then fail.
+    A file's name may be any bytes, and no encoding has all of them. The command would do its work and then fail. So it
+    would with PYTHONIOENCODING=latin-1:surrogateescape, which lets through bytes that are no text, and no other letter.
     """
-    terminal = TextIOWrapper(BytesIO(), "latin-1")
+    terminal = TextIOWrapper(BytesIO(), "latin-1", errors)
     monkeypatch.setattr(sys, "stdout", terminal)
-    assert run("generate", "a star", "--steps", 1, "--num-images", 1, "--out", "\u00e9\udcff.png")[0] == 0
-    assert Path("\u00e9\udcff.png").exists()
+    name = "\u0436\u00e9\udcff.png"
+    assert run("generate", "a star", "--steps", 1, "--num-images", 1, "--out", name)[0] == 0
+    assert Path(name).exists()
     terminal.seek(0)
-    assert terminal.read() == '1 pictures of "a star": \u00e9\\udcff.png\n'
+    assert terminal.read() == '1 pictures of "a star": \\u0436\u00e9\\udcff.png\n'
+
+
+@pytest.mark.parametrize("closed", [["stdin", "stdout"], ["stderr"], ["stdin", "stdout", "stderr"]])
+def test_a_stream_that_was_closed_stops_nothing(run, monkeypatch, closed):
+    """sys.stdout, sys.stderr, ... = None  =>  the picture, and status 0; an error stays one line, and status 2.
+
+    Python has None for a stream that is closed, as `2>&-` and a service without a console do. A progress bar that
+    nobody can see is no reason to fail.
+    """
+
+    def run_without_them(*words):
+        with pytest.MonkeyPatch.context() as patch:
+            for stream in closed:
+                patch.setattr(sys, stream, None)
+            answer = run(*words)
+            for stream in closed:
+                getattr(sys, stream).close()
+        return answer
+
+    assert run_without_them("generate", "a star", "--steps", 1, "--num-images", 1)[0] == 0
+    assert Path("picture.png").exists()
+    monkeypatch.setattr("janus_minimal.cli.generate.load_pipeline", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+    status, _, err = run_without_them("generate", "a star")
+    assert status == 2
+    assert ("full; expected" in err) == ("stderr" not in closed)
 
 
 def test_the_surroundings_of_matplotlib_change_nothing(tmp_path):

@@ -264,6 +264,8 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     how = blocks.launch.call_args.kwargs
     assert (how["server_name"], how["server_port"]) == ("127.0.0.1", 99)
     assert (how["share"], how["ssr_mode"]) == (False, False)
+    with serve.serving(pipe, "shapes", "::1", 99):  # as it stands in an address
+        assert blocks.launch.call_args.kwargs["server_name"] == "[::1]"
 
     def busy(**_):
         logging.getLogger("uvicorn.error").error("address already in use")

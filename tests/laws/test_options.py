@@ -1,6 +1,7 @@
 """The command line: each option of each command reaches its place, and each default is the documented one."""
 
 import json
+import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -273,13 +274,19 @@ def test_each_option_of_reflow_reaches_its_recipe(monkeypatch):
 def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
 
-    A page that listens at another address lets in whoever can reach this machine.
+    A page that listens at another address lets in whoever can reach this machine. Variables that Gradio would read
+    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page.
     """
     served = []
+    for name, value in {"GRADIO_DEBUG": "1", "GRADIO_ALLOWED_PATHS": "/", "no_proxy": "here"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
 
     @contextmanager
     def serving(*given):
         served.append(given)
+        ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
+        assert ours == {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         yield "http://here"
 
     monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=serving))
@@ -516,13 +523,14 @@ def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkey
 
     The table alone goes to standard output, so that it can be redirected.
     """
-    known, totals = Setting(1, "euler", 1.0, 1.0), []
-    begun = Sweep("shapes", "f", 8, 0, runs={str(known): Run(known, 1, 0.5, {}, 0.1, 0.1, 1.0)})
+    (known, new), totals = [Setting(steps, "euler", 1.0, 1.0) for steps in (1, 2)], []
+    runs = {str(setting): Run(setting, setting.steps, 0.5, {"all": 0.5}, 0.1, 0.1, 1.0) for setting in (known, new)}
+    begun = Sweep("shapes", "f", 8, 0, runs={str(known): runs[str(known)]})
 
     def run_sweep(report, settings, processes):
-        yield replace(begun, seed=5)
-        assert json.loads(Path("sweep.json").read_text())["seed"] == 5
-        yield replace(begun, seed=6)
+        yield begun
+        assert list(json.loads(Path("sweep.json").read_text())["runs"]) == [str(known)]
+        yield replace(begun, runs=runs)
 
     monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun)
     monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", run_sweep)
@@ -531,8 +539,42 @@ def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkey
     words = ("--steps", "1", "--steps", "2", "--solver", "euler", "--cfg-weight", "1", "--shift", "1")
     result = CliRunner().invoke(app, ["sweep", *words])
     assert (result.exit_code, totals) == (0, [1])
-    assert "1 settings: sweep.json" in result.stderr
+    assert "2 settings: sweep.json" in result.stderr
     assert all(line.startswith("|") for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", "a star", "--out", "NAME"],
+        ["generate", "a star", "--out", "NAME", "--strip"],
+        ["generate", "a star", "--latent", "NAME"],
+        ["generate", "--prompts", "prompts NAME", "--out", "NAME"],
+        ["edit", "a star", "--image", "i NAME", "--out", "NAME"],
+        ["decode", "z NAME", "--vae", str(VAE), "--out", "NAME"],
+        ["evaluate", "--json", "NAME"],
+        ["sweep", "--json", "NAME"],
+    ],
+)
+def test_a_name_is_said_in_one_line_without_what_a_terminal_obeys(loaded, drawn, monkeypatch, words):
+    r"""what a command says of files = lines of its own; "\x1b" and "\n" of a name are shown by their escapes.
+
+    A file of somebody else may be named so that it rewrites the terminal's title, or says that all is well.
+    """
+    name = "x\x1b]0;owned\x07\njanus-minimal: all is well.png"
+    monkeypatch.setattr(Request, "edit", lambda self, pipe, *given: self.draw(pipe))
+    monkeypatch.setattr("janus_minimal.shapes.evaluate.score_pipeline", lambda *a: EVALUATION)
+    monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: Sweep("shapes", "f", 8, 0))
+    monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", lambda report, *given: [report])
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda *_, **__: nullcontext(SimpleNamespace(update=lambda: None)))
+    monkeypatch.setattr("janus_minimal.jobs.album.make_album", lambda *given: [given[3] / "00000.png"] * 2)
+    Path(f"prompts {name}").write_text("a star\n", encoding="utf-8")
+    Image.new("RGB", (48, 48)).save(f"i {name}", format="png")
+    save_file({"latents": normal(0, 1, 4, 12, 12)}, f"z {name}")
+    said = run(*(word.replace("NAME", name) for word in words))
+    lines = [line for line in said.splitlines() if not line.startswith("|")]
+    assert len(lines) == 1 + ("--strip" in words)
+    assert all(line.isprintable() and "x\\x1b]0;owned\\x07\\njanus-minimal" in line for line in lines)
 
 
 def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):

@@ -6,6 +6,7 @@ from diffusers.image_processor import VaeImageProcessor
 from tools.drawn import normal
 
 from janus_minimal import JanusFlowPipeline
+from janus_minimal.jobs.request import Request
 from janus_minimal.loading.latents import read_latents, write_latents
 from janus_minimal.loading.vae import encode_picture
 from janus_minimal.runtime.precision import matrix_precision, without_autocast
@@ -57,6 +58,19 @@ def test_autocast_changes_no_picture(pipe, dtype):
     with torch.autocast("cpu", dtype):
         assert draw(pipe).equal(expected)
         assert encode_picture(pipe.vae, picture, 48).equal(latent)
+
+
+def test_autocast_changes_no_step_of_a_walk(pipe):
+    """the steps of a walk, taken under torch.autocast(...) = without, to the bit; autocast goes on for the caller.
+
+    A walk is left between its steps. What it switched off there would stay off for whoever shows the step.
+    """
+    request = Request("two stars", steps=2, num_images=1)
+    *_, expected = request.walk(pipe)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = [(step, torch.is_autocast_enabled("cpu")) for step in request.walk(pipe)]
+    assert [enabled for _, enabled in seen] == [True, True]
+    assert torch.equal(seen[-1][0].z_next, expected.z_next)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

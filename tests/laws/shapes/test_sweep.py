@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -42,6 +43,7 @@ from janus_minimal.shapes.sweep import (
     begin_sweep,
     read_sweep,
     run_sweep,
+    together_with,
 )
 from janus_minimal.solvers import SOLVERS
 
@@ -291,6 +293,73 @@ def test_what_is_no_sweep_is_refused(tmp_path):
     for path in tmp_path.iterdir():
         with pytest.raises(InputError, match=r"expected .*another --json"):
             read_sweep(path, replace(KEPT, runs={}))
+
+
+def changed_run(**values):
+    return lambda report: report["runs"][str(EULER)].update(values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda report: report.update(note="before the repair"),
+        changed_run(note="before the repair"),
+        *(changed_run(**values) for values in ({"overall": 7.0}, {"evaluations": 99}, {"overall": float("nan")})),
+        changed_run(categories=dict.fromkeys(CATEGORIES, 0.25)),
+        changed_run(categories={}),
+        changed_run(seconds="1.0"),
+    ],
+)
+def test_a_sweep_that_somebody_changed_is_refused(tmp_path, change):
+    """a report with a note, a score that is not the mean of its categories, another cost, ...  =>  InputError.
+
+    What sweep did not measure would stand in the table, and what it does not know would be lost when it writes.
+    """
+    report = asdict(KEPT)
+    change(report)
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(report))
+    with pytest.raises(InputError, match=r"sweep\.json holds no sweep: .*expected another --json"):
+        read_sweep(path, replace(KEPT, runs={}))
+
+
+def test_the_sweeps_in_the_docs_are_still_read():
+    """read_sweep(docs/sweep.json) = what it holds.
+
+    Its scores stand in the chapters, and a sweep of other settings adds to it.
+    """
+    path = Path(__file__).parents[3] / "docs" / "sweep.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    assert asdict(read_sweep(path, Sweep(**raw | {"runs": {}}))) == raw
+
+
+def test_two_sweeps_into_one_file_keep_the_runs_of_both(tmp_path):
+    """together_with(file, report).runs = runs of the file and of the report; a file of another sweep: InputError.
+
+    Each sweep writes the whole report. The last one to write would lose the runs of the other.
+    """
+    other = replace(EULER, steps=3)
+    ours, theirs = (replace(KEPT, runs={str(s): run_of(s)}) for s in (EULER, other))
+    path = tmp_path / "sweep.json"
+    assert together_with(path, ours) == ours
+    path.write_text(json.dumps(asdict(theirs)))
+    assert together_with(path, ours).runs == theirs.runs | ours.runs
+    with pytest.raises(InputError, match="captions 8, not 9"):
+        together_with(path, replace(ours, captions=9))
+
+
+def test_the_working_folder_is_not_where_a_process_looks_for_python(tmp_path, monkeypatch):
+    """a process of the pool beside a file pickle.py = one without; afterwards the variables are as before.
+
+    multiprocessing begins it by `python -c`, which looks in the working folder before all others.
+    """
+    (tmp_path / "pickle.py").write_text("raise SystemExit('this is not Python's own')")
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    with sweeps._pool(1):
+        said = subprocess.run([sys.executable, "-c", "import pickle; print(pickle.__name__)"], capture_output=True)
+    assert said.stdout == b"pickle\n"
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize(
