@@ -19,7 +19,7 @@ class Muon(torch.optim.Muon):
     times as long as in float32, and training spent most of its time there.
     """
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Any = None) -> Any:
         """Take one step, as every optimiser does."""
         with _Float32OnCPU():
             return super().step(closure)
