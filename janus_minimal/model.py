@@ -375,7 +375,7 @@ class JanusFlow(nn.Module):
         rows, filled = prompt.rows, DynamicCache()
         self._llama(self._embed(rows), rows.attention_mask, rows.positions, filled)
         if filled.get_seq_length() != rows.ids.shape[1]:
-            raise InputError("the cache keeps no prompt in training mode with checkpointing: expected model.eval()")
+            raise InputError("checkpointing in training keeps no prompt: expected model.eval()")
         repeat = prompt.repeat_per_image
         layers = ((repeat(layer.keys), repeat(layer.values)) for layer in filled.layers)
         return PromptCache(layers, prompt)
