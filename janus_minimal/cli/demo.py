@@ -32,11 +32,10 @@ def demo(
     """
     if find_spec("gradio") is None:
         raise InputError('the demo needs Gradio: expected pip install --editable ".[demo]" before')
+    pipe = load_pipeline(checkpoint, vae, dtype, device)
     _forget_settings_of_gradio()  # it reads some of them when it is imported
     from janus_minimal.demo.serve import serving
 
-    pipe = load_pipeline(checkpoint, vae, dtype, device)
-    os.environ["no_proxy"] = "*"  # Gradio asks at its own address whether it serves
     with serving(pipe, checkpoint, host, port) as address:
         say(f"open {address} in a browser; Ctrl-C ends the demo")
         Event().wait()
@@ -45,8 +44,9 @@ def demo(
 def _forget_settings_of_gradio() -> None:
     """Remove the variables that change what Gradio serves, where, and to whom: the options say that.
 
-    Another program's GRADIO_ALLOWED_PATHS would give the files of this machine to whoever asks.
+    Another program's GRADIO_ALLOWED_PATHS would give the files of this machine to whoever asks. And
+    no proxy is needed from here on: Gradio asks its own address whether it serves.
     """
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
