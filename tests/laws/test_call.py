@@ -239,6 +239,18 @@ def test_a_film_keeps_what_each_step_predicts_and_shows_eight_of_them(pipe):
             assert rows[i][column].tobytes() == pipe.to_pictures(long.denoised[k])[i].tobytes()
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 30, 33, 50, 100, 999])
+def test_a_film_is_shown_from_the_first_step_to_the_last(pipe, monkeypatch, steps):
+    """times of a developed film: those of min(S, 8) different steps, rising, from step 0 to step S - 1.
+
+    A strip is read from left to right. With its columns in another order, noise would come back.
+    """
+    monkeypatch.setattr(pipe, "to_pictures", lambda z: ())
+    times, _ = Film([k / steps for k in range(steps)], [torch.zeros(1, *SHAPE)] * steps).develop(pipe)
+    assert times == sorted(set(times))
+    assert (len(times), times[0], times[-1]) == (min(steps, 8), 0, (steps - 1) / steps)
+
+
 def test_a_request_reaches_the_pipeline_whole(pipe, asked):
     """Request(...).draw: prompt, shifted times, weight, solver, k images of the seeds s, s + 1, ..., latents.
 

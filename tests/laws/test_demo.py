@@ -254,10 +254,11 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     """
     from janus_minimal.demo import serve
 
-    blocks = Blocks()
-    monkeypatch.setattr(serve, "build_page", lambda *given: blocks)
-    serving = serve.serving(pipe, "shapes", "127.0.0.1", 99)
+    blocks, built = Blocks(), []
+    monkeypatch.setattr(serve, "build_page", lambda *given: built.append(given) or blocks)
+    serving = serve.serving(pipe, "mine", "127.0.0.1", 99)
     assert serving.__enter__() == "http://here"
+    assert built == [(pipe, "mine")]  # another name would stand above the page, with its examples
     assert not blocks.close.called
     assert not serving.__exit__(KeyError, KeyError(), None)
     assert blocks.close.called

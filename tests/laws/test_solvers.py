@@ -179,6 +179,21 @@ def test_a_wrong_number_of_latents_is_one_line_here_too(model, prompt, solver):
         next(solver(model, prompt, normal(0, 3, 4, 12, 12), time_grid(2)))
 
 
+@pytest.mark.parametrize("solver", [denoise, *ALL])
+def test_what_is_kept_of_the_prompt_holds_no_graph(model, prompt, solver, monkeypatch):
+    """requires_grad(keys and values of the cache) = False, in every solver, although the weights require gradients.
+
+    A graph would hold all hidden states of the prompt for as long as the loop runs.
+    """
+    prefill, kept = type(model).prefill, []
+    monkeypatch.setattr(type(model), "prefill", lambda self, *given: kept.append(prefill(self, *given)) or kept[-1])
+    *_, step = solver(model, prompt, normal(0, 2, 4, 12, 12), time_grid(1), 1.0)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert len(kept) == 1
+    assert not any(layer.keys.requires_grad or layer.values.requires_grad for cache in kept for layer in cache.layers)
+    assert not step.z_next.requires_grad
+
+
 def test_every_solver_has_a_name_for_the_command_line():
     """SOLVERS = {name: solver} of all of them.
 
