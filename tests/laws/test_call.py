@@ -1,5 +1,6 @@
 """A call of the pipeline: every argument reaches its place, and every default is the documented one."""
 
+from fractions import Fraction
 from inspect import signature
 from types import SimpleNamespace
 
@@ -380,3 +381,38 @@ def test_a_loaded_model_is_ready_to_draw(model, half):
     assert not any(part.training for part in (*model.modules(), *half.modules()))
     assert isinstance(model, JanusFlow)
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("times", [time_grid(4).double(), time_grid(4).bfloat16(), torch.tensor([0, 0.5, 1]).half()])
+def test_times_of_any_dtype_are_float32_in_the_loop(pipe, asked, times):
+    """pipe(times of any dtype of fractions): the solver gets the same numbers in float32.
+
+    NumPy's times are float64. In bfloat16, times that are computed from them would be an eighth of a step off.
+    """
+    solver, calls = asked
+    pipe("a star", times=times, solver=solver, output_type="latent", progress=False)
+    assert calls[0].times.dtype == torch.float32
+    assert calls[0].times.tolist() == times.tolist()
+
+
+def test_a_callback_may_return_all_that_it_was_given(pipe, asked):
+    """callback(...) = the dictionary that it got  =>  nothing changes; another name in it  =>  InputError.
+
+    Callbacks in diffusers' style return all that they were given.
+    """
+    solver, calls = asked
+    options = {"solver": solver, "output_type": "latent", "progress": False}
+    found = pipe("a star", callback_on_step_end=lambda pipe, k, t, told: told, **options).images
+    assert torch.equal(found, 0.5 * calls[0].z)
+    with pytest.raises(InputError, match="callback_on_step_end returned"):
+        pipe("a star", callback_on_step_end=lambda pipe, k, t, told: told | {"latent": told["latents"]}, **options)
+
+
+@pytest.mark.parametrize("value", [np.float32(2.5), np.float64(2.5), np.int64(2), Fraction(5, 2), 2, 2.5])
+def test_numbers_of_any_kind_are_taken_as_weights(value):
+    """finite_number(x of any kind of real number) = float(x), a number of Python's.
+
+    A slider gives NumPy's numbers, and a Fraction in the loop would end it.
+    """
+    found = checks.finite_number("the weight", value)
+    assert (type(found), found) == (float, float(value))

@@ -4,6 +4,7 @@ import json
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -220,6 +221,21 @@ def test_each_option_of_edit_decides_what_is_drawn(loaded, edited, pipe, monkeyp
     assert {path.name for path in Path.cwd().iterdir()} == {"i.png", "m.png", "there.png", "picture.png"}
 
 
+@pytest.mark.parametrize("size", [(120, 80), (30, 60)])
+def test_a_picture_of_any_size_is_edited_at_the_size_of_the_model(loaded, edited, size):
+    """edit --image of W x H pixels, --mask of W x H: latent [1, 4, 12, 12], mask [1, 1, 12, 12], in the model's size.
+
+    The bundled model takes 48 x 48 pixels, and a photo has hundreds.
+    """
+    Image.new("RGB", size, "red").save("i.png")
+    Image.new("L", size, "white").save("m.png")
+    run("edit", "a star", "--image", "i.png", "--mask", "m.png", "--device", "cpu")
+    run("edit", "a star", "--image", "i.png", "--device", "cpu")
+    for _, latent, mask, _ in edited:
+        assert (latent.shape, mask.shape) == ((1, 4, 12, 12), (1, 1, 12, 12))
+        assert mask.all()
+
+
 def test_each_option_of_sweep_reaches_the_measurement(monkeypatch):
     """sweep --steps --solver --cfg-weight --shift --captions --seed --checkpoint --processes --json.
 
@@ -273,23 +289,26 @@ def test_each_option_of_reflow_reaches_its_recipe(monkeypatch):
 def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
 
-    A page that listens at another address lets in whoever can reach this machine.
+    A page that listens at another address lets in whoever can reach this machine. The command waits while it is served.
     """
-    served = []
+    served, events = [], []
 
     @contextmanager
     def serving(*given):
         served.append(given)
         yield "http://here"
+        events.append("closed")
 
     monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=serving))
     monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
-    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: SimpleNamespace(wait=lambda: None))
+    wait = SimpleNamespace(wait=lambda: events.append("waited"))
+    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: wait)
     monkeypatch.setattr("janus_minimal.cli.generate.pick_device", lambda name: CPU if name is None else f"the {name}")
     where = ("--checkpoint", "mine", "--vae", "his", "--device", "cpu", "--dtype", "bfloat16")
     assert "open http://here in a browser" in run("demo", *where, "--host", "0.0.0.0", "--port", 99)
     run("demo")
     assert served == [(pipe, "mine", "0.0.0.0", 99), (pipe, "shapes", "127.0.0.1", 7860)]
+    assert events == ["waited", "closed"] * 2
     assert loaded == [
         (("mine", "his", torch.bfloat16, "the cpu"), {}),
         (("shapes", None, torch.float32, CPU), {}),
@@ -418,18 +437,22 @@ def test_inspect_shows_the_checkpoint_that_is_named(monkeypatch):
     assert names == ["shapes"]
 
 
-def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn, edited):
-    """--device NAME is what pick_device is asked for, in every command that has the option.
+@pytest.mark.parametrize(("words", "device"), [(("--device", "here"), "here"), ((), None)], ids=["named", "left out"])
+def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn, edited, words, device):
+    """--device NAME is what pick_device is asked for, and None without the option, in every command that has it.
 
-    An option that is read and not passed on would use the GPU in spite of "--device cpu".
+    An option that is read and not passed on would use the GPU in spite of "--device cpu". With "cpu" as its default, no
+    command would use the GPU unless it is named, and hours would become days.
     """
     import importlib
 
     asked = []
-    names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow")
-    for name in names:
-        command = importlib.import_module(f"janus_minimal.cli.{name}")
-        monkeypatch.setattr(command, "pick_device", lambda given, name=name: asked.append((name, given)) or CPU)
+    names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow", "demo")
+    having = {c.callback.__name__ for c in app.registered_commands if "device" in signature(c.callback).parameters}
+    assert having == {*names}
+    for name in names:  # demo loads as generate does
+        command = importlib.import_module(f"janus_minimal.cli.{name.replace('demo', 'generate')}")
+        monkeypatch.setattr(command, "pick_device", lambda given: asked.append(given) or CPU)
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
     monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: None)
     Image.new("RGB", (48, 48)).save("i.png")
@@ -437,18 +460,24 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     monkeypatch.setattr(
         "janus_minimal.bench.measure.measure", lambda *given: SimpleNamespace(to_table=lambda: given[5].type)
     )
+    monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=lambda *_: nullcontext("")))
+    monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
+    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: SimpleNamespace(wait=lambda: None))
     save_file({"latents": normal(0, 1, 4, 12, 12)}, "z.safetensors")
-    run("generate", "a star", "--device", "here")
-    run("decode", "z.safetensors", "--vae", VAE, "--device", "here")
-    run("evaluate", "--device", "here")
-    assert "cpu" in run("bench", "--device", "here")
-    run("train", "--out", "t", "--device", "here")
-    run("edit", "a star", "--image", "i.png", "--device", "here")
-    run("reflow", "--out", "r", "--device", "here")
-    assert asked == [(name, "here") for name in names]
+    others = {
+        "generate": ("a star",),
+        "decode": ("z.safetensors", "--vae", VAE),
+        "train": ("--out", "t"),
+        "edit": ("a star", "--image", "i.png"),
+        "reflow": ("--out", "r"),
+    }
+    for number, name in enumerate(names, 1):
+        said = run(name, *others.get(name, ()), *words)
+        assert asked == [device] * number, name
+        assert name != "bench" or "cpu" in said
 
 
-@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cuda", False), ("mps", False)])
+@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cpu:0", True), ("cuda:0", False), ("mps", False)])
 def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, device, on_cpu):
     """accelerate's cpu = (the device is the CPU), in every command that shares its work among processes.
 
@@ -480,6 +509,21 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
     run("reflow", "--out", "r", "--device", device)
     assert told == [on_cpu] * 3
     assert precisions == ["no"] * 2  # of train and reflow, whatever the environment says
+
+
+def test_a_process_has_its_device_before_a_model_is_loaded(monkeypatch, pipe):
+    """generate --prompts: PartialState first, then the model, then the album.
+
+    accelerate gives each process a GPU of its own. All models that were loaded before would lie on the first GPU.
+    """
+    order = []
+    state = SimpleNamespace(is_main_process=True)
+    monkeypatch.setattr("accelerate.PartialState", lambda **_: order.append("its place") or state)
+    monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *_, **__: order.append("the model") or pipe)
+    monkeypatch.setattr("janus_minimal.jobs.album.make_album", lambda *_: order.append("the album") or [Path("0.png")])
+    Path("prompts.txt").write_text("a star\n", encoding="utf-8")
+    run("generate", "--prompts", "prompts.txt", "--device", "cpu")
+    assert order == ["its place", "the model", "the album"]
 
 
 @pytest.mark.parametrize(
@@ -514,25 +558,28 @@ def test_every_file_of_a_command_is_checked_before_its_work(monkeypatch, words, 
 def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkeypatch):
     """sweep of 2 settings, 1 of them known: a bar of 1; the file holds each report before the next is measured.
 
-    The table alone goes to standard output, so that it can be redirected.
+    The table of the last report alone goes to standard output, so that it can be redirected.
     """
-    known, totals = Setting(1, "euler", 1.0, 1.0), []
+    known, new, totals, moved = Setting(1, "euler", 1.0, 1.0), Setting(2, "euler", 1.0, 1.0), [], []
     begun = Sweep("shapes", "f", 8, 0, runs={str(known): Run(known, 1, 0.5, {}, 0.1, 0.1, 1.0)})
 
     def run_sweep(report, settings, processes):
         yield replace(begun, seed=5)
         assert json.loads(Path("sweep.json").read_text())["seed"] == 5
-        yield replace(begun, seed=6)
+        yield replace(begun, seed=6, runs=begun.runs | {str(new): Run(new, 2, 0.5, {}, 0.1, 0.1, 1.0)})
 
     monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun)
     monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", run_sweep)
-    bar = SimpleNamespace(update=lambda: None)
+    bar = SimpleNamespace(update=lambda: moved.append(1))
     monkeypatch.setattr("tqdm.auto.tqdm", lambda total, **_: totals.append(total) or nullcontext(bar))
     words = ("--steps", "1", "--steps", "2", "--solver", "euler", "--cfg-weight", "1", "--shift", "1")
     result = CliRunner().invoke(app, ["sweep", *words])
     assert (result.exit_code, totals) == (0, [1])
-    assert "1 settings: sweep.json" in result.stderr
-    assert all(line.startswith("|") for line in result.stdout.splitlines())
+    assert "2 settings: sweep.json" in result.stderr
+    assert len(moved) == 2  # once for each report
+    head, _, first, second = result.stdout.splitlines()
+    assert head.startswith("| steps |")
+    assert (first[:11], second[:11]) == ("| 1 | euler", "| 2 | euler")
 
 
 def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):
