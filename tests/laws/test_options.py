@@ -4,13 +4,16 @@ import json
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import wraps
 from inspect import signature
+from math import nextafter
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tools.drawn import normal
@@ -524,6 +527,139 @@ def test_a_process_has_its_device_before_a_model_is_loaded(monkeypatch, pipe):
     Path("prompts.txt").write_text("a star\n", encoding="utf-8")
     run("generate", "--prompts", "prompts.txt", "--device", "cpu")
     assert order == ["its place", "the model", "the album"]
+
+
+DRAW = {"steps": 30, "cfg_weight": 2.0, "solver": "euler", "shift": 1.0, "num_images": 4, "seed": 0, "device": None}
+LOAD = {"checkpoint": "shapes", "vae": None}
+TUNE = ("lora", "learning_rate", "dtype", "gradient_accumulation_steps")
+RUN = ("steps", "batch_size", "save_every", "seed", "device")
+PICTURE = Path("picture.png")
+DEFAULTS = {  # of every option, as --help and the docs say; what must be typed is not here
+    "generate": LOAD
+    | DRAW
+    | {"dtype": "float32", "strip": False}
+    | dict.fromkeys(("prompt", "out", "latent", "prompts")),
+    "edit": LOAD | DRAW | {"mask": None, "strength": 1.0, "out": PICTURE},
+    "demo": LOAD | {"device": None, "dtype": "float32", "host": "127.0.0.1", "port": 7860},
+    "decode": {"device": None, "out": PICTURE},
+    "evaluate": LOAD | {"captions": 100, "steps": 30, "cfg_weight": 2.0, "seed": 0, "device": None, "json_file": None},
+    "compare": {"json_file": None},
+    "sweep": {
+        "steps": [2, 4, 8, 16, 30],
+        "solver": ["euler", "midpoint", "adams-bashforth"],
+        "cfg_weight": [1.0, 2.0, 4.0, 8.0],
+        "shift": [1.0, 3.0],
+        "captions": 8,
+        "seed": 0,
+        "checkpoint": "shapes",
+        "processes": None,
+        "json_file": Path("sweep.json"),
+    },
+    "bench": {"size": "small", "images": 1, "prompt_tokens": 20, "rounds": 10, "device": None, "dtype": "float32"}
+    | {"compiled": False, "json_file": None, "plot": None},
+    "inspect": {"checkpoint": "shapes"},
+    "train": dict.fromkeys((*RUN, *TUNE, "data", "vae", "tokenizer", "vae_steps", "source", "train_what", "examples"))
+    | {"gradient_checkpointing": False},
+    "reflow": dict.fromkeys((*RUN, "pairs", "learning_rate")) | {"student": "shapes"},
+}
+TYPED = {
+    "edit": ("a star", "--image", "i.png"),
+    "decode": ("z.safetensors", "--vae", "his"),
+    "compare": ("a.json", "b.json"),
+    "train": ("--out", "run"),
+    "reflow": ("--out", "run"),
+}
+SHIFTS, NOISES, SEEDS, TIMES, RATES = (0.01, 100.0), (0, 2**62), (0, 2**40), (1, 10**7), (1e-9, 1.0)
+ALL = (-(10**9), 10**9)  # the package itself says what it takes
+RANGES = {  # of every number: the least and the greatest that a command takes
+    "generate": {"steps": ALL, "cfg_weight": ALL, "num_images": ALL, "shift": SHIFTS, "seed": NOISES},
+    "edit": {
+        "steps": ALL,
+        "cfg_weight": ALL,
+        "num_images": ALL,
+        "shift": SHIFTS,
+        "seed": NOISES,
+        "strength": (0.0, 1.0),
+    },
+    "demo": {"port": (1, 65535)},
+    "evaluate": {"steps": ALL, "cfg_weight": ALL, "captions": (1, 10**5), "seed": NOISES},
+    "sweep": {"steps": ALL, "cfg_weight": ALL, "shift": SHIFTS, "captions": (1, 10**5), "seed": NOISES}
+    | {"processes": (1, 1024)},
+    "bench": {"images": (1, 4096), "prompt_tokens": (1, 4096), "rounds": (1, 10**6)},
+    "train": {"steps": TIMES, "vae_steps": TIMES, "examples": TIMES, "save_every": TIMES, "batch_size": (1, 2**16)}
+    | {"seed": SEEDS, "learning_rate": RATES, "lora": ALL, "gradient_accumulation_steps": ALL},
+    "reflow": {"pairs": TIMES, "steps": TIMES, "save_every": TIMES, "batch_size": (1, 2**16), "seed": SEEDS}
+    | {"learning_rate": RATES},
+}
+KINDS, WEIGHTS = ("euler", "midpoint", "heun", "adams-bashforth"), ("float32", "bfloat16", "float16")
+CHOICES = {  # of every option that takes a few words
+    "generate": {"solver": KINDS, "dtype": WEIGHTS},
+    "edit": {"solver": KINDS},
+    "demo": {"dtype": WEIGHTS},
+    "bench": {"size": ("small", "middle", "released"), "dtype": WEIGHTS},
+    "train": {"train_what": ("uvit", "lora", "all"), "dtype": ("float32", "bfloat16")},
+}
+OPTIONS = {"source": "--from", "train_what": "--train", "compiled": "--compile", "json_file": "--json"}
+
+
+@pytest.fixture
+def told():
+    """Run a command that does nothing: what its function would be called with, or None if it is refused."""
+
+    def told(name: str, *words: str) -> dict[str, object] | None:
+        calls, probe = [], typer.Typer()
+        (command,) = [c.callback for c in app.registered_commands if c.callback.__name__ == name]
+        probe.command()(wraps(command)(lambda **given: calls.append(given)))
+        status = CliRunner().invoke(probe, [*TYPED.get(name, ()), *words]).exit_code
+        assert (status, len(calls)) in ((0, 1), (2, 0))
+        return calls[0] if calls else None
+
+    return told
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_every_option_that_is_left_out_has_the_documented_value(told, name):
+    """COMMAND without options: its function is called with the values of --help and of the docs, and no others.
+
+    They are written down here a second time. Whoever leaves an option out wants what the docs show.
+    """
+    given = told(name)
+    assert {key: given[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+    assert {key: type(given[key]) for key in DEFAULTS[name]} == {k: type(v) for k, v in DEFAULTS[name].items()}
+    assert all(given[key] is not None for key in given.keys() - DEFAULTS[name].keys())
+    assert {c.callback.__name__ for c in app.registered_commands} == DEFAULTS.keys()
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_every_number_is_taken_from_its_least_to_its_greatest(told, name):
+    """COMMAND --number x: taken for x = least and x = greatest, and refused beyond, before anything is loaded.
+
+    A narrower range refuses what the docs promise. A wider one lets through what fails deep inside, after the work.
+    """
+    numbers = {key for key, value in told(name).items() if type(value) in (int, float)}
+    assert numbers <= RANGES[name].keys()
+    for key, (least, most) in RANGES[name].items():
+        option = f"--{key.replace('_', '-')}"
+        for end in (least, most):
+            assert told(name, f"{option}={end!r}")[key] in (end, [end]), (option, end)
+        if (least, most) != ALL:
+            whole = isinstance(least, int)
+            below, above = (least - 1, most + 1) if whole else (nextafter(least, -9.0), nextafter(most, 999.0))
+            for beyond in (below, above):
+                assert told(name, f"{option}={beyond!r}") is None, (option, beyond)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_word_that_the_help_lists_is_taken(told, name):
+    """COMMAND --choice word: taken for each word that the docs name, and refused for another one.
+
+    A word that is missing from the list is a part of the package that nobody can ask for.
+    """
+    for key, words in CHOICES[name].items():
+        option = OPTIONS.get(key, f"--{key}")
+        for word in words:
+            assert told(name, option, word)[key] == word
+        assert told(name, option, "another") is None
 
 
 @pytest.mark.parametrize(
