@@ -416,3 +416,58 @@ def test_numbers_of_any_kind_are_taken_as_weights(value):
     """
     found = checks.finite_number("the weight", value)
     assert (type(found), found) == (float, float(value))
+
+
+def test_prompts_and_generators_may_be_any_sequence(pipe, asked):
+    """pipe((p, q), generator=(g, h)) = pipe([p, q], generator=[g, h]).
+
+    The annotations say Sequence, and a function with *prompts gets a tuple.
+    """
+    solver, calls = asked
+    options = {"solver": solver, "output_type": "latent", "progress": False}
+    found = [
+        pipe(kind(("a star", "two stars")), generator=kind(seeds(1, 2)), **options).images for kind in (tuple, list)
+    ]
+    assert torch.equal(*found)
+    assert [len(call.z) for call in calls] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "times", [torch.full((30,), 1 / 30).cumsum(0), torch.arange(31) * (1 / 30), torch.tensor([0, 1.0000001])]
+)
+def test_times_that_rounding_moved_beyond_one_are_taken(times):
+    """times whose last one is 1 up to rounding  =>  taken; from -0.01 or to 1.01  =>  InputError.
+
+    A sum of 30 steps of 1/30 may end at 1.0000001. Beyond that, no time was ever shown in training.
+    """
+    assert checks.time_grid_of(times).equal(times)
+    for beyond in (times - 0.05, times + 0.01):
+        with pytest.raises(InputError, match="times should be rising, from 0"):
+            checks.time_grid_of(beyond)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (31, 1), (1, 31)])
+def test_times_of_another_shape_are_one_line(pipe, asked, shape):
+    """times that are no list of at least two  =>  InputError, before the solver is asked.
+
+    A column of times would be taken for steps of several times each.
+    """
+    with pytest.raises(InputError, match="times should be a tensor of at least two fractions"):
+        checks.time_grid_of(torch.zeros(shape))
+
+
+def test_the_limits_of_a_request_are_those_of_the_help(pipe):
+    """shift from 0.01 to 100 and seeds from 0 to 2^62 are taken, and nothing beyond them.
+
+    The command line offers these ranges, and Python takes the same.
+    """
+    for shift in (0.01, 100.0):
+        assert len(checks.shifted_grid(8, shift)) == 9
+    for beyond in (0.00999, 100.01):
+        with pytest.raises(InputError, match="the shift is"):
+            checks.shifted_grid(8, beyond)
+    for seed in (0, 2**62):
+        Request("a star", seed=seed, num_images=1).check(pipe)
+    for beyond in (-1, 2**62 + 1):
+        with pytest.raises(InputError, match="the seed is"):
+            Request("a star", seed=beyond, num_images=1).check(pipe)

@@ -42,6 +42,8 @@ def test_the_axis_names_the_values_that_are_there():
         (axes,) = plots.curves([1, 2, 4], {"a": [3, 5, 9]}, "title", "x", "y", log=log).axes
         assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4"]
         assert len(axes.get_xticks(minor=True)) == 0
+    (axes,) = plots.curves(range(7), {"a": range(7)}, "title", "x", "y").axes
+    assert list(axes.get_xticks()) == list(range(7))
     (axes,) = plots.curves(range(8), {"a": range(8)}, "title", "x", "y").axes
     assert list(axes.get_xticks()) != list(range(8))
     axes = plots.heatmap(np.zeros((2, 3)), "title", "x", "y").axes[0]
