@@ -16,6 +16,7 @@ from tools.launched import twice
 from janus_minimal.errors import InputError, PromptError
 from janus_minimal.figures.contact_sheet import contact_sheet
 from janus_minimal.jobs.album import LONGEST, make_album, read_prompts
+from janus_minimal.jobs.identity import identity
 from janus_minimal.jobs.request import Request
 
 PROMPTS = ["a red circle", "two stars", "a blue square", "a green cross", "three triangles"]
@@ -134,6 +135,22 @@ def test_an_album_has_one_bar_and_a_single_request_has_its_own(pipe, tmp_path, c
     assert "step" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("main", [True, False])
+def test_only_the_first_process_shows_a_bar(pipe, tmp_path, monkeypatch, main):
+    """make_album in process 0 of n: a bar; in process k > 0: none.
+
+    Bars of several processes would overwrite each other in one terminal.
+    """
+    shown = []
+    state = SimpleNamespace(is_main_process=main, process_index=0, num_processes=1, wait_for_everyone=lambda: None)
+    monkeypatch.setattr("janus_minimal.jobs.album.PartialState", lambda: state)
+    monkeypatch.setattr(
+        "janus_minimal.jobs.album.tqdm", lambda items, **how: shown.append(not how.get("disable", False)) or []
+    )
+    make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
+    assert shown == [main]
+
+
 def test_pictures_of_another_request_are_not_mixed_in(pipe, tmp_path):
     """request(file) != request  =>  InputError, and nothing is written.
 
@@ -233,7 +250,8 @@ def test_what_is_no_file_of_prompts_is_refused(content, tmp_path):
         read_prompts(tmp_path / "prompts.txt")
 
 
-CHANGED = ("weights", "dtype", "VAE", "scaling factor", "activation", "groups", "theta", "tokenizer", "precision")
+CHANGED = ("weights", "dtype", "VAE", "scaling factor", "activation", "groups")
+CHANGED += ("theta", "norms", "size", "tokenizer", "precision")
 
 
 @pytest.mark.parametrize("changed", CHANGED)
@@ -254,6 +272,8 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, preci
         "activation": lambda: other.vae.register_to_config(act_fn="relu"),
         "groups": lambda: other.vae.register_to_config(norm_num_groups=16),
         "theta": lambda: setattr(other.model, "config", _with_theta(other.model.config)),
+        "norms": lambda: setattr(other.model, "config", _with_other_norms(other.model.config)),
+        "size": lambda: setattr(other.model, "config", replace(other.model.config, image_size=96)),
         "tokenizer": lambda: setattr(
             other.tokenizer.backend_tokenizer, "normalizer", Normalizers([Lowercase(), Strip()])
         ),
@@ -262,6 +282,10 @@ def test_sheets_of_another_model_are_not_mixed_in(pipe, tmp_path, changed, preci
     with pytest.raises(InputError, match=r"00001\.png was drawn with another checkpoint, VAE, dtype or"):
         make_album(other, PROMPTS[:2], LIKE, tmp_path)
     assert files(tmp_path) == before
+
+
+def _with_other_norms(config):
+    return replace(config, encoder=replace(config.encoder, norm_eps=1e-3))
 
 
 def _with_theta(config):
@@ -314,3 +338,18 @@ def test_a_file_of_prompts_that_does_not_end_is_refused(tmp_path, kind):
     }[kind]()
     with pytest.raises(InputError, match=r"prompts\.txt (is no plain file|has more than 16,777,216 bytes): expected"):
         read_prompts(path)
+
+
+def test_a_model_that_is_changed_in_place_is_another_model(pipe):
+    """identity(pipe) before a weight is changed in place  !=  after it; changed back, it is the first again.
+
+    A notebook trains or casts its pipeline and goes on with an album. A name that was remembered would mix the two.
+    """
+    mine = copy.deepcopy(pipe)
+    weight = mine.model.vision_gen_enc_aligner.bias
+    before, was = identity(mine), weight.detach().clone()
+    with torch.no_grad():
+        weight += 1
+        changed = identity(mine)
+        weight.copy_(was)
+    assert before == identity(pipe) == identity(mine) != changed

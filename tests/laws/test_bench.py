@@ -23,11 +23,14 @@ from janus_minimal.prompt import PromptPair
 from janus_minimal.sampling import denoise
 
 
-def model_of(channels: int, heads: int, kept: int, layers: int, upsamples: int) -> JanusFlow:
+def model_of(
+    channels: int, heads: int, kept: int, layers: int, upsamples: int, blocks: bool, overlap: int
+) -> JanusFlow:
     width = 16 * heads
     shared = {"block_out_channels": (channels,), "hidden_size": width, "layers_in_middle": layers}
+    shared["use_mid_block"] = blocks
     language = LanguageConfig(50, width, 3 * width, layers, heads, kept)
-    encoder = EncoderConfig(**shared, stride=2**upsamples, kernel_size=2**upsamples)
+    encoder = EncoderConfig(**shared, stride=2**upsamples, kernel_size=2**upsamples + overlap)
     decoder = DecoderConfig(**shared, in_channels=channels, upsamples=upsamples)
     return JanusFlow(JanusConfig(encoder, decoder, language)).eval()
 
@@ -40,13 +43,18 @@ def model_of(channels: int, heads: int, kept: int, layers: int, upsamples: int) 
     images=st.integers(1, 3),
     tokens=st.integers(2, 6),
     cached=st.booleans(),
+    blocks=st.booleans(),
+    overlap=st.integers(0, 1),
 )
-def test_the_formulas_count_what_torch_counts(channels, heads, layers, upsamples, images, tokens, cached):
-    """sum of step_cost = operations that FlopCounterMode sees in one step.
+def test_the_formulas_count_what_torch_counts(
+    channels, heads, layers, upsamples, images, tokens, cached, blocks, overlap
+):
+    """sum of step_cost = operations that FlopCounterMode sees in one step, with and without blocks, for any patches.
 
-    A multiplication with its addition counts as two. Attention is counted in full, not only its causal half.
+    A multiplication with its addition counts as two. Attention is counted in full, not only its causal half. Patches
+    that overlap have a larger kernel and a border.
     """
-    model = model_of(channels, *heads, layers, upsamples)
+    model = model_of(channels, *heads, layers, upsamples, blocks, overlap)
     prompt = PromptPair.from_ids([torch.arange(tokens + 1)], images)
     steps = denoise(model, prompt, torch.zeros(images, 4, 8, 8), time_grid(2), use_cache=cached)
     next(steps)  # the first step also fills the cache

@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
+from fractions import Fraction
 from inspect import signature
 from types import SimpleNamespace
 
@@ -258,6 +259,18 @@ def test_a_film_shows_its_last_run_and_refuses_to_show_none(pipe, asked):
         assert len(rows) == images
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 30, 33, 50, 100, 999])
+def test_a_film_is_shown_from_the_first_step_to_the_last(pipe, monkeypatch, steps):
+    """times of a developed film: those of min(S, 8) different steps, rising, from step 0 to step S - 1.
+
+    A strip is read from left to right. With its columns in another order, noise would come back.
+    """
+    monkeypatch.setattr(pipe, "to_pictures", lambda z: ())
+    times, _ = Film([k / steps for k in range(steps)], [torch.zeros(1, *SHAPE)] * steps).develop(pipe)
+    assert times == sorted(set(times))
+    assert (len(times), times[0], times[-1]) == (min(steps, 8), 0, (steps - 1) / steps)
+
+
 def test_a_request_reaches_the_pipeline_whole(pipe, asked):
     """Request(...).draw: prompt, shifted times, weight, solver, k images of the seeds s, s + 1, ..., latents.
 
@@ -511,3 +524,93 @@ def test_latents_without_a_note_or_without_a_place_are_known(unchecked, tmp_path
         write_latents(path, torch.zeros(shape))
         with pytest.raises(InputError, match="holds no image"):
             read_latents(path, 4)
+
+
+@pytest.mark.parametrize("times", [time_grid(4).double(), time_grid(4).bfloat16(), torch.tensor([0, 0.5, 1]).half()])
+def test_times_of_any_dtype_are_float32_in_the_loop(pipe, asked, times):
+    """pipe(times of any dtype of fractions): the solver gets the same numbers in float32.
+
+    NumPy's times are float64. In bfloat16, times that are computed from them would be an eighth of a step off.
+    """
+    solver, calls = asked
+    pipe("a star", times=times, solver=solver, output_type="latent", progress=False)
+    assert calls[0].times.dtype == torch.float32
+    assert calls[0].times.tolist() == times.tolist()
+
+
+def test_a_callback_may_return_all_that_it_was_given(pipe, asked):
+    """callback(...) = the dictionary that it got  =>  nothing changes; another name in it  =>  InputError.
+
+    Callbacks in diffusers' style return all that they were given.
+    """
+    solver, calls = asked
+    options = {"solver": solver, "output_type": "latent", "progress": False}
+    found = pipe("a star", callback_on_step_end=lambda pipe, k, t, told: told, **options).images
+    assert torch.equal(found, 0.5 * calls[0].z)
+    with pytest.raises(InputError, match="callback_on_step_end returned"):
+        pipe("a star", callback_on_step_end=lambda pipe, k, t, told: told | {"latent": told["latents"]}, **options)
+
+
+@pytest.mark.parametrize("value", [np.float32(2.5), np.float64(2.5), np.int64(2), Fraction(5, 2), 2, 2.5])
+def test_numbers_of_any_kind_are_taken_as_weights(value):
+    """finite_number(x of any kind of real number) = float(x), a number of Python's.
+
+    A slider gives NumPy's numbers, and a Fraction in the loop would end it.
+    """
+    found = checks.finite_number("the weight", value)
+    assert (type(found), found) == (float, float(value))
+
+
+def test_prompts_and_generators_may_be_any_sequence(pipe, asked):
+    """pipe((p, q), generator=(g, h)) = pipe([p, q], generator=[g, h]).
+
+    The annotations say Sequence, and a function with *prompts gets a tuple.
+    """
+    solver, calls = asked
+    options = {"solver": solver, "output_type": "latent", "progress": False}
+    found = [
+        pipe(kind(("a star", "two stars")), generator=kind(seeds(1, 2)), **options).images for kind in (tuple, list)
+    ]
+    assert torch.equal(*found)
+    assert [len(call.z) for call in calls] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "times", [torch.full((30,), 1 / 30).cumsum(0), torch.arange(31) * (1 / 30), torch.tensor([0, 1.0000001])]
+)
+def test_times_that_rounding_moved_beyond_one_are_taken(times):
+    """times whose last one is 1 up to rounding  =>  taken; from -0.01 or to 1.01  =>  InputError.
+
+    A sum of 30 steps of 1/30 may end at 1.0000001. Beyond that, no time was ever shown in training.
+    """
+    assert checks.time_grid_of(times).equal(times)
+    for beyond in (times - 0.05, times + 0.01):
+        with pytest.raises(InputError, match="times should be rising, from 0"):
+            checks.time_grid_of(beyond)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (31, 1), (1, 31)])
+def test_times_of_another_shape_are_one_line(pipe, asked, shape):
+    """times that are no list of at least two  =>  InputError, before the solver is asked.
+
+    A column of times would be taken for steps of several times each.
+    """
+    with pytest.raises(InputError, match="times should be a tensor of at least two fractions"):
+        checks.time_grid_of(torch.zeros(shape))
+
+
+def test_the_limits_of_a_request_are_those_of_the_help(pipe):
+    """shift from 0.01 to 100 and seeds from 0 to 2^62 are taken, and nothing beyond them.
+
+    The command line offers these ranges, and Python takes the same.
+    """
+    for shift in (0.01, 100.0):
+        assert len(checks.shifted_grid(8, shift)) == 9
+    for beyond in (0.00999, 100.01):
+        with pytest.raises(InputError, match="the shift is"):
+            checks.shifted_grid(8, beyond)
+    for seed in (0, 2**62):
+        Request("a star", seed=seed, num_images=1).check(pipe)
+    for beyond in (-1, 2**62 + 1):
+        with pytest.raises(InputError, match="the seed is"):
+            Request("a star", seed=beyond, num_images=1).check(pipe)

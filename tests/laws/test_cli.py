@@ -484,7 +484,19 @@ def test_a_working_directory_that_was_deleted_is_one_line(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("std::bad_alloc")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of ..."),
+        RuntimeError(
+            "MPS backend out of memory (MPS allocated: 9.05 GB, other allocations: 1.01 MB, max allowed: ...)"
+        ),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4000 bytes."),
+        RuntimeError("unable to mmap 400 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
+    ],
+    ids=lambda error: str(error)[:20] or type(error).__name__,
 )
 def test_too_little_memory_is_one_line(run, monkeypatch, error):
     """MemoryError, or torch's RuntimeError about memory  =>  one line, status 2; others are faults of ours.

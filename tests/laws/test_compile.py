@@ -10,7 +10,7 @@ from tools.launched import printed
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import InputError
-from janus_minimal.runtime.compile import STAGES, compile_stages
+from janus_minimal.runtime.compile import STAGES, _compiler_fault, compile_stages
 
 # Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled. The
 # backend traces and lowers the stages as the default one does, and stops before C++, whose compiler takes a minute.
@@ -88,6 +88,23 @@ def test_a_compiled_model_is_not_copied(model, monkeypatch, copied):
     copied(model)
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, ImportError, OSError, FileNotFoundError, AssertionError])
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "when it is called"])
+def test_a_compiler_that_fails_says_why(monkeypatch, kind, late):
+    """fault(torch.compile that raises) = the first line of the error, whatever its kind; of one that works, None.
+
+    torch compiles a function when it is first called, and without a C++ compiler or Triton fails in many ways.
+    """
+
+    def broken(*args, **kwargs):
+        raise kind("no compiler found\nand more lines")
+
+    monkeypatch.setattr(torch, "compile", (lambda *_, **__: broken) if late else broken)
+    assert _compiler_fault(torch.device("cpu")) == "no compiler found"
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    assert _compiler_fault(torch.device("cpu")) is None
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -112,7 +129,10 @@ def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said):
     assert not [name for name in STAGES if name in vars(pipe.model)]
 
 
-@pytest.mark.parametrize(("device", "mode"), [("cpu", "default"), ("mps", "default"), ("cuda", "reduce-overhead")])
+@pytest.mark.parametrize(
+    ("device", "mode"),
+    [("cpu", "default"), ("mps:0", "default"), ("cuda", "reduce-overhead"), ("cuda:1", "reduce-overhead")],
+)
 def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mode):
     """compile(encode, align_in, backbone, align_out, decode), by CUDA graphs on CUDA alone; results are copies.
 

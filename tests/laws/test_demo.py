@@ -104,6 +104,17 @@ def test_each_frame_shows_the_prediction_and_the_last_one_the_pictures(pipe):
         assert np.array_equal(np.asarray(sheet), np.asarray(contact_sheet(pipe.to_pictures(z), columns=2)))
 
 
+@pytest.mark.parametrize(("pictures", "columns"), [(1, 1), (2, 2), (4, 2), (5, 3), (9, 3), (10, 4), (16, 4)])
+def test_a_sheet_is_a_square_as_far_as_its_pictures_fill_it(pictures, columns):
+    """sheet_of(n pictures) has ceil(sqrt(n)) columns, and as many rows as these need.
+
+    Sixteen pictures in two columns would be a strip eight pictures high.
+    """
+    rows = -(-pictures // columns)
+    images = [Image.new("RGB", (192, 192))] * pictures
+    assert sheet_of(images).size == (8 + 200 * columns, 8 + 200 * rows)
+
+
 class Blocks:
     """Stands for Gradio's page: it says where it is when it is served."""
 
@@ -122,6 +133,7 @@ class PageError(Exception):
 
     def __init__(self, text, **how):
         super().__init__(text)
+        self.how = how
 
 
 def forget_the_page():
@@ -185,6 +197,7 @@ def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
     """
     from janus_minimal.demo import page
 
+    gradio.HTML.side_effect = ["progress", "strip"]
     how = page.build_page(pipe, "shapes").how
     button = gradio.Button.return_value
     assert [call.args for call in gradio.Button.call_args_list] == [("Draw",), ("Stop",)]
@@ -194,6 +207,16 @@ def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
     assert gradio.Dropdown.call_args.args == (list(SOLVERS),)
     assert gradio.Dropdown.call_args.kwargs["value"] == "euler"
     assert how["analytics_enabled"] is False
+    assert how["delete_cache"] == (3600, 3600)  # a picture can be saved for an hour, and then its file is deleted
+    assert [call.kwargs["step"] for call in gradio.Slider.call_args_list] == [1, 0.1, 1]
+    assert gradio.Number.call_args.args == (0,)
+    assert {key: gradio.Number.call_args.kwargs[key] for key in ("precision", "minimum")} == {
+        "precision": 0,
+        "minimum": 0,
+    }
+    assert gradio.Image.call_args.kwargs["format"] == "png"  # of the pixels that were drawn
+    assert gradio.on.call_args.args[3] == ["progress", gradio.Image.return_value, "strip"]
+    assert gradio.on.call_args.kwargs["show_progress_on"] is gradio.Image.return_value
 
 
 def test_the_page_names_examples_of_a_model_whose_words_it_knows(gradio, pipe):
@@ -225,6 +248,7 @@ def test_the_page_shows_how_far_a_run_is_and_its_strip(gradio):
     assert '<progress max="3" value="1">' in page.progress_bar(first)
     assert page.film_strip(first) == ""
     assert re.findall("<figcaption>(.*?)</figcaption>", page.film_strip(last)) == ["t = 0.00", "t = 0.67"]
+    assert re.findall('alt="(.*?)"', page.film_strip(last)) == ["t = 0.00", "t = 0.67"]
     for data in re.findall('src="data:image/webp;base64,(.*?)"', page.film_strip(last)):
         assert Image.open(BytesIO(b64decode(data))).size == (8, 6)
 
@@ -243,8 +267,9 @@ def test_the_page_says_what_cannot_be_drawn_letter_by_letter(gradio, pipe):
     assert "&lt;b&gt;star" in progress
     assert "<b>" not in progress
     assert (sheet, strip) == (None, "")
-    with pytest.raises(PageError, match="&lt;b&gt;star"):
+    with pytest.raises(PageError, match="&lt;b&gt;star") as error:
         next(run)
+    assert error.value.how == {"visible": False, "print_exception": False}  # neither a second message nor a traceback
 
 
 def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkeypatch, caplog):
@@ -254,16 +279,21 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     """
     from janus_minimal.demo import serve
 
-    blocks = Blocks()
-    monkeypatch.setattr(serve, "build_page", lambda *given: blocks)
-    serving = serve.serving(pipe, "shapes", "127.0.0.1", 99)
+    blocks, built = Blocks(), []
+    monkeypatch.setattr(serve, "build_page", lambda *given: built.append(given) or blocks)
+    serving = serve.serving(pipe, "mine", "127.0.0.1", 99)
     assert serving.__enter__() == "http://here"
+    assert built == [(pipe, "mine")]  # another name would stand above the page, with its examples
     assert not blocks.close.called
     assert not serving.__exit__(KeyError, KeyError(), None)
     assert blocks.close.called
     how = blocks.launch.call_args.kwargs
     assert (how["server_name"], how["server_port"]) == ("127.0.0.1", 99)
     assert (how["share"], how["ssr_mode"]) == (False, False)
+    assert (how["quiet"], how["footer_links"]) == (True, [])
+    blocks.close.assert_called_once_with(verbose=False)  # what is to be said, the command says
+    theme = gradio.themes.Default.call_args.kwargs
+    assert all(isinstance(font, str) for fonts in theme.values() for font in fonts)  # of this machine, not of a host
     with serve.serving(pipe, "shapes", "::1", 99):  # as it stands in an address
         assert blocks.launch.call_args.kwargs["server_name"] == "[::1]"
 

@@ -64,11 +64,13 @@ def test_a_strength_beyond_zero_and_one_is_refused(unchecked, strength):
 def test_the_known_part_stays_on_its_line_with_every_solver(pipe, star, name):
     """Outside of the mask, z_k = (1 - t_k) n + t_k x after every step.
 
-    The network then sees surroundings that are as noisy as training showed them at this time.
+    The network then sees surroundings that are as noisy as training showed them at this time. A late entry begins
+    nearer to x than at n, and each image may have a mask of its own.
     """
-    latent, noise, mask = normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), normal(2, 1, 1, 12, 12) > 0
-    kept = ~mask.expand_as(latent)
-    for step in only_inside(mask, latent, noise, SOLVERS[name])(pipe.model, star, noise, time_grid(3), 2.0):
+    latent, noise, mask = normal(0, 2, *SHAPE), normal(1, 2, *SHAPE), normal(2, 2, 1, 12, 12) > 0
+    kept, two_stars = ~mask.expand_as(latent), PromptPair.from_text("a star", pipe.tokenizer, 2)
+    z, times = enter_late(latent, noise, time_grid(4), 0.75)
+    for step in only_inside(mask, latent, noise, SOLVERS[name])(pipe.model, two_stars, z, times, 2.0):
         t = step.t_next.item()
         torch.testing.assert_close(step.z_next[kept], ((1 - t) * noise + t * latent)[kept])
     assert torch.equal(step.z_next[kept], latent[kept])

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -32,6 +33,16 @@ def test_the_grid_starts_at_noise_and_ends_at_data(steps):
     torch.testing.assert_close(times.diff(), torch.full((steps,), 1 / steps), rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("steps", [np.int64(8), np.int32(8), np.uint8(8)])
+@pytest.mark.parametrize("shift", [3, np.int64(3), np.float32(3), np.float64(3)])
+def test_a_grid_takes_numbers_of_any_kind(unchecked, steps, shift):
+    """time_grid(S, s) = time_grid(8, 3.0) for any whole number S = 8 and any real number s = 3.
+
+    Numbers that are read from an array or computed by NumPy are no int and no float of Python's.
+    """
+    assert torch.equal(time_grid(steps, shift), time_grid(8, 3.0))
+
+
 @given(steps=STEPS, shift=st.floats(0.1, 10))
 def test_a_shifted_grid_is_stable_diffusion_3s(steps, shift):
     """1 - t_k = s sigma / (1 + (s - 1) sigma), sigma = 1 - k / S, s = shift; s = 1 gives t_k = k / S.
@@ -59,7 +70,7 @@ def test_a_shift_above_one_puts_more_steps_at_the_noisy_end():
     ("steps", "shift"),
     [
         *((steps, 1.0) for steps in (0, -3, 2.5, "3", None)),
-        *((5, shift) for shift in (0.0, -1.0, 1e-300, 1e300, float("nan"), float("inf"), "3", None)),
+        *((5, shift) for shift in (0.0, -1.0, 1e-300, 1e-50, 1e50, 1e300, float("nan"), float("inf"), "3", None)),
     ],
 )
 def test_a_grid_that_cannot_be_is_one_line(unchecked, steps, shift):

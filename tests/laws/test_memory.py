@@ -114,16 +114,49 @@ def test_a_layer_and_a_block_are_counted_exactly(tuning):
         assert more == EXAMPLES * block(SMALL.encoder.channels, places, SMALL.encoder.hidden_size, tuning)
 
 
-def test_checkpointing_keeps_a_layers_input_and_one_whole_layer():
+@pytest.mark.parametrize(("dtype", "bytes_each"), [("bfloat16", 2), ("float32", 4)])
+def test_checkpointing_keeps_a_layers_input_and_one_whole_layer(dtype, bytes_each):
     """activations(checkpointing) = activations - (layers - 1) layer + layers input, for the released size.
 
     The inputs of all layers are kept, and the layer that is just computed again keeps everything.
     """
-    plain = Tuning("lora", lora=16, dtype="bfloat16")
+    plain = Tuning("lora", lora=16, dtype=dtype)
     often = replace(plain, gradient_checkpointing=True)
     config, side, prompt = JanusConfig(), 48, 20
     tokens, layers = prompt + 1 + 576, config.language.num_hidden_layers
-    layer, given = tokens * llama_layer(config.language, plain), tokens * 2048 * 2
+    layer, given = tokens * llama_layer(config.language, plain), tokens * 2048 * bytes_each
     before, after = (activations(config, way, side, prompt) for way in (plain, often))
     assert before - after == (layers - 1) * layer - layers * given
     assert after < before / 4
+
+
+@pytest.mark.parametrize("tuning", WAYS)
+def test_checkpointing_never_seems_to_cost_memory(tuning):
+    """activations(checkpointing) <= activations, also for a single layer, of which nothing can be left out.
+
+    Computing a layer again needs the layer's input and all that it keeps, and no more than it kept before.
+    """
+    for layers in (1, 2, 6):
+        config, often = with_layers(layers), replace(tuning, gradient_checkpointing=True)
+        assert activations(config, often, SIDE, TOKENS) <= activations(config, tuning, SIDE, TOKENS)
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("tuning", WAYS)
+def test_each_part_is_counted_with_its_own_blocks(part, tuning):
+    """activations(k blocks in a part) - activations(none, use_mid_block=False) = k block(channels of the part).
+
+    Both parts have their own number of blocks. Behind the encoder's frozen blocks nothing is trained that needs them.
+    """
+    config = replace(
+        SMALL,
+        encoder=replace(SMALL.encoder, layers_in_middle=2),
+        decoder=replace(SMALL.decoder, layers_in_middle=5),
+    )
+    own = getattr(config, part)
+    without = replace(config, **{part: replace(own, use_mid_block=False)})
+    number, channels = {"encoder": (2, own.channels), "decoder": (5, 2 * own.channels)}[part]
+    if part == "encoder" and tuning.train == "lora":
+        number = 0
+    more = activations(config, tuning, SIDE, TOKENS) - activations(without, tuning, SIDE, TOKENS)
+    assert more == number * block(channels, (SIDE // 2) ** 2, own.hidden_size, tuning)

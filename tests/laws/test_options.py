@@ -5,12 +5,16 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import wraps
+from inspect import signature
+from math import nextafter
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tools.drawn import normal
@@ -221,6 +225,21 @@ def test_each_option_of_edit_decides_what_is_drawn(loaded, edited, pipe, monkeyp
     assert {path.name for path in Path.cwd().iterdir()} == {"i.png", "m.png", "there.png", "picture.png"}
 
 
+@pytest.mark.parametrize("size", [(120, 80), (30, 60)])
+def test_a_picture_of_any_size_is_edited_at_the_size_of_the_model(loaded, edited, size):
+    """edit --image of W x H pixels, --mask of W x H: latent [1, 4, 12, 12], mask [1, 1, 12, 12], in the model's size.
+
+    The bundled model takes 48 x 48 pixels, and a photo has hundreds.
+    """
+    Image.new("RGB", size, "red").save("i.png")
+    Image.new("L", size, "white").save("m.png")
+    run("edit", "a star", "--image", "i.png", "--mask", "m.png", "--device", "cpu")
+    run("edit", "a star", "--image", "i.png", "--device", "cpu")
+    for _, latent, mask, _ in edited:
+        assert (latent.shape, mask.shape) == ((1, 4, 12, 12), (1, 1, 12, 12))
+        assert mask.all()
+
+
 def test_each_option_of_sweep_reaches_the_measurement(monkeypatch):
     """sweep --steps --solver --cfg-weight --shift --captions --seed --checkpoint --processes --json.
 
@@ -275,9 +294,10 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
 
     A page that listens at another address lets in whoever can reach this machine. Variables that Gradio would read
-    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page.
+    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page. The command
+    waits while the page is served.
     """
-    served = []
+    served, events = [], []
     for name, value in {"GRADIO_DEBUG": "1", "GRADIO_ALLOWED_PATHS": "/", "no_proxy": "here"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
@@ -288,15 +308,18 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
         ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
         assert ours == {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         yield "http://here"
+        events.append("closed")
 
     monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=serving))
     monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
-    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: SimpleNamespace(wait=lambda: None))
+    wait = SimpleNamespace(wait=lambda: events.append("waited"))
+    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: wait)
     monkeypatch.setattr("janus_minimal.cli.generate.pick_device", lambda name: CPU if name is None else f"the {name}")
     where = ("--checkpoint", "mine", "--vae", "his", "--device", "cpu", "--dtype", "bfloat16")
     assert "open http://here in a browser" in run("demo", *where, "--host", "0.0.0.0", "--port", 99)
     run("demo")
     assert served == [(pipe, "mine", "0.0.0.0", 99), (pipe, "shapes", "127.0.0.1", 7860)]
+    assert events == ["waited", "closed"] * 2
     assert loaded == [
         (("mine", "his", torch.bfloat16, "the cpu"), {}),
         (("shapes", None, torch.float32, CPU), {}),
@@ -425,18 +448,22 @@ def test_inspect_shows_the_checkpoint_that_is_named(monkeypatch):
     assert names == ["shapes"]
 
 
-def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn, edited):
-    """--device NAME is what pick_device is asked for, in every command that has the option.
+@pytest.mark.parametrize(("words", "device"), [(("--device", "here"), "here"), ((), None)], ids=["named", "left out"])
+def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, drawn, edited, words, device):
+    """--device NAME is what pick_device is asked for, and None without the option, in every command that has it.
 
-    An option that is read and not passed on would use the GPU in spite of "--device cpu".
+    An option that is read and not passed on would use the GPU in spite of "--device cpu". With "cpu" as its default, no
+    command would use the GPU unless it is named, and hours would become days.
     """
     import importlib
 
     asked = []
-    names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow")
-    for name in names:
-        command = importlib.import_module(f"janus_minimal.cli.{name}")
-        monkeypatch.setattr(command, "pick_device", lambda given, name=name: asked.append((name, given)) or CPU)
+    names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow", "demo")
+    having = {c.callback.__name__ for c in app.registered_commands if "device" in signature(c.callback).parameters}
+    assert having == {*names}
+    for name in names:  # demo loads as generate does
+        command = importlib.import_module(f"janus_minimal.cli.{name.replace('demo', 'generate')}")
+        monkeypatch.setattr(command, "pick_device", lambda given: asked.append(given) or CPU)
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: None)
     monkeypatch.setattr("janus_minimal.shapes.reflow.train_few", lambda *given: None)
     Image.new("RGB", (48, 48)).save("i.png")
@@ -444,18 +471,24 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     monkeypatch.setattr(
         "janus_minimal.bench.measure.measure", lambda *given: SimpleNamespace(to_table=lambda: given[5].type)
     )
+    monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=lambda *_: nullcontext("")))
+    monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
+    monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: SimpleNamespace(wait=lambda: None))
     save_file({"latents": normal(0, 1, 4, 12, 12)}, "z.safetensors")
-    run("generate", "a star", "--device", "here")
-    run("decode", "z.safetensors", "--vae", VAE, "--device", "here")
-    run("evaluate", "--device", "here")
-    assert "cpu" in run("bench", "--device", "here")
-    run("train", "--out", "t", "--device", "here")
-    run("edit", "a star", "--image", "i.png", "--device", "here")
-    run("reflow", "--out", "r", "--device", "here")
-    assert asked == [(name, "here") for name in names]
+    others = {
+        "generate": ("a star",),
+        "decode": ("z.safetensors", "--vae", VAE),
+        "train": ("--out", "t"),
+        "edit": ("a star", "--image", "i.png"),
+        "reflow": ("--out", "r"),
+    }
+    for number, name in enumerate(names, 1):
+        said = run(name, *others.get(name, ()), *words)
+        assert asked == [device] * number, name
+        assert name != "bench" or "cpu" in said
 
 
-@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cuda", False), ("mps", False)])
+@pytest.mark.parametrize(("device", "on_cpu"), [("cpu", True), ("cpu:0", True), ("cuda:0", False), ("mps", False)])
 def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, device, on_cpu):
     """accelerate's cpu = (the device is the CPU), in every command that shares its work among processes.
 
@@ -487,6 +520,154 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
     run("reflow", "--out", "r", "--device", device)
     assert told == [on_cpu] * 3
     assert precisions == ["no"] * 2  # of train and reflow, whatever the environment says
+
+
+def test_a_process_has_its_device_before_a_model_is_loaded(monkeypatch, pipe):
+    """generate --prompts: PartialState first, then the model, then the album.
+
+    accelerate gives each process a GPU of its own. All models that were loaded before would lie on the first GPU.
+    """
+    order = []
+    state = SimpleNamespace(is_main_process=True)
+    monkeypatch.setattr("accelerate.PartialState", lambda **_: order.append("its place") or state)
+    monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *_, **__: order.append("the model") or pipe)
+    monkeypatch.setattr("janus_minimal.jobs.album.make_album", lambda *_: order.append("the album") or [Path("0.png")])
+    Path("prompts.txt").write_text("a star\n", encoding="utf-8")
+    run("generate", "--prompts", "prompts.txt", "--device", "cpu")
+    assert order == ["its place", "the model", "the album"]
+
+
+DRAW = {"steps": 30, "cfg_weight": 2.0, "solver": "euler", "shift": 1.0, "num_images": 4, "seed": 0, "device": None}
+LOAD = {"checkpoint": "shapes", "vae": None}
+TUNE = ("lora", "learning_rate", "dtype", "gradient_accumulation_steps")
+RUN = ("steps", "batch_size", "save_every", "seed", "device")
+PICTURE = Path("picture.png")
+DEFAULTS = {  # of every option, as --help and the docs say; what must be typed is not here
+    "generate": LOAD
+    | DRAW
+    | {"dtype": "float32", "strip": False}
+    | dict.fromkeys(("prompt", "out", "latent", "prompts")),
+    "edit": LOAD | DRAW | {"mask": None, "strength": 1.0, "out": PICTURE},
+    "demo": LOAD | {"device": None, "dtype": "float32", "host": "127.0.0.1", "port": 7860},
+    "decode": {"device": None, "out": PICTURE},
+    "evaluate": LOAD | {"captions": 100, "steps": 30, "cfg_weight": 2.0, "seed": 0, "device": None, "json_file": None},
+    "compare": {"json_file": None},
+    "sweep": {
+        "steps": [2, 4, 8, 16, 30],
+        "solver": ["euler", "midpoint", "adams-bashforth"],
+        "cfg_weight": [1.0, 2.0, 4.0, 8.0],
+        "shift": [1.0, 3.0],
+        "captions": 8,
+        "seed": 0,
+        "checkpoint": "shapes",
+        "processes": None,
+        "json_file": Path("sweep.json"),
+    },
+    "bench": {"size": "small", "images": 1, "prompt_tokens": 20, "rounds": 10, "device": None, "dtype": "float32"}
+    | {"compiled": False, "json_file": None, "plot": None},
+    "inspect": {"checkpoint": "shapes"},
+    "train": dict.fromkeys((*RUN, *TUNE, "data", "vae", "tokenizer", "vae_steps", "source", "train_what", "examples"))
+    | {"gradient_checkpointing": False},
+    "reflow": dict.fromkeys((*RUN, "pairs", "learning_rate")) | {"student": "shapes"},
+}
+TYPED = {
+    "edit": ("a star", "--image", "i.png"),
+    "decode": ("z.safetensors", "--vae", "his"),
+    "compare": ("a.json", "b.json"),
+    "train": ("--out", "run"),
+    "reflow": ("--out", "run"),
+}
+SHIFTS, NOISES, SEEDS, TIMES, RATES = (0.01, 100.0), (0, 2**62), (0, 2**40), (1, 10**7), (1e-9, 1.0)
+ALL = (-(10**9), 10**9)  # the package itself says what it takes
+RANGES = {  # of every number: the least and the greatest that a command takes
+    "generate": {"steps": ALL, "cfg_weight": ALL, "num_images": ALL, "shift": SHIFTS, "seed": NOISES},
+    "edit": {
+        "steps": ALL,
+        "cfg_weight": ALL,
+        "num_images": ALL,
+        "shift": SHIFTS,
+        "seed": NOISES,
+        "strength": (0.0, 1.0),
+    },
+    "demo": {"port": (1, 65535)},
+    "evaluate": {"steps": ALL, "cfg_weight": ALL, "captions": (1, 10**5), "seed": NOISES},
+    "sweep": {"steps": ALL, "cfg_weight": ALL, "shift": SHIFTS, "captions": (1, 10**5), "seed": NOISES}
+    | {"processes": (1, 1024)},
+    "bench": {"images": (1, 4096), "prompt_tokens": (1, 4096), "rounds": (1, 10**6)},
+    "train": {"steps": TIMES, "vae_steps": TIMES, "examples": TIMES, "save_every": TIMES, "batch_size": (1, 2**16)}
+    | {"seed": SEEDS, "learning_rate": RATES, "lora": ALL, "gradient_accumulation_steps": ALL},
+    "reflow": {"pairs": TIMES, "steps": TIMES, "save_every": TIMES, "batch_size": (1, 2**16), "seed": SEEDS}
+    | {"learning_rate": RATES},
+}
+KINDS, WEIGHTS = ("euler", "midpoint", "heun", "adams-bashforth"), ("float32", "bfloat16", "float16")
+CHOICES = {  # of every option that takes a few words
+    "generate": {"solver": KINDS, "dtype": WEIGHTS},
+    "edit": {"solver": KINDS},
+    "demo": {"dtype": WEIGHTS},
+    "bench": {"size": ("small", "middle", "released"), "dtype": WEIGHTS},
+    "train": {"train_what": ("uvit", "lora", "all"), "dtype": ("float32", "bfloat16")},
+}
+OPTIONS = {"source": "--from", "train_what": "--train", "compiled": "--compile", "json_file": "--json"}
+
+
+@pytest.fixture
+def told():
+    """Run a command that does nothing: what its function would be called with, or None if it is refused."""
+
+    def told(name: str, *words: str) -> dict[str, object] | None:
+        calls, probe = [], typer.Typer()
+        (command,) = [c.callback for c in app.registered_commands if c.callback.__name__ == name]
+        probe.command()(wraps(command)(lambda **given: calls.append(given)))
+        status = CliRunner().invoke(probe, [*TYPED.get(name, ()), *words]).exit_code
+        assert (status, len(calls)) in ((0, 1), (2, 0))
+        return calls[0] if calls else None
+
+    return told
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_every_option_that_is_left_out_has_the_documented_value(told, name):
+    """COMMAND without options: its function is called with the values of --help and of the docs, and no others.
+
+    They are written down here a second time. Whoever leaves an option out wants what the docs show.
+    """
+    given = told(name)
+    assert {key: given[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+    assert {key: type(given[key]) for key in DEFAULTS[name]} == {k: type(v) for k, v in DEFAULTS[name].items()}
+    assert all(given[key] is not None for key in given.keys() - DEFAULTS[name].keys())
+    assert {c.callback.__name__ for c in app.registered_commands} == DEFAULTS.keys()
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_every_number_is_taken_from_its_least_to_its_greatest(told, name):
+    """COMMAND --number x: taken for x = least and x = greatest, and refused beyond, before anything is loaded.
+
+    A narrower range refuses what the docs promise. A wider one lets through what fails deep inside, after the work.
+    """
+    numbers = {key for key, value in told(name).items() if type(value) in (int, float)}
+    assert numbers <= RANGES[name].keys()
+    for key, (least, most) in RANGES[name].items():
+        option = f"--{key.replace('_', '-')}"
+        for end in (least, most):
+            assert told(name, f"{option}={end!r}")[key] in (end, [end]), (option, end)
+        if (least, most) != ALL:
+            whole = isinstance(least, int)
+            below, above = (least - 1, most + 1) if whole else (nextafter(least, -9.0), nextafter(most, 999.0))
+            for beyond in (below, above):
+                assert told(name, f"{option}={beyond!r}") is None, (option, beyond)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_word_that_the_help_lists_is_taken(told, name):
+    """COMMAND --choice word: taken for each word that the docs name, and refused for another one.
+
+    A word that is missing from the list is a part of the package that nobody can ask for.
+    """
+    for key, words in CHOICES[name].items():
+        option = OPTIONS.get(key, f"--{key}")
+        for word in words:
+            assert told(name, option, word)[key] == word
+        assert told(name, option, "another") is None
 
 
 @pytest.mark.parametrize(
@@ -521,9 +702,9 @@ def test_every_file_of_a_command_is_checked_before_its_work(monkeypatch, words, 
 def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkeypatch):
     """sweep of 2 settings, 1 of them known: a bar of 1; the file holds each report before the next is measured.
 
-    The table alone goes to standard output, so that it can be redirected.
+    The table of the last report alone goes to standard output, so that it can be redirected.
     """
-    (known, new), totals = [Setting(steps, "euler", 1.0, 1.0) for steps in (1, 2)], []
+    (known, new), totals, moved = [Setting(steps, "euler", 1.0, 1.0) for steps in (1, 2)], [], []
     runs = {str(setting): Run(setting, setting.steps, 0.5, {"all": 0.5}, 0.1, 0.1, 1.0) for setting in (known, new)}
     begun = Sweep("shapes", "f", 8, 0, runs={str(known): runs[str(known)]})
 
@@ -534,13 +715,16 @@ def test_a_sweep_is_written_after_each_setting_and_counts_what_is_missing(monkey
 
     monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun)
     monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", run_sweep)
-    bar = SimpleNamespace(update=lambda: None)
+    bar = SimpleNamespace(update=lambda: moved.append(1))
     monkeypatch.setattr("tqdm.auto.tqdm", lambda total, **_: totals.append(total) or nullcontext(bar))
     words = ("--steps", "1", "--steps", "2", "--solver", "euler", "--cfg-weight", "1", "--shift", "1")
     result = CliRunner().invoke(app, ["sweep", *words])
     assert (result.exit_code, totals) == (0, [1])
     assert "2 settings: sweep.json" in result.stderr
-    assert all(line.startswith("|") for line in result.stdout.splitlines())
+    assert len(moved) == 2  # once for each report
+    head, _, first, second = result.stdout.splitlines()
+    assert head.startswith("| steps |")
+    assert (first[:11], second[:11]) == ("| 1 | euler", "| 2 | euler")
 
 
 @pytest.mark.parametrize(

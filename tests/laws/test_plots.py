@@ -42,6 +42,8 @@ def test_the_axis_names_the_values_that_are_there():
         (axes,) = plots.curves([1, 2, 4], {"a": [3, 5, 9]}, "title", "x", "y", log=log).axes
         assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4"]
         assert len(axes.get_xticks(minor=True)) == 0
+    (axes,) = plots.curves(range(7), {"a": range(7)}, "title", "x", "y").axes
+    assert list(axes.get_xticks()) == list(range(7))
     (axes,) = plots.curves(range(8), {"a": range(8)}, "title", "x", "y").axes
     assert list(axes.get_xticks()) != list(range(8))
     axes = plots.heatmap(np.zeros((2, 3)), "title", "x", "y").axes[0]
@@ -78,6 +80,11 @@ def test_bars_are_as_long_as_their_numbers_one_after_the_other():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b", "c"]
     assert axes.yaxis_inverted()
     assert (axes.get_title(), axes.get_xlabel()) == ("title", "ms")
+    six = dict.fromkeys("abcdef", 1.0)  # as many as a step has stages
+    (axes,) = plots.bars({"parts": six}, "title", "ms").axes
+    assert [bar.get_x() for bar in axes.patches] == [0, 1, 2, 3, 4, 5]
+    assert len({to_hex(bar.get_facecolor()) for bar in axes.patches}) == 6
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [*six]
 
 
 def test_growth_sets_measured_points_beside_the_formulas_line():

@@ -284,6 +284,8 @@ def test_one_row_takes_the_steps_of_the_loop_without_guidance(model, prompt, gol
     for a, b in zip(ours, denoise(model, prompt, z, times, 1.0), strict=True):
         assert (a.index, a.t, a.t_next) == (b.index, b.t, b.t_next)
         torch.testing.assert_close(a.v, b.v_cond, rtol=1e-4, atol=1e-5)
+        assert a.v.equal(a.v_cond)
+        assert a.v.equal(a.v_uncond)  # which is not known
         torch.testing.assert_close(a.z_next, b.z_next, rtol=1e-4, atol=1e-5)
         assert not a.z_next.requires_grad
 

@@ -2,9 +2,11 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -16,6 +18,7 @@ from janus_minimal.bench.cost import ideal_ratio, image_tokens, linear, step_cos
 from janus_minimal.bench.report import Report
 from janus_minimal.bench.subject import Subject
 from janus_minimal.config import JanusConfig
+from janus_minimal.loading.vae import pixels_per_latent
 
 STAGES = ("encode", "align in", "language model", "align out", "decode", "guide and Euler")
 REPORT = Report(
@@ -209,6 +212,51 @@ def test_a_measurement_reports_what_it_measured(monkeypatch):
     rows, seconds = 2 * 2 * 37, (2.0 + len(times)) / 1000
     assert found.products["matrix product, language model"] == pytest.approx(2 * rows * 192 * 512 / seconds)
     assert found.products["matrix product, large"] == pytest.approx(2 * 64**3 / (seconds + 0.001))
+
+
+@pytest.mark.parametrize(("size", "pixels"), [("small", 4), ("middle", 8), ("released", 8)])
+def test_the_vae_is_that_of_the_size(size, pixels):
+    """vae_of(size): 4 pixels for each place of the latent at the small size, and 8, as SDXL's VAE has, at the others.
+
+    With 4 pixels the latent of a middle picture would have four times as many tokens as the released model computes.
+    """
+    with torch.device("meta" if pixels == 8 else "cpu") as device:
+        vae = sizes.vae_of(size, device)
+    assert pixels_per_latent(vae) == pixels
+
+
+class Measured:
+    """Stands for a Subject of the bench: it has one loop and one stage, and the latents of B images."""
+
+    def __init__(self, config, side, images, *rest):
+        self.z, self.model = torch.zeros(images, 4, side, side), nn.Linear(1, 1)
+
+    def loops(self, *_):
+        return {"ours": list}
+
+    def stages(self):
+        return {"encode": list}
+
+
+@pytest.mark.parametrize(("size", "side"), [("small", 12), ("middle", 48), ("released", 48)])
+def test_a_measurement_is_of_the_size_the_images_and_the_device_that_it_reports(monkeypatch, size, side):
+    """measure(size, B images, device): the VAE of that size and device decodes all B latents; that device is named.
+
+    The models are stand-ins, and each action runs once.
+    """
+    asked, device = [], torch.device("cuda:1")
+    factor = SimpleNamespace(pixels=sizes.sized(size).image_size // side)
+    monkeypatch.setattr(measure, "vae_of", lambda *given: asked.append(given) or factor)
+    monkeypatch.setattr(measure, "pixels_per_latent", lambda vae: vae.pixels)
+    monkeypatch.setattr(measure, "to_pictures", lambda vae, z, kind: asked.append((vae, z.shape, kind)))
+    monkeypatch.setattr(measure, "Subject", SimpleNamespace(of=Measured))
+    monkeypatch.setattr(measure, "product", lambda *_: list)
+    monkeypatch.setattr(measure, "device_name", lambda device: f"the card {device}")
+    monkeypatch.setattr(measure, "peak_memory", lambda device: asked.append(device) or 0)
+    monkeypatch.setattr(clock, "milliseconds", lambda action: 1.0)
+    found = measure.measure(size, 3, 9, 1, torch.float32, device, False, tqdm(file=io.StringIO()))
+    assert asked == [(size, device), (factor, (3, 4, side, side), "pt"), device]
+    assert (found.device, found.image_tokens) == ("the card cuda:1", (side // 2) ** 2)
 
 
 def test_the_compiled_loop_is_timed_beside_the_others(monkeypatch):

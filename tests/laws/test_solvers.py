@@ -1,5 +1,6 @@
 """Solvers of second order: fewer evaluations for the same accuracy, and the same Steps."""
 
+from inspect import signature
 from math import exp
 from unittest.mock import Mock
 
@@ -11,8 +12,9 @@ from scipy.integrate import solve_ivp
 from tools.drawn import PROMPTS, SEEDS, normal, pair
 
 from janus_minimal import denoise, solvers, time_grid
+from janus_minimal.editing import only_inside
 from janus_minimal.errors import InputError
-from janus_minimal.solvers import SOLVERS, adams_bashforth, heun, midpoint
+from janus_minimal.solvers import SOLVERS, adams_bashforth, heun, midpoint, one_row
 
 EVALUATIONS = {midpoint: 2, heun: 2, adams_bashforth: 1}
 ALL = list(EVALUATIONS)
@@ -135,13 +137,14 @@ def test_one_step_of_adams_bashforth_is_eulers(model, prompts, seed):
 
 @pytest.mark.parametrize("solver", ALL)
 def test_a_step_of_length_zero_changes_nothing(solver):
-    """times with a time twice  =>  the same end as without.
+    """times with a time twice, at the beginning, in the middle or at the end  =>  the same end as without.
 
     The line through the last two velocities has no slope if both stand at one time.
     """
     z, times = torch.ones(1, 1, 1, 1), time_grid(4)
-    twice = torch.cat([times[:3], times[2:]])
-    assert solve(solver, 5, z, twice) == solve(solver, 4, z)
+    for place in range(5):
+        twice = torch.cat([times[: place + 1], times[place:]])
+        assert solve(solver, 5, z, twice) == solve(solver, 4, z), place
 
 
 @pytest.mark.parametrize("solver", ALL)
@@ -179,9 +182,37 @@ def test_a_wrong_number_of_latents_is_one_line_here_too(model, prompt, solver):
         next(solver(model, prompt, normal(0, 3, 4, 12, 12), time_grid(2)))
 
 
+@pytest.mark.parametrize("solver", [denoise, *ALL])
+def test_what_is_kept_of_the_prompt_holds_no_graph(model, prompt, solver, monkeypatch):
+    """requires_grad(keys and values of the cache) = False, in every solver, although the weights require gradients.
+
+    A graph would hold all hidden states of the prompt for as long as the loop runs.
+    """
+    prefill, kept = type(model).prefill, []
+    monkeypatch.setattr(type(model), "prefill", lambda self, *given: kept.append(prefill(self, *given)) or kept[-1])
+    *_, step = solver(model, prompt, normal(0, 2, 4, 12, 12), time_grid(1), 1.0)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert len(kept) == 1
+    assert not any(layer.keys.requires_grad or layer.values.requires_grad for cache in kept for layer in cache.layers)
+    assert not step.z_next.requires_grad
+
+
 def test_every_solver_has_a_name_for_the_command_line():
     """SOLVERS = {name: solver} of all of them.
 
     A solver without a name could not be asked for.
     """
     assert set(SOLVERS.values()) == {denoise, *ALL}
+
+
+def test_every_solver_guides_by_two_and_keeps_the_prompt_unless_it_is_told_otherwise():
+    """cfg_weight = 2 and use_cache = True are the defaults of every solver, and of one inside of a mask.
+
+    Whoever exchanges denoise for another solver changes the solver alone. A student is drawn at w = 1.
+    """
+    noise = torch.zeros(1, 4, 12, 12)
+    inside = only_inside(torch.ones(1, 1, 12, 12, dtype=torch.bool), noise, noise)
+    for solver, weight in ((denoise, 2.0), *((solver, 2.0) for solver in ALL), (one_row, 1.0), (inside, 2.0)):
+        options = signature(solver).parameters
+        assert options["cfg_weight"].default == weight
+        assert solver is inside or options["use_cache"].default is True

@@ -102,7 +102,8 @@ def test_autocast_is_ended_on_the_device_that_computes():
 
     Each kind of device has a switch of its own, so on a GPU the CPU's would change nothing.
     """
-    assert [without_autocast(torch.device(kind)).device for kind in ("cpu", "cuda")] == ["cpu", "cuda"]
+    kinds = ("cpu", "cpu:0", "cuda", "cuda:1")  # a loaded model lies on a numbered device
+    assert [without_autocast(torch.device(kind)).device for kind in kinds] == ["cpu", "cpu", "cuda", "cuda"]
 
 
 def test_the_precision_of_matrix_products_is_named_wherever_it_was_lowered(precision):

@@ -1,8 +1,10 @@
 """janus-minimal train --from: fine-tuning a checkpoint on a folder of pictures, from the command line."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -347,13 +349,78 @@ def test_a_long_caption_is_taken_by_a_model_with_room(train, tmp_path, source, m
     assert run.called
 
 
-def test_the_source_is_no_place_to_train_in(train, folder, directory):
-    """train --from C --out C  =>  one line, and C is as it was.
+def test_the_source_is_no_place_to_train_in(train, folder, directory, tmp_path, monkeypatch):
+    """train --from C --out C  =>  one line, and C is as it was, however the two are spelled.
 
     The frozen weights are read from the source again when a run goes on.
     """
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
-    status, line = train("--data", folder, "--from", directory, "--out", directory, "--device", "cpu")
-    assert status == 2
-    assert "is the checkpoint itself" in line
+    link = tmp_path / "link"
+    link.symlink_to(directory)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pictures, "tune_folder", lambda *_: pytest.fail("a run of hours began"))
+    spelled = (directory, link, "link", os.path.relpath(directory, tmp_path), f"{directory}/../{directory.name}/")
+    for source, out in ((a, b) for a in spelled for b in spelled):
+        status, line = train("--data", folder, "--from", source, "--out", out, "--device", "cpu")
+        assert status == 2
+        assert "is the checkpoint itself" in line
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+
+
+def test_of_a_repository_only_the_part_that_is_used_is_fetched(train, folder, tmp_path, monkeypatch):
+    """train --vae R fetches config.json and the VAE's weights of R, train --tokenizer R the tokenizer's files of R.
+
+    A VAE's weights have another name than a model's, and a model's weights are gigabytes beside a tokenizer.
+    """
+    asked = []
+
+    def find(name, revision=None, files=None):
+        asked.append((str(name), files))
+        return BUNDLED / "shapes" / "vae" if name == "his/vae" else BUNDLED / "shapes"
+
+    monkeypatch.setattr("janus_minimal.loading.hub.find_checkpoint", find)
+    monkeypatch.setattr(pictures, "train_folder", Mock(return_value=None))
+    words = ("--data", folder, "--vae", "his/vae", "--tokenizer", "his/model", "--out", tmp_path / "run")
+    status, line = train(*words, "--device", "cpu")
+    assert status in (0, None), line
+    (vae, vae_files), (model, tokenizer_files) = asked
+    assert (vae, model) == ("his/vae", "his/model")
+    assert {*vae_files} == {"config.json", "diffusion_pytorch_model.safetensors"}
+    needed = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+    assert all(any(fnmatch(name, pattern) for pattern in tokenizer_files) for name in needed)
+    others = ("model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin", "config.json")
+    assert not any(fnmatch(name, pattern) for pattern in tokenizer_files for name in others)
+
+
+def test_a_bundled_student_lends_what_it_has_from_its_teacher(train, folder, tmp_path, monkeypatch):
+    """train --vae shapes-few = --vae shapes, --tokenizer shapes-few = --tokenizer shapes, --from shapes-few alike.
+
+    The student's folder holds neither: they are equal to its teacher's, and shipped once.
+    """
+    began, tuned = Mock(return_value=None), Mock(return_value=None)
+    monkeypatch.setattr(pictures, "train_folder", began)
+    monkeypatch.setattr(pictures, "tune_folder", tuned)
+    words = ("--data", folder, "--out", tmp_path / "run", "--device", "cpu")
+    for more in (("--vae", "shapes-few", "--tokenizer", "shapes-few"), ("--from", "shapes-few")):
+        status, line = train(*words, *more)
+        assert status in (0, None), line
+    vae, tokenizer = load_vae(BUNDLED / "shapes" / "vae"), load_tokenizer(BUNDLED / "shapes", 33)
+    for found in (began.call_args.args[3], tuned.call_args.args[4]):
+        assert all(a.equal(b) for a, b in zip(found.parameters(), vae.parameters(), strict=True))
+    assert began.call_args.args[5].get_vocab() == tokenizer.get_vocab()
+
+
+def test_a_tokenizer_without_the_tokens_of_a_prompt_is_refused(train, folder, tmp_path, monkeypatch):
+    """train --tokenizer C without <begin_of_image> among its tokens  =>  one line, before any work.
+
+    Hours of training on prompts of another form would give a model that no other prompt reaches.
+    """
+    monkeypatch.setattr(pictures, "train_folder", lambda *_: pytest.fail("a run of hours began"))
+    mine = shutil.copytree(BUNDLED / "shapes", tmp_path / "mine")
+    for path in mine.glob("*token*.json"):
+        path.write_text(path.read_text().replace("<begin_of_image>", "<another>"))
+    words = ("--data", folder, "--tokenizer", mine, "--out", tmp_path / "run", "--device", "cpu")
+    status, line = train(*words)
+    assert status == 2
+    assert "begin_of_image" in line
+    assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from janus_minimal.errors import PromptError
 from janus_minimal.shapes.caption import CATEGORIES, SEEN_CATEGORIES, Caption, draw_caption
@@ -193,3 +194,15 @@ def test_left_and_above_are_those_of_the_picture(relation, x, y):
     """
     a, b = Thing("red", "circle", x, y, 12), Thing("blue", "square", 24, 24, 12)
     assert [name for name in RELATIONS if related(a, b, name)] == [relation]
+
+
+@pytest.mark.parametrize(("text", "colours"), [("two circles", 6), ("three stars", 5), ("four squares", 5)])
+def test_things_of_an_open_colour_are_coloured_one_by_one(text, colours):
+    """P(all n things have one colour) = (1 / c)^(n - 1), where c colours are open; some scenes have n colours.
+
+    A caption that names no colour accepts any. Training on things of one colour would teach that they go together.
+    """
+    caption, rng = Caption.parse(text), np.random.default_rng(0)
+    found = [len({thing.colour for thing in caption.draw(rng)}) for _ in range(40)]
+    assert binomtest(found.count(1), 40, (1 / colours) ** (caption.count - 1)).pvalue > 1e-3
+    assert max(found) == caption.count

@@ -1,6 +1,7 @@
 """Two evaluations, compared picture by picture: the counts, the sign test, and what they can exclude."""
 
 from dataclasses import replace
+from importlib.metadata import version
 from math import comb
 
 import pytest
@@ -121,7 +122,10 @@ def test_the_comparison_says_what_was_compared_and_what_it_means():
     ):
         assert said in text
     kept = found.to_dict()
-    assert (kept["a"]["steps"], kept["b"]["steps"], kept["b"]["overall"]) == (30, 8, 0.5)
+    about = {"seed": 3, "version": version("janus-minimal")}
+    how = {"steps": 30, "cfg_weight": 2.0, "model": "one"}, {"steps": 8, "cfg_weight": 1.0, "model": "other"}
+    for name, one, score, settings in (("a", A, 0.7, how[0]), ("b", B, 0.5, how[1])):
+        assert kept[name] == about | settings | {"overall": pytest.approx(score), "interval": one.interval}
     assert kept["categories"]["colours"] == {"both": 3, "only_a": 1, "only_b": 0, "neither": 1}
     overall = found.overall
     assert kept["overall"]["only_a"] == 3

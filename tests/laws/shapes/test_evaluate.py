@@ -1,6 +1,7 @@
 """The evaluation, tried on a pipeline whose pictures are known to be right or wrong."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -216,6 +217,7 @@ def test_every_category_counts_the_same_in_the_score_and_every_picture_in_its_in
     assert found.overall == 0.5
     assert found.interval == wilson([True] * 4 + [False])
     assert found.title.startswith("4 captions each")
+    assert replace(found, categories=dict(reversed(uneven.items()))).title == found.title
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path):
@@ -241,6 +243,9 @@ def test_a_report_is_read_as_it_was_written(tmp_path):
         lambda report: report.pop("version"),
         lambda report: report.pop("overall"),
         lambda report: report.update(overall=0.9),
+        lambda report: report.update(overall=report["overall"] + 1e-6),
+        lambda report: report.update(interval=[report["interval"][0] + 1e-6, report["interval"][1]]),
+        lambda report: report.update(version="0.1\x1b[31m"),
         lambda report: report.update(cfg_weight=float("nan")),
         lambda report: report.update(cfg_weight=float("inf")),
         lambda report: report.update(solver="heun"),

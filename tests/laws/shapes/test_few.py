@@ -358,6 +358,20 @@ def test_a_file_of_pairs_is_not_taken_for_another_one(uninterrupted, tmp_path):
     run(copy)
 
 
+@pytest.mark.parametrize("change", [{"seed": 2}, {"teacher_steps": 4}, {"shift": 3.0}, {"cfg_weight": 3.0}])
+def test_pairs_are_not_taken_for_those_of_another_recipe(uninterrupted, tmp_path, pipe, change):
+    """files of pairs in the folder of another seed, number of steps, shift or weight  =>  InputError: delete it.
+
+    Their numbers have the form of the others, and a student would learn from another teacher than its report names.
+    """
+    (folder,) = (uninterrupted / "pairs").iterdir()
+    other = reflow._file_of(tmp_path, range(2), replace(RECIPE, **change)).parent
+    assert other.name != folder.name
+    shutil.copytree(folder, other)
+    with pytest.raises(InputError, match=r"of another file.*; delete it, and its pairs are drawn anew"):
+        reflow._drawn_pairs(tmp_path, Accelerator(cpu=True), pipe, replace(RECIPE, **change))
+
+
 def test_pairs_without_settings_are_not_guessed(uninterrupted, tmp_path):
     """pairs, or pictures of a report, without settings.json  =>  InputError.
 

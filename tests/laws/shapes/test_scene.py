@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Polygon
 from scipy import stats
 
+from janus_minimal.errors import PromptError
 from janus_minimal.shapes.caption import CATEGORIES, COUNTS, Caption, draw_caption
 from janus_minimal.shapes.render import PALETTE, PAPER, coverage, render
 from janus_minimal.shapes.scene import COLOURS, RELATIONS, SHAPES, SIDE, UNSEEN, Thing, related
@@ -188,6 +189,40 @@ def test_things_fill_the_whole_range_of_sizes_and_places():
         places = (np.array([getattr(thing, axis) for thing in things]) - margins) / (SIDE - 2 * margins)
         assert stats.kstest(places, "uniform").pvalue > 1e-3
     assert len({thing.colour for thing in things}) == 6
+
+
+@pytest.mark.parametrize(("number", "least", "most"), [(2, 10.5, 14), (3, 9, 11), (4, 8, 9.5)])
+def test_several_things_fill_their_range_of_sizes_too(number, least, most):
+    """sizes of n things come within a fifth of the range to both of its ends.
+
+    Small things find room more easily, so the sizes are not uniform. A narrower range would be an easier world.
+    """
+    rng, names = np.random.default_rng(0), {2: "two", 3: "three", 4: "four"}
+    scenes = [Caption.parse(f"{names[number]} circles").draw(rng) for _ in range(40)]
+    found, margin = [thing.size for scene in scenes for thing in scene], (most - least) / 5
+    assert min(found) < least + margin
+    assert max(found) > most - margin
+
+
+def test_positions_are_drawn_up_to_the_margin_of_the_docs():
+    """the least clear of 50 drawn positions: along / across from 1.3 to 1.6.
+
+    Training on positions that are clearer than the docs say would leave out the difficult ones.
+    """
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(50):
+        a, b = Caption.parse("a circle left of a star").draw(rng)
+        ratios.append((b.x - a.x) / max(abs(a.y - b.y), 1e-9))
+    assert 1.3 <= min(ratios) < 1.6
+
+
+def test_a_category_that_is_not_there_is_named():
+    """draw_caption(another category)  =>  PromptError with all categories.
+
+    A mistyped name must not draw captions of another category.
+    """
+    with pytest.raises(PromptError, match=r'no category "colors": expected one of single object, .*, unseen pairs'):
+        draw_caption("colors", np.random.default_rng(0))
 
 
 SHARES = {  # what a caption of each category may look like: count, colours named, relation, and how often

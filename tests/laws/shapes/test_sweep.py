@@ -1,5 +1,6 @@
 """The sweep: what it measures is what it says, and nothing is measured twice or mixed."""
 
+import inspect
 import json
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -25,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from tools.launched import Launched
 from tools.tour import forkserver
 
-from janus_minimal import PromptPair, time_grid
+from janus_minimal import JanusFlowPipeline, PromptPair, time_grid
 from janus_minimal.cli import main
 from janus_minimal.errors import InputError
 from janus_minimal.loading.hub import BUNDLED
@@ -185,6 +186,79 @@ def test_each_setting_is_compared_with_the_exact_flow_of_its_own_weight(monkeypa
     settings = [Setting(1, "midpoint", weight, 1.0) for weight in (1.0, 3.0)]
     *_, report = run_sweep(Sweep("shapes", "f", 1, 0, reference_steps=1), settings, processes=1)
     assert [report.runs[str(setting)].distance for setting in settings] == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_a_sweep_measures_the_checkpoint_the_captions_and_the_seed_that_it_reports(monkeypatch, pipe):
+    """run_sweep(report): exact flows and settings of report.checkpoint, report.captions and report.seed.
+
+    The head of a report would else name one model, and the numbers below it be those of another one.
+    """
+    asked, report = [], Sweep("mine", "f", 3, 5, reference_steps=7)
+    monkeypatch.setattr("janus_minimal.shapes.sweep._pool", lambda processes: nullcontext(AtOnce()))
+    monkeypatch.setattr("janus_minimal.shapes.sweep._exact", lambda *given: asked.append(given) or "the end")
+    monkeypatch.setattr("janus_minimal.shapes.sweep._measure", lambda *given: asked.append(given) or run_of(given[1]))
+    list(run_sweep(report, [EULER], processes=1))
+    assert asked == [(("mine", 3, 5), 2.0, 7), (("mine", 3, 5), EULER, "the end")]
+    loaded = []
+    monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *given, **_: loaded.append(given) or pipe)
+    sample = sweeps._sample("mine", 3, 5)
+    assert loaded == [("mine",)]
+    assert (sample.seed, {len(captions) for captions in sample.captions.values()}) == (5, {3})
+
+
+def test_a_sweep_starts_as_many_processes_as_it_is_told_and_prepares_each(monkeypatch):
+    """run_sweep(..., processes=k): a pool of k new processes, each of which runs _start first.
+
+    Each process holds a model. Without _start it would compute on all cores, and outlive a sweep that is killed.
+    """
+    begun = []
+
+    class Pool(AtOnce):
+        def __init__(self, *given, **named):
+            begun.append(inspect.signature(ProcessPoolExecutor).bind(*given, **named).arguments)
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr("janus_minimal.shapes.sweep.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("janus_minimal.shapes.sweep._exact", lambda *_: None)
+    monkeypatch.setattr("janus_minimal.shapes.sweep._measure", lambda *given: run_of(given[1]))
+    list(run_sweep(replace(KEPT, runs={}), [EULER], processes=3))
+    ((context, start, number),) = [(a["mp_context"], a["initializer"], a["max_workers"]) for a in begun]
+    assert (number, context.get_start_method(), start) == (3, "spawn", _start)
+
+
+@pytest.mark.parametrize(("solver", "evaluations"), [("euler", 5), ("midpoint", 10), ("heun", 10)])
+def test_a_run_holds_its_setting_and_what_it_costs(sample, monkeypatch, solver, evaluations):
+    """measure(S steps of a solver): that setting, and NFE = S times the evaluations of a step.
+
+    With S in place of the NFE, midpoint and Heun would seem half as dear as they are.
+    """
+    z = torch.ones(2, 4, 12, 12)
+    monkeypatch.setattr(sample, "draw", lambda setting: dict.fromkeys(CATEGORIES, z))
+    monkeypatch.setattr(sample, "_score", lambda name, z: 0.5)
+    setting = Setting(5, solver, 2.0, 1.0)
+    run = sample.measure(setting, np.ones((14, 4, 12, 12), dtype=np.float32))
+    assert (run.setting, run.evaluations, run.overall, run.distance) == (setting, evaluations, 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": 0}, {"cfg_weight": float("inf")}, {"cfg_weight": float("nan")}, {"shift": 0.0}, {"solver": "rk45"}],
+)
+def test_one_wrong_setting_stops_a_sweep_before_its_first_process(monkeypatch, tmp_path, wrong):
+    """run_sweep([right, wrong]): InputError before there is a pool; a report that holds the wrong one is refused.
+
+    Left to a process, it would be found after hours of other settings.
+    """
+    monkeypatch.setattr("janus_minimal.shapes.sweep._pool", lambda processes: pytest.fail("a pool was made"))
+    bad = replace(EULER, **wrong)
+    with pytest.raises(InputError, match="expected"):
+        list(run_sweep(replace(KEPT, runs={}), [EULER, bad], processes=1))
+    path, run = tmp_path / "sweep.json", replace(run_of(EULER), setting=bad)
+    path.write_text(json.dumps(asdict(replace(KEPT, runs={str(bad): run}))))
+    with pytest.raises(InputError, match="expected another --json"):
+        read_sweep(path, replace(KEPT, runs={}))
 
 
 def test_settings_that_differ_have_different_names():
