@@ -157,7 +157,7 @@ def test_rules_that_make_another_prompt_are_named(directory, parts, fault):
 ASCII = "".join(map(chr, range(33, 127)))
 
 
-@pytest.mark.parametrize("letters", ["r", ASCII, *((ASCII + "\U00013000").replace(lost, "") for lost in "!/aZ~")])
+@pytest.mark.parametrize("letters", ["r", ASCII, *((ASCII + "\U00013000").replace(lost, "") for lost in "!/bZ~")])
 def test_letters_without_a_token_are_not_left_out(directory, letters):
     """BPE without bytes and without an unknown token, that lacks any character that can be seen  =>  CheckpointError.
 
