@@ -333,15 +333,3 @@ def test_whoever_interrupts_a_tokenizer_is_heard(unchecked, error):
     """
     with pytest.raises(error):
         encode(Mock(encode=Mock(side_effect=error)), "a star")
-
-
-def test_a_long_text_is_tokenised_without_a_word(directory, capfd):
-    """encode(text longer than the tokenizer's own limit) prints nothing, and cuts nothing.
-
-    The limit is that of a training, which this package does not use.
-    """
-    write_tokenizer(directory)
-    edit(directory, "tokenizer_config.json", model_max_length=5)
-    tokenizer = load_tokenizer(directory, 400)  # the library warns once, and this tokenises a long text already
-    assert len(encode(tokenizer, "a red circle " * 40)) > 100
-    assert capfd.readouterr() == ("", "")
