@@ -294,8 +294,8 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
 
     A page that listens at another address lets in whoever can reach this machine. Variables that Gradio would read
-    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page. The command
-    waits while the page is served.
+    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page.
+    The command waits while the page is served.
     """
     served, events = [], []
     for name, value in {"GRADIO_DEBUG": "1", "GRADIO_ALLOWED_PATHS": "/", "no_proxy": "here"}.items():
