@@ -71,9 +71,8 @@ class Request:
         steps = SOLVERS[self.solver](pipe.model, pair, z, times, weight)
 
         def take_one() -> Step | None:
-            with without_autocast(
-                pipe.model.device
-            ):  # not around a yield: it would hold for the caller
+            # Not around the yield below, where it would hold for the caller too.
+            with without_autocast(pipe.model.device):
                 return next(steps, None)
 
         for step in iter(take_one, None):
