@@ -194,6 +194,10 @@ def _opened(path: Path) -> Iterator[safe_open]:
     try:
         with open_safetensors(path) as file:
             yield file
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} is missing, or no plain file: expected a safetensors file"
+        ) from None
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read: {error.strerror or error}; expected a file that you may read"

@@ -142,7 +142,7 @@ def test_a_cache_that_holds_no_prompt_is_refused(model, prompt):
     z, times = normal(0, prompt.num_images, 4, 12, 12), time_grid(1)
     (right,) = denoise(model, prompt, z, times)
     training = prepare(deepcopy(model), Tuning(gradient_checkpointing=True))
-    with pytest.raises(InputError, match=r"keeps no prompt: expected model\.eval\(\)"):
+    with pytest.raises(InputError, match=r"fills no cache: expected model\.eval\(\)"):
         next(denoise(training, prompt, z, times))
     for again in (denoise(training, prompt, z, times, use_cache=False), denoise(training.eval(), prompt, z, times)):
         torch.testing.assert_close(next(again).z_next, right.z_next, **CLOSE)

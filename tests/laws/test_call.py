@@ -439,9 +439,16 @@ def test_a_loaded_model_is_ready_to_draw(model, half):
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
 
 
-def vae_of(levels: int, channels: int = 4) -> SimpleNamespace:
+def part(config) -> torch.nn.Module:
+    """A network of no weights."""
+    empty = torch.nn.Module()
+    empty.config = config
+    return empty
+
+
+def vae_of(levels: int, channels: int = 4) -> torch.nn.Module:
     """What a pipeline asks of a VAE before it decodes anything."""
-    return SimpleNamespace(config=SimpleNamespace(latent_channels=channels, block_out_channels=(1,) * levels))
+    return part(SimpleNamespace(latent_channels=channels, block_out_channels=(1,) * levels))
 
 
 def test_a_pipeline_is_not_made_of_parts_that_do_not_fit(unchecked):
@@ -450,18 +457,18 @@ def test_a_pipeline_is_not_made_of_parts_that_do_not_fit(unchecked):
     Otherwise the last step fails, or the picture has another size.
     """
     with pytest.raises(CheckpointError, match="the VAE has 16 latent channels, the model takes 4"):
-        JanusFlowPipeline(SimpleNamespace(config=JanusConfig()), vae_of(4, 16), None)
+        JanusFlowPipeline(part(JanusConfig()), vae_of(4, 16), None)
     with pytest.raises(CheckpointError, match="expected a multiple of 16"):
-        JanusFlowPipeline(SimpleNamespace(config=JanusConfig(image_size=392)), vae_of(4), None)
+        JanusFlowPipeline(part(JanusConfig(image_size=392)), vae_of(4), None)
 
 
 @pytest.mark.parametrize(("levels", "side"), [(1, 384), (3, 96), (4, 48), (5, 24)])
-def test_the_side_of_a_latent_is_that_of_the_picture_over_two_to_the_levels(unchecked, levels, side):
+def test_the_side_of_a_latent_is_that_of_the_picture_over_two_to_the_levels(unchecked, pipe, levels, side):
     """latent_shape = (c, H, W) with H = W = 384 / 2^(levels - 1): 48 for SDXL's VAE, which has four levels.
 
     The bundled VAE shrinks by 4, the released one by 8.
     """
-    pipe = JanusFlowPipeline(SimpleNamespace(config=JanusConfig()), vae_of(levels), None)
+    pipe = JanusFlowPipeline(part(JanusConfig()), vae_of(levels), pipe.tokenizer)
     assert pipe.latent_shape == (4, side, side)
 
 

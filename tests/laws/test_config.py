@@ -128,7 +128,7 @@ def test_sizes_that_do_not_fit_the_weights_are_named(directory):
     models.
     """
     edit_config(directory, lambda c: c["language_config"].update({"intermediate_size": 100}))
-    refused(directory, "mlp", "config.json")
+    refused(directory, "mlp", "which the config asks for")
 
 
 def test_padding_left_out_means_kernel_minus_stride(directory):

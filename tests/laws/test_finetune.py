@@ -477,7 +477,7 @@ def test_a_model_with_adapters_is_not_saved_as_it_is(tmp_path):
     Its weights have names of peft, which no loader of a checkpoint knows.
     """
     model = loaded(WAYS["lora"])
-    with pytest.raises(CheckpointError, match=r"other weights than its config says, .*expected a plain model"):
+    with pytest.raises(CheckpointError, match="the model has adapters: expected one from merge_adapters"):
         model.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     merge_adapters(model).save_pretrained(tmp_path / "model")

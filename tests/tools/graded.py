@@ -36,7 +36,8 @@ import janus_minimal
 WARM = (
     *("conftest", "museum.plugin", "exercises.start", "exercises.broken.own_loop", "exercises.broken.training_step"),
     *("tools.checkpoints", "tools.drawn", "einops._torch_specific", *HEAVY),
-    *(f"janus_minimal.{name}" for name in ("pipeline", "solvers", "training.flow", "shapes.evaluate")),
+    *(f"janus_minimal.{name}" for name in ("pipeline", "solvers", "editing", "shapes.evaluate")),
+    *(f"janus_minimal.training.{name}" for name in ("flow", "finetune", "tuning")),
 )  # imported once, before the forks, and before the guard forbids to read sources
 for name in WARM:
     import_module(name)
