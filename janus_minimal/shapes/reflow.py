@@ -96,8 +96,7 @@ def train_few(
     parts = (*PARTS, *reported("reflow"), "pairs/*/*.safetensors")
     with run_folder(out, asdict(recipe) | settings, parts, accelerator):
         pairs = _drawn_pairs(out, accelerator, teacher, recipe)
-        begun = None if settings["student"] == settings["teacher"] else settings["student"]
-        _train(out, accelerator, teacher, beginner, pairs, recipe, begun)
+        _train(out, accelerator, teacher, beginner, pairs, recipe, settings["student"])
 
 
 def _beginner(student: str | Path, teacher: JanusFlowPipeline) -> JanusFlow:
@@ -212,7 +211,7 @@ def _train(
     student: JanusFlow,
     pairs: Pairs,
     recipe: ReflowRecipe,
-    begun: str | None,
+    source: str,
 ) -> None:
     """Train the student on the pairs, and write the checkpoint at each save."""
     vae, tokenizer = teacher.vae, teacher.tokenizer
@@ -230,5 +229,5 @@ def _train(
             vae.save_pretrained(unfinished)
     state = out / "reflow.training.safetensors"
     train_student(
-        student.train(), pairs, tokenizer.pad_token_id, state, accelerator, report, recipe, begun
+        student.train(), pairs, tokenizer.pad_token_id, state, accelerator, report, recipe, source
     )

@@ -25,7 +25,7 @@ def train_flow(
     report: Report,
     recipe: Recipe,
     gradient_accumulation_steps: int = 1,
-    begun: str | None = None,
+    source: str | None = None,
 ) -> Network:
     """Train the model to the end of the recipe, and return the model with averaged weights.
 
@@ -46,8 +46,8 @@ def train_flow(
         recipe: how to train.
         gradient_accumulation_steps: the number of parts in which each process computes its share of a
             batch. The gradient is the same up to rounding, and less memory is needed.
-        begun: a fingerprint of the checkpoint that the model was loaded from; None for one that is
-            trained from random weights, which follow from the recipe.
+        source: a fingerprint of the checkpoint that the model was loaded from; None for one that
+            is trained from random weights, which follow from the recipe.
 
     Raises:
         InputError: as `fit` does, if `state` was begun with other latents, ids, frozen weights or
@@ -63,8 +63,8 @@ def train_flow(
 
     given = {f"ids {i}": row for i, row in enumerate(ids)} | {"latents": latents}
     frozen = {name: weight for name, weight in model.named_parameters() if not weight.requires_grad}
-    data = fingerprint(given | frozen, *([] if begun is None else [begun]))
-    return fit(model, loss, recipe, state, accelerator, report, data)
+    data = fingerprint(given | frozen)
+    return fit(model, loss, recipe, state, accelerator, report, data, source)
 
 
 def check_parts(share: int, parts: int) -> None:

@@ -1,6 +1,7 @@
 """The state of a training run, in one file: weights, their average, optimiser state and losses."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Learner:
         losses                           the loss of every step so far
         metadata "recipe"                the recipe, as JSON
         metadata "data"                  what is learned from, as the caller describes it
+        metadata "source"                the checkpoint that training starts from, if there is one
 
     Weights that are frozen (`requires_grad` is False) are the same in network, master and average.
     They are kept once and are not in the file: whoever freezes them can load them again.
@@ -49,10 +51,14 @@ class Learner:
             frozen ones.
         recipe: how to train it.
         data: what is learned from, such as a fingerprint. A state of other data is refused.
+        source: a fingerprint of the checkpoint that training starts from, if there is one. A state
+            that names another one is refused.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, data: str = ""):
-        self.network, self.recipe, self.data = network, recipe, data
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, data: str = "", source: str | None = None
+    ):
+        self.network, self.recipe, self.data, self.source = network, recipe, data, source
         self.master = master_of(network)
         # AveragedModel would copy frozen weights too, so it is given its copy.
         self.average = AveragedModel(
@@ -66,24 +72,23 @@ class Learner:
         """Write the state. Raises InputError if the file cannot be written."""
         tensors = {key: tensor.contiguous() for key, tensor in self._tensors().items()}
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        begun = {"recipe": json.dumps(asdict(self.recipe)), "data": self.data}
+        about = {"recipe": json.dumps(asdict(self.recipe)), "data": self.data}
+        about |= {} if self.source is None else {"source": self.source}
         with atomic_write(path) as unfinished:
-            save_file(tensors, unfinished, begun)
+            save_file(tensors, unfinished, about)
 
     def load(self, path: Path) -> None:
         """Read a state into this learner's tensors.
 
-        Raises InputError if the recipe or the data are others, and for a file that is damaged: it
-        must hold exactly the tensors that `save` writes, of the same shapes, and finite.
+        Raises InputError if the recipe, the data or the source are others, and for a file that is
+        damaged: it must hold exactly the tensors that `save` writes, of the same shapes and finite.
         """
         if not path.is_file():  # opening a FIFO would wait for somebody to write into it
             raise InputError(f"{path} is no plain file: move it away to begin this training anew")
         self._create_moments()
-        asked = asdict(self.recipe) | {"data": self.data}
         try:
             with safe_open(path, "pt") as file, torch.no_grad():
-                begun = file.metadata()
-                check_same(path, json.loads(begun["recipe"]) | {"data": begun["data"]}, asked)
+                self._check(path, file.metadata())
                 self._copy(file)
                 hand_back(self.master, self.network)
         except InputError:
@@ -93,6 +98,17 @@ class Learner:
                 f"{path} is no whole state of this network ({one_line(error, 120)}): "
                 "delete it to begin this training anew"
             ) from None
+
+    def _check(self, path: Path, about: Mapping[str, str]) -> None:
+        """Raise InputError if a state with these metadata is of another run.
+
+        The source comes first: with another one, data that hold its frozen weights differ as well.
+        Earlier versions did not name it, and their runs shall go on.
+        """
+        begun = json.loads(about["recipe"]) | {"data": about["data"]}
+        source = about.get("source", self.source)
+        check_same(path, {"source": source}, {"source": self.source})
+        check_same(path, begun, asdict(self.recipe) | {"data": self.data})
 
     def _copy(self, file: safe_open) -> None:
         """Copy every tensor of the file. Raises ValueError for what `save` would not have written."""

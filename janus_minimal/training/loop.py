@@ -38,6 +38,7 @@ def fit(
     accelerator: Accelerator,
     report: Report,
     data: str = "",
+    source: str | None = None,
 ) -> Network:
     """Train a network to the end of its recipe, and return the average of its weights.
 
@@ -61,15 +62,16 @@ def fit(
             network and all losses.
         data: what is learned from, such as a fingerprint. Stored in the state, so that a run does
             not go on with other data.
+        source: a fingerprint of the checkpoint that training starts from, if any. Stored too.
 
     Raises:
         InputError: if the processes cannot share a batch equally, if the surroundings would change
-            what is learned, if `state` is damaged or has another recipe or other data, or if the
+            what is learned, if `state` is damaged or has another recipe, data or source, or if the
             loss or its gradient becomes infinite or NaN.
     """
     check_share(recipe.batch_size, accelerator.num_processes)
     check_surroundings(accelerator)
-    learner = Learner(network.to(accelerator.device), recipe, data)
+    learner = Learner(network.to(accelerator.device), recipe, data, source)
     if state.exists():
         learner.load(state)
         if accelerator.is_main_process:

@@ -56,7 +56,9 @@ def check_adapters(config: LanguageConfig, rank: int) -> None:
     keys = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
     narrowest = min(config.hidden_size, config.intermediate_size, keys)
     if not 1 <= rank <= narrowest:
-        raise InputError(f"an adapter of rank {rank}: expected 1 to {narrowest}, the layers' width")
+        raise InputError(
+            f"an adapter of rank {rank}: expected 1 to {narrowest}, the narrowest layer's width"
+        )
 
 
 @torch.no_grad()

@@ -147,7 +147,7 @@ def train_student(
     accelerator: Accelerator,
     report: Report,
     recipe: ReflowRecipe,
-    begun: str | None = None,
+    source: str | None = None,
 ) -> JanusFlow:
     """Train the student to the end of the recipe, and return it with averaged weights.
 
@@ -159,7 +159,7 @@ def train_student(
         accelerator: the device, and the processes that share each batch.
         report: called after each save and after resuming, with the averaged model and all losses.
         recipe: how to train.
-        begun: a fingerprint of the student's weights, unless they are the teacher's.
+        source: a fingerprint of the student's weights before training.
 
     Raises:
         InputError: as `fit` does, and if `state` was begun with other pairs, or with another student.
@@ -170,6 +170,5 @@ def train_student(
         return reflow_loss(network, batch.share(accelerator), pad_id)
 
     ids = {f"ids {i}": row for i, row in enumerate(pairs.ids)}
-    words = [] if begun is None else [begun]
-    data = fingerprint(ids | {"z_0": pairs.z_0, "z_1": pairs.z_1}, *words)
-    return fit(student, loss, recipe, state, accelerator, report, data)
+    data = fingerprint(ids | {"z_0": pairs.z_0, "z_1": pairs.z_1})
+    return fit(student, loss, recipe, state, accelerator, report, data, source)

@@ -224,10 +224,10 @@ def _tune_flow(
 
     torch.manual_seed(recipe.seed)  # of the adapters
     model, state = start.load(accelerator.device), out / "flow.training.safetensors"
-    begun = start.fingerprint(model)
     ids, pad_id = tokenize(tokenizer, source.captions), padding_id(tokenizer)
     parts = start.tuning.gradient_accumulation_steps
-    train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts, begun)
+    checkpoint = start.fingerprint(model)
+    train_flow(model, latents, ids, pad_id, state, accelerator, report, recipe, parts, checkpoint)
 
 
 def is_written(out: Path, name: str, model: JanusFlow, tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -59,7 +59,7 @@ def begin_or_go_on(directory: Path, settings: Mapping[str, Any], parts: Sequence
     check_known(directory, parts)
     path = directory / SETTINGS
     if path.exists():
-        check_same(directory, read_json(path), settings)
+        check_same(directory, read_json(path, wanted="the settings of a run"), settings)
         return
     with atomic_write(path) as unfinished:
         unfinished.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

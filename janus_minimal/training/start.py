@@ -1,5 +1,6 @@
 """The checkpoint that a fine-tuning starts from, and the way back to a checkpoint."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 
 from janus_minimal.config import JanusConfig
+from janus_minimal.loading.config_file import config_to_dict
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.whole import write_whole
 from janus_minimal.model import JanusFlow
@@ -53,7 +55,7 @@ class Start:
         """
         weights = model.state_dict().items()
         own = {key: tensor for key, tensor in weights if MATRICES not in key}  # adapters are random
-        return fingerprint(own, str(model.config))
+        return fingerprint(own, json.dumps(config_to_dict(model.config), sort_keys=True))
 
     def plain(self, model: JanusFlow) -> JanusFlow:
         """Return a trained model without adapters and in one dtype, to draw pictures with."""

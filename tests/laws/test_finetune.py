@@ -429,11 +429,10 @@ def test_only_what_learns_has_a_float32_copy(tmp_path, tuning):
     [
         ({"train": "lora"}, "no rank"),
         ({"train": "all", "lora": 4}, "leaves nothing for adapters"),
-        ({"gradient_accumulation_steps": 0}, "expected 1 or more"),
     ],
 )
 def test_contradictions_are_refused(wrong, message):
-    """train "lora" without a rank, a rank with train "all", or no part at all  =>  InputError, in one line.
+    """train "lora" without a rank, or a rank with train "all"  =>  InputError, in one line.
 
     A contradiction that is resolved silently trains something else than what was meant.
     """
@@ -453,7 +452,7 @@ def test_a_rank_that_cannot_be_is_refused():
         for rank in (1, 16):
             check_adapters(config, rank)
         for rank in (0, 17):
-            with pytest.raises(InputError, match=f"rank {rank}: expected 1 to 16"):
+            with pytest.raises(InputError, match=f"rank {rank}: expected 1 to 16, the narrowest layer's width"):
                 check_adapters(config, rank)
     with pytest.raises(InputError, match="expected 1 to"):
         add_adapters(JanusFlow.from_pretrained(GOLDEN), 10_000)

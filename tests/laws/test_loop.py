@@ -73,7 +73,7 @@ def test_the_defaults_are_those_of_the_bundled_model():
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({name: 0} for name in ("steps", "batch_size", "warmup", "save_every")),
+        *({name: n} for name in ("steps", "batch_size", "warmup", "save_every") for n in (0, -1, -100)),
         {"seed": -1},
         *({name: x} for name in ("learning_rate", "weight_decay") for x in (-1.0, float("nan"), float("inf"))),
         *({"average": decay} for decay in (-0.1, 1.0, 2.0, float("nan"))),

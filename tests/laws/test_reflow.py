@@ -70,10 +70,10 @@ def batch(t: list[float], z_1: torch.Tensor) -> Batch:
 
 
 def train(
-    state, recipe=RECIPE, report=lambda network, losses: None, pairs=TAGGED, begun=None
+    state, recipe=RECIPE, report=lambda network, losses: None, pairs=TAGGED, source="a student"
 ) -> dict[str, torch.Tensor]:
     """Train the golden model on the tagged pairs. Return everything that the state file holds."""
-    train_student(JanusFlow.from_pretrained(GOLDEN), pairs, 0, state, Accelerator(cpu=True), report, recipe, begun)
+    train_student(JanusFlow.from_pretrained(GOLDEN), pairs, 0, state, Accelerator(cpu=True), report, recipe, source)
     return load_file(state)
 
 
@@ -265,8 +265,8 @@ def test_other_pairs_do_not_go_on_with_this_run(tmp_path):
     for change in ({"ids": [*IDS[:4], IDS[0]]}, {"z_0": TAGGED.z_0 + 1}, {"z_1": TAGGED.z_1 + 1}):
         with pytest.raises(InputError, match="begun with data"):
             train(tmp_path / "state", pairs=replace(TAGGED, **change))
-    with pytest.raises(InputError, match="begun with data"):
-        train(tmp_path / "state", begun="an earlier student")
+    with pytest.raises(InputError, match="begun with source"):
+        train(tmp_path / "state", source="an earlier student")
 
 
 @pytest.mark.parametrize("use_cache", [True, False])

@@ -418,7 +418,7 @@ def fitted(unchecked, tmp_path, monkeypatch):
     calls, average = [], nn.Linear(1, 1)
     average.vae = build_vae()
 
-    def fit(network, loss, recipe, state, accelerator, report, data=""):
+    def fit(network, loss, recipe, state, accelerator, report, data="", source=None):
         calls.append((recipe, state, accelerator, report, data))
         return average
 
@@ -542,14 +542,3 @@ def test_the_loss_is_computed_by_the_wrapper_of_all_processes(tmp_path):
 
     with pytest.raises(InterruptionError):
         fit(network, loss, RECIPE, tmp_path / "state", Wrapping(cpu=True), Mock())
-
-
-@pytest.mark.parametrize("field", ["steps", "batch_size", "warmup", "save_every"])
-@pytest.mark.parametrize("value", [0, -1, -100])
-def test_a_recipe_counts_from_one(field, value):
-    """steps, batch_size, warmup, save_every < 1  =>  InputError, which names the field; below zero too.
-
-    A negative warm-up would train away from the data, and a negative number of steps is a run of nothing.
-    """
-    with pytest.raises(InputError, match=f"{field} is {value}: expected 1 or more"):
-        replace(RECIPE, **{field: value})

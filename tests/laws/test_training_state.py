@@ -45,8 +45,8 @@ def square(network, step):
     return (network(torch.full((2, 3), 0.1 * step)) - 1).square().mean()
 
 
-def train(state, loss=square, network=None, report=lambda *_: None, recipe=RECIPE, data=""):
-    return fit(network or small_network(), loss, recipe, state, Accelerator(cpu=True), report, data)
+def train(state, loss=square, network=None, report=lambda *_: None, recipe=RECIPE, data="", source=None):
+    return fit(network or small_network(), loss, recipe, state, Accelerator(cpu=True), report, data, source)
 
 
 def hold(folder, settings=SETTINGS, parts=()):
@@ -147,7 +147,31 @@ def test_a_state_is_of_its_data(tmp_path):
     refused(lambda: train(tmp_path / "state.safetensors", data="b"), "data 'a', not 'b'")
 
 
-@pytest.mark.parametrize("other", ["latents", "ids", "begun"])
+@pytest.mark.parametrize("asked", [None, "b"])
+def test_a_state_that_names_its_source_goes_on_from_no_other(tmp_path, asked):
+    """source != source of the state  =>  InputError, which names the source, even if the data are others as well.
+
+    Frozen weights are in the fingerprint of the data, and "data" alone would not say that the checkpoint is another.
+    """
+    path = tmp_path / "state.safetensors"
+    train(path, data="of a", source="a")
+    refused(lambda: train(path, data="of b", source=asked), f"was begun with source 'a', not {asked!r}: ")
+    train(path, data="of a", source="a")
+
+
+def test_a_state_that_names_no_source_goes_on(tmp_path):
+    """no source in the state  =>  its run goes on from any source, and names that one in its next save.
+
+    Earlier versions did not name it. A run of hours must not be lost for that.
+    """
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(ZeroDivisionError):
+        train(path, report=lambda *_: 1 / 0)
+    train(path, source="a")
+    refused(lambda: train(path, source="b"), "source 'a', not 'b'")
+
+
+@pytest.mark.parametrize("other", ["latents", "ids", "source"])
 def test_the_flow_goes_on_with_its_own_examples(model, tmp_path, other):
     """latents, ids or the checkpoint to begin with changed between two calls of train_flow  =>  InputError.
 
@@ -156,16 +180,18 @@ def test_the_flow_goes_on_with_its_own_examples(model, tmp_path, other):
     from janus_minimal import JanusFlow
 
     examples = {"latents": torch.zeros(2, 4, 8, 8), "ids": [torch.tensor([1, 2]), torch.tensor([1, 3])]}
-    examples["begun"] = "shapes"
+    examples["source"] = "shapes"
 
-    def go(latents, ids, begun):
+    def go(latents, ids, source):
         recipe = Recipe(steps=1, batch_size=1, learning_rate=0.01)
         state, network = tmp_path / "state.safetensors", JanusFlow(model.config)
-        train_flow(network, latents, ids, 0, state, Accelerator(cpu=True), lambda *_: None, recipe, begun=begun)
+        train_flow(network, latents, ids, 0, state, Accelerator(cpu=True), lambda *_: None, recipe, source=source)
 
     go(**examples)
-    changed = {"latents": torch.ones(2, 4, 8, 8), "ids": examples["ids"][::-1], "begun": "shapes-few"}
-    refused(lambda: go(**{**examples, other: changed[other]}), "was begun with data")
+    changed = {"latents": torch.ones(2, 4, 8, 8), "ids": examples["ids"][::-1], "source": "shapes-few"}
+    refused(
+        lambda: go(**{**examples, other: changed[other]}), f"was begun with {'source' if other == 'source' else 'data'}"
+    )
 
 
 def test_a_resumed_run_first_reports_what_it_has(tmp_path):
@@ -277,7 +303,7 @@ def test_damaged_settings_are_one_line(tmp_path, content):
     Somebody may have edited it.
     """
     (tmp_path / "settings.json").write_text(content)
-    refused(lambda: hold(tmp_path), "settings.json")
+    refused(lambda: hold(tmp_path), "settings.json", "the settings of a run")
 
 
 def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):

@@ -165,7 +165,7 @@ def test_a_run_does_not_go_on_with_another_config_of_its_source(folder, tmp_path
     whole = json.loads(path.read_text())
     changed = whole["language_config"] | {"rope_theta": 500.0}
     path.write_text(json.dumps(whole | {"language_config": changed}))
-    with pytest.raises(InputError, match="was begun with data"):
+    with pytest.raises(InputError, match="was begun with source"):
         pictures.tune_folder(folder, tmp_path / "run", Accelerator(cpu=True), start, vae, recipe)
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == whole
 

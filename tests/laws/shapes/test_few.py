@@ -217,8 +217,8 @@ def test_a_second_round_begins_with_the_weights_of_the_first(tmp_path, uninterru
         reflow.train_few(tmp_path, Accelerator(cpu=True), still)
 
 
-def test_a_state_names_an_earlier_student_and_not_the_teacher(tmp_path, monkeypatch):
-    """train_student(..., begun): nothing for a student with the teacher's weights, else the student's fingerprint.
+def test_a_state_names_the_student_that_it_began_with(tmp_path, monkeypatch):
+    """train_student(..., source): the fingerprint of the student, the bundled model or an earlier student.
 
     The state of one student in the folder of another would be trained on without a word.
     """
@@ -227,7 +227,7 @@ def test_a_state_names_an_earlier_student_and_not_the_teacher(tmp_path, monkeypa
     monkeypatch.setattr(reflow, "train_student", lambda *asked: given.append(asked[-1]))
     for student in ("shapes", "shapes-few"):
         reflow.train_few(tmp_path / student, Accelerator(cpu=True), RECIPE, student)
-    assert given == [None, fingerprint(JanusFlow.from_pretrained("shapes-few").state_dict())]
+    assert given == [fingerprint(JanusFlow.from_pretrained(name).state_dict()) for name in ("shapes", "shapes-few")]
 
 
 def test_a_student_of_other_words_is_refused(tmp_path):
