@@ -34,7 +34,8 @@ from pydantic import Field
 
 from janus_minimal.errors import CheckpointError
 
-Width = Annotated[int, Field(gt=0, le=2**20)]  # the largest here is the vocabulary, 102400
+WIDEST = 2**20  # of all widths, and of the vocabulary
+Width = Annotated[int, Field(gt=0, le=WIDEST)]  # the largest here is the vocabulary, 102400
 Number = Annotated[int, Field(gt=0, le=1000)]
 Depth = Annotated[int, Field(ge=0, le=1000)]  # like Number, but none is possible: no blocks
 # Python's JSON reader accepts NaN and Infinity. Neither is a setting.

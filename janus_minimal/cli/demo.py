@@ -12,6 +12,8 @@ from janus_minimal.cli.options import CheckpointOption, DeviceOption, DtypeOptio
 from janus_minimal.cli.say import say
 from janus_minimal.errors import InputError
 
+KEPT = {"GRADIO_TEMP_DIR", "GRADIO_ROOT_PATH"}
+
 
 def demo(
     checkpoint: CheckpointOption = "shapes",
@@ -46,7 +48,10 @@ def _forget_settings_of_gradio() -> None:
 
     Another program's GRADIO_ALLOWED_PATHS would give the files of this machine to whoever asks. And
     no proxy is needed from here on: Gradio asks its own address whether it serves.
+
+    Two stay, which no option stands for: where its temporary files lie, and below which path another
+    server shows the page.
     """
-    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+    for name in {name for name in os.environ if name.startswith("GRADIO_")} - KEPT:
         del os.environ[name]
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}

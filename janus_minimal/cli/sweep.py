@@ -12,6 +12,7 @@ from janus_minimal.cli.names import file_name
 from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_json
+from janus_minimal.loading.atomic import held
 
 STEPS = [2, 4, 8, 16, 30]
 SOLVERS = ["euler", "midpoint", "adams-bashforth"]
@@ -74,8 +75,9 @@ def sweep(
     settings = [Setting(*values) for values in product(steps, solver, cfg_weight, shift)]
     with tqdm(total=len(begun.missing(settings)), unit="setting") as bar:
         for report in run_sweep(begun, settings, processes or os.cpu_count() or 1):
-            report = together_with(json_file, report)
-            write_json(json_file, asdict(report))
+            with held(json_file):
+                report = together_with(json_file, report)
+                write_json(json_file, asdict(report))
             bar.update()
     typer.echo(report.to_table())
     say(f"{len(report.runs)} settings: {json_file}", err=True)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # they take seconds to import
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
-MOST_WORDS = 2**20  # of a vocabulary: no config may say more
 MOST = 10**7  # steps or scenes: beyond what anybody trains the small model on
 
 
@@ -218,14 +217,22 @@ def _find_vae(name: str, device: "torch.device") -> "AutoencoderKL":
 
 
 def _find_tokenizer(name: str) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer of a checkpoint. Raises CheckpointError."""
+    """Return the tokenizer of a checkpoint. Raises CheckpointError, also for ids beyond every config."""
+    from janus_minimal.config import WIDEST
+    from janus_minimal.errors import CheckpointError
     from janus_minimal.loading.hub import find_checkpoint, find_part
     from janus_minimal.loading.pretrained import read_tokenizer
     from janus_minimal.loading.tokenizer import check_tokenizer
+    from janus_minimal.loading.vocabulary import vocabulary_size
 
     directory = find_checkpoint(name, files=("tokenizer*.json", "special_tokens_map.json"))
     tokenizer = read_tokenizer(find_part(directory, "tokenizer.json").parent)
-    check_tokenizer(tokenizer, MOST_WORDS)
+    size = vocabulary_size(tokenizer)
+    check_tokenizer(tokenizer, size)
+    if size > WIDEST:
+        raise CheckpointError(
+            f"the tokenizer has the id {size - 1:,}: expected ids below {WIDEST:,}"
+        )
     return tokenizer
 
 

@@ -60,6 +60,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield unfinished / target.name
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a file until the block ends, against all others who hold it first: they wait.
+
+    Of two who read a file, add to it and write it again, the second would otherwise undo what the
+    first has added. An empty hidden file beside it is what is locked, and stays. A file system
+    without locks lets everybody in.
+    """
+    target = _final_place(path)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    with suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def check_writable(path: Path) -> None:
     """Raise InputError unless a file can be written to `path`.
 

@@ -14,7 +14,7 @@ def read_picture(path: Path) -> Image.Image:
     """Read a PNG, JPEG or WebP file, and turn it upright as its EXIF data say.
 
     Raises InputError unless the file is a plain file (opening a FIFO would wait for ever) and holds
-    a whole picture of a reasonable size.
+    a whole picture of a reasonable size. A full memory is no fault of the file: MemoryError stays.
     """
     right = "expected a PNG, JPEG or WebP file"
     if not os.path.isfile(path):  # Path.is_file raises in a folder that may not be entered
@@ -25,6 +25,8 @@ def read_picture(path: Path) -> Image.Image:
             return _upright(picture)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises nearly anything, as of a chunk behind the pixels
         raise InputError(f"{path} holds no picture: {_reason(error)}; {right}") from None
 
@@ -48,9 +50,8 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     channel, or with damaged metadata.
     """
     if not isinstance(picture, Image.Image):
-        raise InputError(
-            f"the picture is {picture!r}: expected a PIL.Image, as Image.open gives it"
-        )
+        kind = type(picture).__name__
+        raise InputError(f"the picture is a {kind}: expected a PIL.Image, as Image.open gives it")
     if picture.mode.startswith(("I", "F")):  # Pillow would clip 16 bits to 255: all white
         raise InputError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
     upright = _upright(picture)
@@ -58,6 +59,8 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         if not upright.has_transparency_data:
             return upright.convert("RGB")
         layer = upright.convert("RGBA")
+    except MemoryError:
+        raise
     except Exception as error:  # of a PNG's text that is called transparency, Pillow makes one
         raise InputError(
             f"the picture's colours are damaged ({_reason(error)}): expected whole ones"
@@ -69,6 +72,8 @@ def _upright(picture: Image.Image) -> Image.Image:
     """Turn a picture as its EXIF data say. Raises InputError if they are damaged."""
     try:
         return ImageOps.exif_transpose(picture)
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises nearly anything, and for a JPEG only the second time
         raise InputError(
             f"the picture's EXIF data are damaged ({_reason(error)}): expected none, or whole ones"

@@ -135,9 +135,13 @@ def _unchanged(paths: set[Path]) -> Iterator[None]:
 
 
 def _identities(paths: set[Path]) -> set[tuple[Path, tuple[int, ...]]]:
-    """Return each file with what no other one has, not even a later one with the same number."""
+    """Return each file with its size and the time when it was written.
+
+    Whatever else the system tells changes without a replacement: by chmod or a hard link, and on
+    some network drives by itself.
+    """
     stats = {path: path.stat() for path in paths if os.path.exists(path)}
-    return {(path, (s.st_dev, s.st_ino, s.st_mtime_ns, s.st_ctime_ns)) for path, s in stats.items()}
+    return {(path, (s.st_size, s.st_mtime_ns)) for path, s in stats.items()}
 
 
 def weight_files(directory: Path) -> dict[str, Path]:

@@ -191,7 +191,8 @@ def _as_measured(sweep: Sweep) -> Sweep:
 def together_with(path: Path, report: Sweep) -> Sweep:
     """Return the report, and the runs that are in its file by now. Raises InputError.
 
-    Another sweep may have written there meanwhile. Its runs would be lost.
+    Another sweep may have written there meanwhile. Its runs would be lost. Whoever writes the answer
+    holds the file from before this call (`held`), or a run that is written in between is lost.
     """
     return replace(report, runs=read_sweep(path, report).runs | report.runs)
 
@@ -206,8 +207,11 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
     try:
         with _pool(processes) as pool:
             weights = dict.fromkeys(setting.cfg_weight for setting in missing)
-            ends = {w: pool.submit(_exact, about, w, report.reference_steps) for w in weights}
-            runs = [pool.submit(_measure, about, s, ends[s.cfg_weight].result()) for s in missing]
+            with _safe_path():  # processes begin with what is submitted, and not later
+                ends = {w: pool.submit(_exact, about, w, report.reference_steps) for w in weights}
+                runs = [
+                    pool.submit(_measure, about, s, ends[s.cfg_weight].result()) for s in missing
+                ]
             for future in as_completed(runs):
                 run = future.result()
                 report = replace(report, runs=report.runs | {str(run.setting): run})
@@ -222,12 +226,12 @@ def run_sweep(report: Sweep, settings: Sequence[Setting], processes: int) -> Ite
 @contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes. Whoever leaves early waits for what runs, and not for what is queued."""
-    with _safe_path():
+    with _safe_path():  # a process that counts semaphores begins with the pool
         pool = ProcessPoolExecutor(processes, get_context("spawn"), _start)
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # the pool's own `with` would not cancel
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)  # the pool's own `with` would not cancel
 
 
 @contextmanager
@@ -242,7 +246,7 @@ def _safe_path() -> Iterator[None]:
     try:
         yield
     finally:
-        del os.environ[SAFE_PATH]
+        os.environ.pop(SAFE_PATH, None)
         if before is not None:
             os.environ[SAFE_PATH] = before
 

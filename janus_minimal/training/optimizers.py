@@ -26,7 +26,10 @@ class Muon(torch.optim.Muon):
 
 
 class _Float32OnCPU(TorchFunctionMode):
-    """Answers `tensor.bfloat16()` in float32 if the tensor lies on a CPU."""
+    """Answers `tensor.bfloat16()` in float32 if the tensor lies on a CPU.
+
+    The answer is a copy, as that of `bfloat16()` is: PyTorch goes on to change it in place.
+    """
 
     def __torch_function__(
         self,
@@ -36,7 +39,7 @@ class _Float32OnCPU(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func is Tensor.bfloat16 and args[0].device.type == "cpu":
-            return args[0].float()
+            return args[0].to(torch.float32, copy=True)
         return func(*args, **(kwargs or {}))
 
 

@@ -286,6 +286,20 @@ def test_whatever_pillow_raises_is_one_line(tmp_path, picture, monkeypatch, erro
         read_picture(tmp_path / "picture.png")
 
 
+@pytest.mark.parametrize(
+    "place", ["PngImagePlugin.PngImageFile.load", "ImageOps.exif_transpose", "Image.Image.convert"]
+)
+def test_a_full_memory_is_no_fault_of_the_picture(tmp_path, picture, monkeypatch, place):
+    """MemoryError while Pillow decodes, turns or converts  =>  MemoryError, which the command line explains.
+
+    Whoever reads that the picture is damaged looks for a fault that it does not have.
+    """
+    picture.save(tmp_path / "picture.png")
+    monkeypatch.setattr(f"PIL.{place}", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        to_rgb(read_picture(tmp_path / "picture.png"))
+
+
 @pytest.mark.parametrize("alpha", [0, 1, 64, 128, 200, 255])
 def test_a_pixel_that_is_half_transparent_is_mixed_with_white(alpha):
     """rgb = (alpha colour + (255 - alpha) white) / 255, for every alpha.

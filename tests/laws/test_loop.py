@@ -199,6 +199,19 @@ def test_muon_multiplies_in_float32_on_a_cpu(device, dtype):
     assert products.seen == {dtype}
 
 
+def test_muon_keeps_its_momentum():
+    """Muon without Nesterov, a step: its momentum = (1 - 0.95) g, in float32 on a CPU.
+
+    PyTorch divides the matrix that it makes orthogonal in place. On a CPU it would be the momentum itself.
+    """
+    network = nn.Linear(8, 12)
+    *_, muon = build_optimizers(network, RECIPE)
+    muon.param_groups[0]["nesterov"] = False
+    network.weight.grad = normal(0, 12, 8)
+    muon.step()
+    torch.testing.assert_close(muon.state[network.weight]["momentum_buffer"], 0.05 * normal(0, 12, 8))
+
+
 def test_the_two_optimizers_begin_at_the_recipes_rate():
     """lr(AdamW) = lr(Muon) = learning_rate, decay = weight_decay; all else as PyTorch's defaults have it.
 

@@ -10,6 +10,7 @@ from inspect import signature
 from math import nextafter
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -42,6 +43,8 @@ EVALUATION = Evaluation({"counting": Answers(["a star", "two stars"], [True, Fal
 @pytest.fixture(autouse=True)
 def empty(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    with patch.dict(os.environ):  # what a command sets ends with its law
+        yield
 
 
 def run(*words: object) -> str:
@@ -294,10 +297,14 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     """demo --checkpoint --vae --device --dtype --host --port; without options "shapes", this machine alone, port 7860.
 
     A page that listens at another address lets in whoever can reach this machine. Variables that Gradio would read
-    instead are gone: one of them serves every file, others choose the port. And no proxy is asked for our own page.
+    instead are gone: one of them serves every file, others choose the port. Two stay that no option stands for: where
+    temporary files lie, and the path below which another server shows the page. No proxy is asked for our own page.
     The command waits while the page is served.
     """
     served, events = [], []
+    kept = {"GRADIO_TEMP_DIR": "/scratch", "GRADIO_ROOT_PATH": "/below"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
     for name, value in {"GRADIO_DEBUG": "1", "GRADIO_ALLOWED_PATHS": "/", "no_proxy": "here"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
@@ -306,7 +313,7 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     def serving(*given):
         served.append(given)
         ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
-        assert ours == {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
+        assert ours == kept | {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         yield "http://here"
         events.append("closed")
 

@@ -417,10 +417,12 @@ def test_damaged_exif_data_are_one_line(vae, tmp_path, kind):
 def test_a_picture_is_an_opened_one(unchecked, vae, wrong):
     """encode_picture, encode_mask: a PIL picture; else InputError.
 
-    The name of a file is what other libraries take in its place.
+    The name of a file is what other libraries take in its place. An array is named by its kind, and not with all of
+    its numbers.
     """
+    kind = type(wrong).__name__
     for encode in (encode_picture, encode_mask):
-        with pytest.raises(InputError, match=r"the picture is .*: expected a PIL\.Image"):
+        with pytest.raises(InputError, match=f"^the picture is a {kind}: expected a PIL.Image, as Image.open"):
             encode(vae, wrong, SIDE)
 
 

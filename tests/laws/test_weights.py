@@ -284,7 +284,8 @@ def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatc
     A training that saves replaces it. Half of the weights of one save and half of the next load without a word.
     """
     path, other, read = directory / "model.safetensors", directory / "other", weights._read_rows
-    shutil.copy2(path, other)
+    shutil.copy(path, other)
+    os.utime(other, ns=(0, path.stat().st_mtime_ns + 10**9))
 
     def replaced(*asked):
         read(*asked)
@@ -294,6 +295,24 @@ def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatc
     monkeypatch.setattr(weights, "_read_rows", replaced)
     refused(directory, "was replaced while it was read: load it again")
     JanusFlow.from_pretrained(directory)
+
+
+def test_a_file_that_is_linked_or_gets_other_rights_while_it_is_read_is_the_same(directory, monkeypatch):
+    """a hard link to model.safetensors, or a chmod of it, between two tensors  =>  it loads.
+
+    A backup that links the file changes nothing in it, although the system notes a change of the file.
+    """
+    path, read = directory / "model.safetensors", weights._read_rows
+
+    def linked(*asked):
+        read(*asked)
+        path.chmod(0o600 if path.stat().st_mode & 0o040 else 0o640)
+        if not (directory / "link").exists():
+            os.link(path, directory / "link")
+
+    monkeypatch.setattr(weights, "_read_rows", linked)
+    JanusFlow.from_pretrained(directory)
+    assert path.stat().st_nlink == 2
 
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "elsewhere/model.safetensors", "none", 3])

@@ -6,14 +6,13 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 import warnings
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +21,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from tools.launched import Launched
 from tools.tour import forkserver
@@ -423,17 +423,53 @@ def test_two_sweeps_into_one_file_keep_the_runs_of_both(tmp_path):
 
 
 def test_the_working_folder_is_not_where_a_process_looks_for_python(tmp_path, monkeypatch):
-    """a process of the pool beside a file pickle.py = one without; afterwards the variables are as before.
+    """run_sweep beside a file pickle.py = one without; at every yield the variables are as before it.
 
-    multiprocessing begins it by `python -c`, which looks in the working folder before all others.
+    multiprocessing begins a process by `python -c`, which looks in the working folder before all others. Whoever reads
+    a report may begin processes of another kind, or change the variable.
     """
-    (tmp_path / "pickle.py").write_text("raise SystemExit('this is not Python's own')")
+    (tmp_path / "pickle.py").write_text('raise SystemExit("not Python\'s own")')
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     before = dict(os.environ)
-    with sweeps._pool(1):
-        said = subprocess.run([sys.executable, "-c", "import pickle; print(pickle.__name__)"], capture_output=True)
-    assert said.stdout == b"pickle\n"
+    runs = run_sweep(Sweep("shapes", "f", 1, 0, reference_steps=1), [Setting(1, "euler", 1.0, 1.0)], processes=1)
+    assert list(next(runs).runs) == ["1 euler, w = 1, shift 1"]
     assert dict(os.environ) == before
+    assert list(runs) == []
+
+
+def test_a_variable_that_is_gone_meanwhile_stays_gone(monkeypatch):
+    """_safe_path: afterwards PYTHONSAFEPATH is as before, also if it was deleted meanwhile.
+
+    Another thread may restore all variables. That is no reason to lose a sweep.
+    """
+    for before in (None, "here"):
+        monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+        if before:
+            monkeypatch.setenv("PYTHONSAFEPATH", before)
+        with sweeps._safe_path():
+            assert os.environ.pop("PYTHONSAFEPATH") == "1"
+        assert os.environ.get("PYTHONSAFEPATH") == before
+
+
+def test_a_sweep_holds_its_file_from_reading_to_writing(sweep, monkeypatch):
+    """sweep: nobody else can hold --json while it reads the file and writes it again; afterwards everybody can.
+
+    A run that another sweep writes in between would be lost.
+    """
+    held = []
+
+    def free():
+        with suppress(Timeout), FileLock(".sweep.json.lock", timeout=0):
+            return True
+
+    monkeypatch.setattr(sweeps, "begin_sweep", lambda *_: replace(KEPT, runs={}))
+    monkeypatch.setattr(sweeps, "run_sweep", lambda *_: iter([KEPT]))
+    monkeypatch.setattr(sweeps, "together_with", lambda path, report: held.append(not free()) or report)
+    monkeypatch.setattr("janus_minimal.cli.sweep.write_json", lambda *_: held.append(not free()))
+    assert sweep()[0] == 0
+    assert held == [True, True]
+    assert free()
 
 
 @pytest.mark.parametrize(
