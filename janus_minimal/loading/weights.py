@@ -184,7 +184,7 @@ def _shards(directory: Path) -> dict[str, Path]:
 
 @contextmanager
 def open_safetensors(path: Path) -> Iterator[safe_open]:
-    """Open a plain file of tensors. Raises OSError and SafetensorError, with any reason but no path."""
+    """Open a plain file of tensors. Raises FileNotFoundError, OSError and SafetensorError."""
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write into it
         raise FileNotFoundError(ENOENT, "missing, or no plain file")
     path.open("rb").close()  # what may not be read, the library calls missing
