@@ -36,12 +36,12 @@ def bench(
     json_file: Annotated[
         Path | None,
         typer.Option(
-            "--json", parser=file_name, metavar="PATH", help="Also write the report to this file."
+            "--json", parser=file_name, metavar="<path>", help="Also write the report to this file."
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(parser=file_name, metavar="PATH", help="Also draw the report as a PNG."),
+        typer.Option(parser=file_name, metavar="<path>", help="Also draw the report as a PNG."),
     ] = None,
 ) -> None:
     """Time one step, its stages, and the work that the KV cache saves. The weights are random."""

@@ -18,7 +18,7 @@ def compare(
         typer.Option(
             "--json",
             parser=file_name,
-            metavar="PATH",
+            metavar="<path>",
             help="Write the comparison to this file, too.",
         ),
     ] = None,

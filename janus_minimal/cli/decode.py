@@ -18,7 +18,7 @@ def decode(
     vae: Annotated[str, typer.Option(help="The VAE's directory or hub repository.")],
     device: DeviceOption = None,
     out: Annotated[
-        Path, typer.Option(parser=file_name, metavar="PATH", help="The PNG to write.")
+        Path, typer.Option(parser=file_name, metavar="<path>", help="The PNG to write.")
     ] = PICTURE,
 ) -> None:
     """Decode latents with the VAE and write the pictures as one PNG."""

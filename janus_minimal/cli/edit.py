@@ -61,7 +61,7 @@ def edit(
     seed: SeedOption = 0,
     device: DeviceOption = None,
     out: Annotated[
-        Path, typer.Option(parser=file_name, metavar="PATH", help="The PNG to write.")
+        Path, typer.Option(parser=file_name, metavar="<path>", help="The PNG to write.")
     ] = PICTURE,
 ) -> None:
     """Change a picture to follow a prompt, and write the results as one PNG.

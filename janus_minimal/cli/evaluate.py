@@ -42,7 +42,7 @@ def evaluate(
         typer.Option(
             "--json",
             parser=file_name,
-            metavar="PATH",
+            metavar="<path>",
             help="Write the report, with the answer for each picture, to this file.",
         ),
     ] = None,

@@ -57,7 +57,7 @@ def generate(
     out: Annotated[
         str | None,  # a file's name or a folder's, which differ in what they may be
         typer.Option(
-            metavar="PATH",
+            metavar="<path>",
             help="The PNG, or the folder of --prompts; left out: picture.png, or pictures.",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def generate(
         Path | None,
         typer.Option(
             parser=file_name,
-            metavar="PATH",
+            metavar="<path>",
             help="Write the latents to this file, and no picture. See decode.",
         ),
     ] = None,

@@ -16,7 +16,7 @@ def reflow(
         Path,
         typer.Option(
             parser=folder_name,
-            metavar="PATH",
+            metavar="<path>",
             help="The directory of the run. An interrupted run continues there.",
         ),
     ],

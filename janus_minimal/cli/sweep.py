@@ -51,7 +51,7 @@ def sweep(
         typer.Option(
             "--json",
             parser=file_name,
-            metavar="PATH",
+            metavar="<path>",
             help="The report. What it already holds is not measured again.",
         ),
     ] = Path("sweep.json"),

@@ -30,7 +30,7 @@ def train(
         Path,
         typer.Option(
             parser=folder_name,
-            metavar="PATH",
+            metavar="<path>",
             help="The directory of the run. An interrupted run continues there.",
         ),
     ],
