@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _prepare_libraries() -> None:
-    """Let no library speak beside our one line, and no variable choose a backend for plots, which are files here."""
+    """Keep libraries quiet, so that an error is one line, and plots in files, whatever MPLBACKEND says."""
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")  # their remarks quote the checkpoint
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of folders and settings

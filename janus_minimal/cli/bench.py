@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.options import DeviceOption, Dtype
 from janus_minimal.cli.outputs import after_writing, check_outputs
 from janus_minimal.cli.write import write_figure, write_json
@@ -35,13 +35,11 @@ def bench(
     ] = False,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json", parser=file_name, metavar="<path>", help="Also write the report to this file."
-        ),
+        file_option("--json", help="Also write the report to this file."),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(parser=file_name, metavar="<path>", help="Also draw the report as a PNG."),
+        file_option(help="Also draw the report as a PNG."),
     ] = None,
 ) -> None:
     """Time one step, its stages, and the work that the KV cache saves. The weights are random."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.write import write_json
 
@@ -15,12 +15,7 @@ def compare(
     b: Annotated[Path, typer.Argument(help="Another one, of the same seed and captions.")],
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json",
-            parser=file_name,
-            metavar="<path>",
-            help="Write the comparison to this file, too.",
-        ),
+        file_option("--json", help="Write the comparison to this file, too."),
     ] = None,
 ) -> None:
     """Compare two evaluations of the same captions, picture by picture."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.options import PICTURE, DeviceOption
 from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.say import say
@@ -17,9 +17,7 @@ def decode(
     latent: Annotated[Path, typer.Argument(help="A file that generate --latent wrote.")],
     vae: Annotated[str, typer.Option(help="The VAE's directory or hub repository.")],
     device: DeviceOption = None,
-    out: Annotated[
-        Path, typer.Option(parser=file_name, metavar="<path>", help="The PNG to write.")
-    ] = PICTURE,
+    out: Annotated[Path, file_option(help="The PNG to write.")] = PICTURE,
 ) -> None:
     """Decode latents with the VAE and write the pictures as one PNG."""
     check_outputs([out], [latent, vae])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     PICTURE,
@@ -60,9 +60,7 @@ def edit(
     num_images: NumImagesOption = 4,
     seed: SeedOption = 0,
     device: DeviceOption = None,
-    out: Annotated[
-        Path, typer.Option(parser=file_name, metavar="<path>", help="The PNG to write.")
-    ] = PICTURE,
+    out: Annotated[Path, file_option(help="The PNG to write.")] = PICTURE,
 ) -> None:
     """Change a picture to follow a prompt, and write the results as one PNG.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     STEPS,
@@ -39,11 +39,8 @@ def evaluate(
     device: DeviceOption = None,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json",
-            parser=file_name,
-            metavar="<path>",
-            help="Write the report, with the answer for each picture, to this file.",
+        file_option(
+            "--json", help="Write the report, with the answer for each picture, to this file."
         ),
     ] = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from janus_minimal.cli.names import file_name, folder_name
+from janus_minimal.cli.names import file_name, file_option, folder_name
 from janus_minimal.cli.options import (
     CFG_WEIGHT,
     PICTURE,
@@ -69,11 +69,7 @@ def generate(
     ] = False,
     latent: Annotated[
         Path | None,
-        typer.Option(
-            parser=file_name,
-            metavar="<path>",
-            help="Write the latents to this file, and no picture. See decode.",
-        ),
+        file_option(help="Write the latents to this file, and no picture. See decode."),
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="A file of prompts, one a line, instead of one prompt.")

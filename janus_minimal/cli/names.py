@@ -7,8 +7,19 @@ a picture where a folder is meant. Both are found in the text, before it becomes
 
 import os
 from pathlib import Path
+from typing import Any
 
 import typer
+
+
+def file_option(*names: str, help: str) -> Any:
+    """Return the option for a file to write."""
+    return typer.Option(*names, parser=file_name, metavar="<path>", help=help)
+
+
+def folder_option(*names: str, help: str) -> Any:
+    """Return the option for a folder to write into."""
+    return typer.Option(*names, parser=folder_name, metavar="<path>", help=help)
 
 
 def folder_name(text: str | Path) -> Path:

@@ -18,7 +18,11 @@ from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
 from janus_minimal.loading.json_file import read_json
 
 PICTURE = b"\x89PNG"  # how a picture begins
-REPORTS = {"categories", "runs", "loops"}  # what evaluate and compare, sweep, and bench write of
+REPORTS = {
+    "categories",
+    "runs",
+    "loops",
+}  # keys of the reports of evaluate and compare, sweep, bench
 READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from janus_minimal.cli.names import folder_name
+from janus_minimal.cli.names import folder_option
 from janus_minimal.cli.options import TrainDeviceOption
 from janus_minimal.cli.train import MOST, changed
 from janus_minimal.runtime.device import pick_device
@@ -14,11 +14,7 @@ from janus_minimal.runtime.device import pick_device
 def reflow(
     out: Annotated[
         Path,
-        typer.Option(
-            parser=folder_name,
-            metavar="<path>",
-            help="The directory of the run. An interrupted run continues there.",
-        ),
+        folder_option(help="The directory of the run. An interrupted run continues there."),
     ],
     student: Annotated[
         str,

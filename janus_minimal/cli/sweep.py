@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from janus_minimal.cli.names import file_name
+from janus_minimal.cli.names import file_option
 from janus_minimal.cli.outputs import check_outputs
 from janus_minimal.cli.say import say
 from janus_minimal.cli.write import write_json
@@ -48,12 +48,7 @@ def sweep(
     ] = None,
     json_file: Annotated[
         Path,
-        typer.Option(
-            "--json",
-            parser=file_name,
-            metavar="<path>",
-            help="The report. What it already holds is not measured again.",
-        ),
+        file_option("--json", help="The report. What it already holds is not measured again."),
     ] = Path("sweep.json"),
 ) -> None:
     """Try all combinations of steps, solver, weight and shift: score, exactness and cost.

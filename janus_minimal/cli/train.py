@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from janus_minimal.cli.names import folder_name
+from janus_minimal.cli.names import folder_option
 from janus_minimal.cli.options import TrainDeviceOption
 from janus_minimal.errors import InputError
 from janus_minimal.runtime.device import pick_device
@@ -28,11 +28,7 @@ MOST = 10**7  # steps or scenes: beyond what anybody trains the small model on
 def train(
     out: Annotated[
         Path,
-        typer.Option(
-            parser=folder_name,
-            metavar="<path>",
-            help="The directory of the run. An interrupted run continues there.",
-        ),
+        folder_option(help="The directory of the run. An interrupted run continues there."),
     ],
     data: Annotated[
         Path | None,

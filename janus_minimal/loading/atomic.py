@@ -62,11 +62,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a file until the block ends, against all others who hold it first: they wait.
+    """Run the block while no other process runs such a block for the same file. The others wait.
 
-    Of two who read a file, add to it and write it again, the second would otherwise undo what the
-    first has added. An empty hidden file beside it is what is locked, and stays. A file system
-    without locks lets everybody in.
+    If two processes read a file, add to it and write it again at the same time, what one of them
+    added is lost. The lock is an empty hidden file beside it, which stays. On a file system without
+    locks nobody waits.
     """
     target = _final_place(path)
     lock = FileLock(target.with_name(f".{target.name}.lock"))

@@ -98,9 +98,9 @@ def pixels_per_latent(vae: AutoencoderKL) -> int:
 def unusual(vae: AutoencoderKL) -> list[str]:
     """Return the settings that change pictures, and no weight's name or shape, where they are unusual.
 
-    A fingerprint of weights says nothing of the activation and of the groups of the norms. Both are
-    usual in all VAEs that are around: SiLU, and 32 groups, or half of the fewest channels where these
-    are fewer than 64. So most fingerprints are of weights alone.
+    A fingerprint of weights does not see the activation and the number of groups of the norms. SiLU
+    and 32 groups are usual (fewer for a narrow VAE: half of its first width). Whoever adds only what
+    is unusual to a fingerprint keeps those that were stored before.
     """
     groups = min(32, vae.config.block_out_channels[0] // 2)
     usual = {"act_fn": ("silu", "swish"), "norm_num_groups": (groups,)}

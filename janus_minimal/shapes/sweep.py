@@ -191,8 +191,8 @@ def _as_measured(sweep: Sweep) -> Sweep:
 def together_with(path: Path, report: Sweep) -> Sweep:
     """Return the report, and the runs that are in its file by now. Raises InputError.
 
-    Another sweep may have written there meanwhile. Its runs would be lost. Whoever writes the answer
-    holds the file from before this call (`held`), or a run that is written in between is lost.
+    Another sweep may have written there meanwhile, and its runs would be lost. To be safe, call this
+    and write the result inside `held`.
     """
     return replace(report, runs=read_sweep(path, report).runs | report.runs)
 
