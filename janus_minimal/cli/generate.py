@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from janus_minimal.figures.film import Film
     from janus_minimal.pipeline import JanusFlowPipeline
 
+OUT = "'--out'"  # as messages name an option
 FOLDER = Path("pictures")
 LARGE = 100_000_000  # parameters: above, a step takes seconds on a CPU
 
@@ -98,7 +99,7 @@ def generate(
         )
     if prompts is None:
         request = {"prompt": prompt, **settings}
-        picture = None if latent else file_name(PICTURE if out is None else out)
+        picture = None if latent else file_name(PICTURE if out is None else out, OUT)
         frames = picture.parent / f"{picture.stem}-strip.png" if picture and strip else None
         check_outputs([picture, frames, latent], [checkpoint, vae])
         _generate_sheet(load, request, picture, frames, latent)
@@ -107,9 +108,8 @@ def generate(
             "--prompts writes only sheets of pictures: expected no --strip and no --latent"
         )
     else:
-        _generate_album(
-            load, device, prompts, settings, folder_name(FOLDER if out is None else out)
-        )
+        folder = folder_name(FOLDER if out is None else out, OUT)
+        _generate_album(load, device, prompts, settings, folder)
 
 
 def load_pipeline(

@@ -22,19 +22,20 @@ def folder_option(*names: str, help: str) -> Any:
     return typer.Option(*names, parser=folder_name, metavar="<path>", help=help)
 
 
-def folder_name(text: str | Path) -> Path:
-    """Return the path of a folder. Raises BadParameter for an empty name."""
+def folder_name(text: str | Path, option: str | None = None) -> Path:
+    """Return the path of a folder. Raises BadParameter for an empty name; it names the option."""
     if not os.fspath(text):
         raise typer.BadParameter(
-            'the name is empty: expected a name, or "." for the working folder'
+            'the name is empty: expected a name, or "." for the working folder', param_hint=option
         )
     return Path(text)
 
 
-def file_name(text: str | Path) -> Path:
+def file_name(text: str | Path, option: str | None = None) -> Path:
     """Return the path of a file. Raises BadParameter for an empty name, and for one that ends as a folder's does."""
     if not os.fspath(text) or os.fspath(text).endswith(os.sep):
         raise typer.BadParameter(
-            f'"{text}" names no file: expected a name, without a slash at its end'
+            f'"{text}" names no file: expected a name, without a slash at its end',
+            param_hint=option,
         )
     return Path(text)

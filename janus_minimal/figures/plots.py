@@ -6,7 +6,7 @@ compared share one colour scale.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, cycle
 from textwrap import fill
 
 import numpy as np
@@ -192,7 +192,7 @@ def bars(rows: Mapping[str, Mapping[str, float | Tensor]], title: str, xlabel: s
             0.0,
             [BLUE, ORANGE, GREEN, PINK, SKY, "black"] if len(parts) > 1 else ["silver"],
         )
-        for (name, part), colour in zip(parts.items(), colours, strict=False):
+        for (name, part), colour in zip(parts.items(), cycle(colours), strict=False):
             length = float(_array(part))
             ax.barh(
                 row,

@@ -597,7 +597,10 @@ def test_a_name_that_is_empty_or_a_folders_is_no_files(run, words):
 
     `--out "$UNSET"` would train into the working folder, and `--out pictures/` would write a PNG called "pictures".
     """
-    assert "expected a name, " in refused(run, *words)
+    option = next(word for word in reversed(words) if word.startswith("--"))
+    message = refused(run, *words)
+    assert "expected a name, " in message
+    assert f"'{option}'" in message
 
 
 def test_no_output_takes_the_place_of_an_input(run):

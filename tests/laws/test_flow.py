@@ -1,5 +1,6 @@
 """The mathematics of rectified flow, checked on velocity fields whose exact solution is known."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_the_grid_starts_at_noise_and_ends_at_data(steps):
 
 
 @pytest.mark.parametrize("steps", [np.int64(8), np.int32(8), np.uint8(8)])
-@pytest.mark.parametrize("shift", [3, np.int64(3), np.float32(3), np.float64(3)])
+@pytest.mark.parametrize("shift", [3, Fraction(3), np.int64(3), np.float32(3), np.float64(3)])
 def test_a_grid_takes_numbers_of_any_kind(unchecked, steps, shift):
     """time_grid(S, s) = time_grid(8, 3.0) for any whole number S = 8 and any real number s = 3.
 

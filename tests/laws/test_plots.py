@@ -85,6 +85,8 @@ def test_bars_are_as_long_as_their_numbers_one_after_the_other():
     assert [bar.get_x() for bar in axes.patches] == [0, 1, 2, 3, 4, 5]
     assert len({to_hex(bar.get_facecolor()) for bar in axes.patches}) == 6
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [*six]
+    (axes,) = plots.bars({"parts": dict.fromkeys("abcdefg", 1.0)}, "title", "ms").axes
+    assert len(axes.patches) == 7  # there are six colours, but no part is left out
 
 
 def test_growth_sets_measured_points_beside_the_formulas_line():
