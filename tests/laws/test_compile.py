@@ -10,7 +10,7 @@ from tools.launched import printed
 
 from janus_minimal import JanusFlow, JanusFlowPipeline
 from janus_minimal.errors import InputError
-from janus_minimal.runtime.compile import STAGES, _compiler_fault, compile_stages
+from janus_minimal.runtime.compile import STAGES, compile_stages
 
 # Run in a separate process without the shape checks of the tests: functions with such checks cannot be compiled. The
 # backend traces and lowers the stages as the default one does, and stops before C++, whose compiler takes a minute.
@@ -88,41 +88,27 @@ def test_a_compiled_model_is_not_copied(model, monkeypatch, copied):
     copied(model)
 
 
-@pytest.mark.parametrize("kind", [RuntimeError, ImportError, OSError, FileNotFoundError, AssertionError])
+FAULTS = {
+    RuntimeError("no compiler found\nand more lines"): "no compiler found",
+    RuntimeError("\nno compiler found"): "no compiler found",
+    AssertionError(): "AssertionError",
+    **{kind("no compiler found"): "no compiler found" for kind in (ImportError, OSError, FileNotFoundError)},
+}
+
+
+@pytest.mark.parametrize(("error", "said"), FAULTS.items())
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "when it is called"])
-def test_a_compiler_that_fails_says_why(monkeypatch, kind, late):
-    """fault(torch.compile that raises) = the first line of the error, whatever its kind; of one that works, None.
+def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said, late):
+    """compile=True and no compiler  =>  a warning with the error's first line, and the stages stay uncompiled.
 
-    torch compiles a function when it is first called, and without a C++ compiler or Triton fails in many ways.
-    """
-
-    def broken(*args, **kwargs):
-        raise kind("no compiler found\nand more lines")
-
-    monkeypatch.setattr(torch, "compile", (lambda *_, **__: broken) if late else broken)
-    assert _compiler_fault(torch.device("cpu")) == "no compiler found"
-    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-    assert _compiler_fault(torch.device("cpu")) is None
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (RuntimeError("no compiler found\nand more lines"), "no compiler found"),
-        (RuntimeError("\nno compiler found"), "no compiler found"),
-        (AssertionError(), "AssertionError"),
-    ],
-)
-def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said):
-    """compile=True and no compiler  =>  a warning, and the stages stay uncompiled.
-
-    The uncompiled model draws the same pictures, only more slowly. So a missing compiler is no reason to stop.
+    The uncompiled model draws the same pictures, only more slowly. So a missing compiler is no reason to stop. torch
+    compiles a function when it is first called, and without a C++ compiler or Triton fails in many ways.
     """
 
     def broken(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(torch, "compile", (lambda *_, **__: broken) if late else broken)
     JanusFlowPipeline.from_pretrained("shapes")  # does not ask for a compiler, and does not warn
     with pytest.warns(UserWarning, match=rf"no compiler works here \({said}\): the model runs as it is"):
         pipe = JanusFlowPipeline.from_pretrained("shapes", compile=True)
