@@ -64,7 +64,7 @@ def _score(
     from janus_minimal.shapes.caption import CATEGORIES
     from janus_minimal.shapes.evaluate import check_size, score_pipeline
 
-    check_size(pipe)
+    check_size(pipe)  # here, too, so that no bar stands above the refusal
 
     with tqdm(total=captions * len(CATEGORIES), unit="picture") as bar:
         return score_pipeline(pipe, captions, steps, cfg_weight, seed, bar.update)

@@ -49,9 +49,12 @@ def score_pipeline(
 
     Every picture has a noise of its own, drawn from (seed, category, number), so the scores do not
     depend on how many pictures are made at a time. `advance` is called after each batch with the
-    number of pictures in it; a progress bar's `update` will do. Raises InputError for no captions.
+    number of pictures in it; a progress bar's `update` will do.
+
+    Raises InputError for no captions, and for a model of pictures of another size.
     """
     whole_number("captions", captions, MOST_IMAGES)
+    check_size(pipe)
     parts = {}
     for index, category in enumerate(CATEGORIES):
         asked = fresh_captions(category, captions, seed)

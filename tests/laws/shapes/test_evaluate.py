@@ -21,6 +21,7 @@ from janus_minimal.shapes.evaluate import fresh_captions, score_pipeline
 from janus_minimal.shapes.examples import draw_example
 from janus_minimal.shapes.render import render
 from janus_minimal.shapes.report import Answers, Evaluation, read_evaluation, wilson
+from janus_minimal.shapes.scene import SIDE
 
 RIGHT = dict(zip(CATEGORIES, (4, 2, 1, 3, 0, 2, 2), strict=True))  # of four pictures each
 REPORT = Evaluation(
@@ -43,6 +44,7 @@ class KnownPipeline(JanusFlowPipeline):
 
     def __init__(self, fails=lambda number: False):
         self.fails, self.calls, self.texts, self.seeds = fails, [], [], []
+        self.model = SimpleNamespace(config=SimpleNamespace(image_size=SIDE))
 
     def __call__(self, texts, steps, cfg_weight, *, generator, progress):
         self.calls.append((len(texts), steps, cfg_weight, progress))
@@ -104,6 +106,15 @@ def test_an_evaluation_needs_captions(pipe):
     """
     with pytest.raises(InputError, match="captions is 0: expected a whole number from 1"):
         score_pipeline(pipe, 0, 1, 2.0, 0)
+
+
+def test_an_evaluation_needs_pictures_of_the_small_worlds_size():
+    """score_pipeline(a model of 96 x 96)  =>  InputError, before anything is drawn."""
+    large = KnownPipeline()
+    large.model.config.image_size = 96
+    with pytest.raises(InputError, match="draws pictures of 96 x 96: expected the 48 x 48"):
+        score_pipeline(large, 1, 1, 2.0, 0)
+    assert not large.calls
 
 
 @pytest.mark.usefixtures("nameless")
