@@ -5,6 +5,7 @@ import doctest
 import importlib
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,21 @@ def test_an_unknown_name_is_an_attribute_error():
     """
     with pytest.raises(AttributeError, match="nonsense"):
         getattr(janus_minimal, "nonsense")  # noqa: B009  # a plain attribute alone would be a useless expression
+
+
+def test_a_record_cannot_be_changed():
+    """record.field = value  =>  FrozenInstanceError, for every dataclass but a step and a film.
+
+    A config, a request or a report is handed from one function to the next. If one of them could change it, what the
+    others see would depend on their order. A callback may set a step's z_next, and a film grows.
+    """
+    paths = [path.relative_to(PACKAGE.parent).with_suffix("") for path in PACKAGE.rglob("[!_]*.py")]
+    names = {".".join(path.parts) for path in paths} - {"janus_minimal.demo.page", "janus_minimal.demo.serve"}  # Gradio
+    found = [entry for name in sorted(names) for entry in vars(importlib.import_module(name)).values()]
+    records = [entry for entry in found if isinstance(entry, type) and is_dataclass(entry)]
+    ours = [entry for entry in records if entry.__module__ in names]
+    assert {record.__name__ for record in ours if not record.__dataclass_params__.frozen} == {"Step", "Film"}
+    assert len(ours) > 30
 
 
 @pytest.mark.parametrize("name", CORE)
