@@ -90,12 +90,14 @@ def meaning(source: str) -> str | None:
 
 
 def plant(mutant: Mutant) -> None:
-    """Change the package in this process. It cannot be used for anything else afterwards."""
+    """Change the package in this process. It cannot be used for anything else afterwards.
+
+    A law may import a module anew, say with another library in place of Gradio, and must find the mutant again.
+    """
     if found := function_of(mutant):
         where, code = found
         function_at(where).__code__ = code
-    else:
-        import_instead(mutant)
+    import_instead(mutant)
 
 
 def import_instead(mutant: Mutant) -> None:
