@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from einops import repeat
 from safetensors.torch import load_file
 from tools.drawn import normal, pair
 from tools.small_runs import small_runs
@@ -693,6 +694,34 @@ def test_recorded_attention_sums_to_one_and_sees_nothing_hidden(pipe, two):
     torch.testing.assert_close(seen.sum(dim=-1), torch.ones(layers, number, heads, n))
     visible = rows.mask(n)[:, None] & torch.ones(n, length, dtype=torch.bool).tril(length - n)
     assert (seen.masked_select(~visible[None, :, None].expand_as(seen)) == 0).all()
+
+
+def test_what_is_recorded_is_what_transformers_itself_returns(pipe, two):
+    """attention, hidden = transformers' own output_attentions and output_hidden_states, of prompt and image in one call.
+
+    hidden[0] are the tokens before the first layer, and transformers' last states have passed the final norm. Nothing
+    keeps a graph of the evaluation.
+    """
+    model, z, rows = pipe.model, normal(0, 2, *SHAPE), two.batch()
+    seen = look_inside(model, z, 0.4, two)
+    with torch.no_grad():
+        x_emb, t_emb, _ = model.encode(z, torch.tensor(0.4))
+        tokens = repeat(model.align_in(x_emb, t_emb), "b n d -> (2 b) n d")
+        plain = deepcopy(model.llama)
+        plain.set_attn_implementation("eager")
+        n = tokens.shape[1]
+        expected = plain(
+            inputs_embeds=torch.cat([plain.embed_tokens(rows.ids), tokens], dim=1),
+            attention_mask=rows.mask(n),
+            position_ids=torch.cat([rows.positions, rows.new_positions(n)], dim=1),
+            output_hidden_states=True,
+            output_attentions=True,
+        )
+        last = plain.norm(seen.hidden[-1])
+    states = torch.stack([*seen.hidden[:-1], last])
+    torch.testing.assert_close(states, torch.stack(expected.hidden_states)[:, :, -n:], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(seen.attention, torch.stack(expected.attentions)[..., -n:, :], rtol=1e-3, atol=1e-5)
+    assert not any(x.requires_grad for x in (seen.v_cond, seen.v_uncond, seen.attention, seen.hidden))
 
 
 def test_the_last_hidden_state_is_what_is_decoded(inside, pipe, two):
