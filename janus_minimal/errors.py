@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 LONGEST = 300  # characters of a message
+QUOTED = 120  # characters of what a message quotes, say of another library's error
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)?")
 
 
@@ -36,6 +37,11 @@ def one_line(text: object, longest: int = LONGEST) -> str:
         return line
     end = (longest - 3) // 3
     return f"{line[: longest - 3 - end]}...{line[len(line) - end :]}"
+
+
+def quoted(text: object) -> str:
+    """Return `text` as a line that is short enough to stand inside of a message."""
+    return one_line(text, QUOTED)
 
 
 class InputError(ValueError):

@@ -27,7 +27,7 @@ from janus_minimal.cli import (
     sweep,
     train,
 )
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, one_line, quoted
 
 INTERRUPTED = 130  # the usual status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # of every wrong option; typer does not export it
@@ -100,10 +100,10 @@ def _run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        return _say(f"{NO_MEMORY} ({one_line(error, 100) or type(error).__name__})", 2)
+        return _say(f"{NO_MEMORY} ({quoted(error) or type(error).__name__})", 2)
     except OSError as error:
         _drop_what_cannot_be_printed()
-        return _say(f"{one_line(error, 150)}; {NO_FILE}", 2)
+        return _say(f"{quoted(error)}; {NO_FILE}", 2)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:

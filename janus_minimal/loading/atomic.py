@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 
 UNFINISHED = ".unfinished-"  # the hidden directories' prefix
 LOCK = ".janus-minimal-lock"  # the file in each of them that its process has locked
@@ -45,7 +45,7 @@ def atomic_directory(directory: Path) -> Iterator[Path]:
             _move_files(unfinished, directory)
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{directory} cannot be written: {one_line(error, 150)}; no file in it is incomplete"
+            f"{directory} cannot be written: {quoted(error)}; no file in it is incomplete"
         ) from None
 
 

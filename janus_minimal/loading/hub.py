@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from janus_minimal.errors import CheckpointError, one_line
+from janus_minimal.errors import CheckpointError, quoted
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -79,5 +79,5 @@ def _fetch(repository: str, revision: str | None, files: Sequence[str]) -> Path:
     except Exception as error:  # the hub's client and its HTTP library have kinds of their own
         reason = str(error).strip().split("\n")[0]
         raise CheckpointError(
-            f"{repository} cannot be fetched from the hub: {one_line(reason, 150)}"
+            f"{repository} cannot be fetched from the hub: {quoted(reason)}"
         ) from None

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from janus_minimal.errors import CheckpointError, one_line
+from janus_minimal.errors import CheckpointError, quoted
 
 LARGEST = 2**26  # bytes; the official tokenizer.json has about 5 million
 LARGEST_CONFIG = 2**20  # of a list of settings; a megabyte of empty lists needs 20 in memory
@@ -51,14 +51,12 @@ def read_json(path: Path, largest: int = LARGEST, wanted: str = OFFICIAL) -> dic
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {one_line(error, 100)}; expected {wanted}"
+            f"{path} cannot be read: {quoted(error)}; expected {wanted}"
         ) from None
     if code:
         raise CheckpointError(f"{path} asks to run code of its own ({min(code)}): it is refused")
     if twice:
-        raise CheckpointError(
-            f"{path} has {one_line(min(twice), 100)} twice in an object: expected once"
-        )
+        raise CheckpointError(f"{path} has {quoted(min(twice))} twice in an object: expected once")
     if not isinstance(raw, dict):
         kind = type(raw).__name__
         raise CheckpointError(f"{path} should hold a JSON object, not {kind}; expected {wanted}")
@@ -70,9 +68,7 @@ def warn_of_unknown(where: object, names: Iterable[str]) -> None:
     unknown = sorted(names)
     if unknown:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        message = (
-            f"{where}: {one_line(unknown[0], 100)}{more} is not known here and changes nothing"
-        )
+        message = f"{where}: {quoted(unknown[0])}{more} is not known here and changes nothing"
         warnings.warn(message, stacklevel=3)
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.loading.weights import DTYPES, open_safetensors
 
@@ -67,5 +67,5 @@ def _opened(path: str | Path) -> Iterator[safe_open]:
         with open_safetensors(Path(path)) as file:
             yield file
     except (SafetensorError, OSError) as error:
-        reason = one_line(getattr(error, "strerror", None) or error, 100)
+        reason = quoted(getattr(error, "strerror", None) or error)
         raise InputError(f"{path} holds no latents: {reason}; {RIGHT}") from None

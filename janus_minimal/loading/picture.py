@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 
 FORMATS = ("PNG", "JPEG", "WEBP")  # of all that Pillow knows; some others start other programs
 
@@ -82,4 +82,4 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     """Return what Pillow says, or the kind of error of which it says nothing."""
-    return one_line(error, 80) or type(error).__name__
+    return quoted(error) or type(error).__name__

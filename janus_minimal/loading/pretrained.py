@@ -18,7 +18,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from janus_minimal.errors import CheckpointError, one_line
+from janus_minimal.errors import CheckpointError, quoted
 from janus_minimal.loading.atomic import atomic_directory
 from janus_minimal.loading.json_file import read_json
 from janus_minimal.loading.tokenizer_rules import check_rules
@@ -49,7 +49,7 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # these libraries raise nearly anything, panics of Rust included
-        reason = one_line(error, 150) or type(error).__name__
+        reason = quoted(error) or type(error).__name__
         raise CheckpointError(
             f"{directory} holds no tokenizer that can be loaded: {reason}"
         ) from None

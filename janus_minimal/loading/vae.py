@@ -31,7 +31,7 @@ from PIL import Image, ImageOps
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
-from janus_minimal.errors import CheckpointError, InputError, one_line
+from janus_minimal.errors import CheckpointError, InputError, quoted
 from janus_minimal.loading.json_file import LARGEST_CONFIG, read_json, warn_of_unknown
 from janus_minimal.loading.picture import to_rgb
 from janus_minimal.loading.weights import read_safetensors, safetensors_keys
@@ -190,7 +190,7 @@ def _build(path: Path) -> AutoencoderKL:
         with torch.device("meta"):
             return AutoencoderKL(**asdict(config))
     except Exception as error:  # sizes that do not fit each other fail anywhere inside diffusers
-        reason = one_line(error, 150)
+        reason = quoted(error)
         raise CheckpointError(f"{path} describes no VAE: {reason}") from None
 
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from transformers import PreTrainedTokenizerBase
 
-from janus_minimal.errors import CheckpointError, PromptError, one_line
+from janus_minimal.errors import CheckpointError, PromptError, quoted
 
 JOINERS = "\u200c\u200d"  # Persian, the scripts of India, and composed emoji are written with them
 
@@ -23,8 +23,8 @@ def encode(
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        reason = one_line(error, 150) or type(error).__name__
-        raise CheckpointError(f'the tokenizer fails on "{one_line(text, 50)}": {reason}') from None
+        reason = quoted(error) or type(error).__name__
+        raise CheckpointError(f'the tokenizer fails on "{quoted(text)}": {reason}') from None
 
 
 def check_characters(prompt: str, invisible: str = "\t\n\r" + JOINERS) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 
 Began = TypeVar("Began")
 
@@ -24,6 +24,6 @@ def begin_together(kind: Callable[..., Began], device: torch.device, **options: 
         return kind(cpu=device.type == "cpu", **options)
     except (ValueError, RuntimeError, ImportError) as error:
         raise InputError(
-            f"accelerate cannot begin: {one_line(error, 120)}; expected all variables of "
+            f"accelerate cannot begin: {quoted(error)}; expected all variables of "
             "accelerate launch, or none (WORLD_SIZE, RANK, LOCAL_RANK, ...)"
         ) from None

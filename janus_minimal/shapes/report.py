@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from scipy.stats import binomtest
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, one_line, quoted
 from janus_minimal.loading.json_file import read_json
 
 CONFIDENCE = 0.95
@@ -143,7 +143,7 @@ def read_evaluation(path: Path) -> Evaluation:
         raise InputError(_no_answers(path, f"{wrong[0]} is not what evaluate writes beside them"))
     for name in (found.model, found.version, *found.categories):
         if name != one_line(name):  # they are printed
-            raise InputError(_no_answers(path, f"the name {one_line(name, 50)} is no plain line"))
+            raise InputError(_no_answers(path, f"the name {quoted(name)} is no plain line"))
     return found
 
 
@@ -161,4 +161,4 @@ def rounded(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _no_answers(path: Path, reason: str) -> str:
-    return f"{path} holds no answers: {one_line(reason, 120)}; expected {WANTED}"
+    return f"{path} holds no answers: {quoted(reason)}; expected {WANTED}"

@@ -36,7 +36,7 @@ from jaxtyping import Float32
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 from janus_minimal.jobs.identity import identity
 from janus_minimal.loading.json_file import read_json
 from janus_minimal.pipeline import JanusFlowPipeline
@@ -163,7 +163,7 @@ def read_sweep(path: Path, new: Sweep) -> Sweep:
         if rounded(raw) != rounded(asdict(_as_measured(old))):
             raise InputError("it says something that sweep does not write, or has changed scores")
     except (InputError, ValidationError) as error:
-        reason = one_line(error, 100)
+        reason = quoted(error)
         raise InputError(f"{path} holds no sweep: {reason}; expected another --json") from None
     for name in ("checkpoint", "model", "captions", "seed", "reference_steps"):
         was, now = getattr(old, name), getattr(new, name)

@@ -14,7 +14,7 @@ from typing import Any
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 from janus_minimal.loading.atomic import make_directory
 from janus_minimal.training.settings import begin_or_go_on, check_known
 
@@ -60,7 +60,7 @@ def _locked(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise InputError(
-                f"{lock.lock_file} cannot be locked: {one_line(error, 100)}; "
+                f"{lock.lock_file} cannot be locked: {quoted(error)}; "
                 "expected a plain file of your own: move it away"
             ) from None
     try:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 from janus_minimal.loading.atomic import atomic_write
 from janus_minimal.training.master import copy_sharing_frozen, hand_back, master_of
 from janus_minimal.training.optimizers import build_optimizers
@@ -95,7 +95,7 @@ class Learner:
             raise
         except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(
-                f"{path} is no whole state of this network ({one_line(error, 120)}): "
+                f"{path} is no whole state of this network ({quoted(error)}): "
                 "delete it to begin this training anew"
             ) from None
 

@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from janus_minimal.config import JanusConfig
-from janus_minimal.errors import InputError, one_line
+from janus_minimal.errors import InputError, quoted
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.fingerprint import fingerprint
 from janus_minimal.loading.hub import find_part
@@ -282,7 +282,7 @@ def _once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     number = Counter(key for key, _ in entries)
     if twice := [key for key in number if number[key] > 1]:
-        raise InputError(f"its {one_line(twice[0], 50)} stands twice: expected {RIGHT}")
+        raise InputError(f"its {quoted(twice[0])} stands twice: expected {RIGHT}")
     return dict(entries)
 
 

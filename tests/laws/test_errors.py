@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from janus_minimal.errors import LONGEST, CheckpointError, InputError, one_line
+from janus_minimal.errors import LONGEST, CheckpointError, InputError, one_line, quoted
 from janus_minimal.loading.config_file import read_config
 from janus_minimal.loading.latents import read_latents
 from janus_minimal.loading.picture import read_picture
@@ -48,6 +48,13 @@ def test_the_beginning_and_the_end_of_a_long_message_remain():
     assert line.endswith("xxx; expected 3")
     assert [len(part) for part in line.split("...")] == [198, 99]
     assert one_line("x" * 300) == "x" * 300
+
+
+def test_what_a_message_quotes_leaves_room_for_the_rest():
+    """quoted(text) = one_line of 120 characters at most: a fault and its remedy fit beside it into 300."""
+    assert len(quoted("x" * 121)) == 120
+    assert quoted("x" * 120) == "x" * 120
+    assert quoted("two\nlines \x1b[2J") == "two lines"
 
 
 def test_terminal_sequences_leave_no_trace():

@@ -697,7 +697,7 @@ def test_recorded_attention_sums_to_one_and_sees_nothing_hidden(pipe, two):
 
 
 def test_what_is_recorded_is_what_transformers_itself_returns(pipe, two):
-    """attention, hidden = transformers' own output_attentions and output_hidden_states, of prompt and image in one call.
+    """attention, hidden = transformers' own attentions and hidden states, of prompt and image in one call.
 
     hidden[0] are the tokens before the first layer, and transformers' last states have passed the final norm. Nothing
     keeps a graph of the evaluation.
