@@ -75,7 +75,7 @@ def test_other_files_may_lie_beside_a_checkpoint(checkpoint, tmp_path):
         b"\xff\xd8\xff\xe0 a photograph",
         b'{"file_name": "1.png", "text": "a star"}\n',
         b'{"recipe": {"seed": 0}}',
-        save({"optimizer": torch.zeros(1), "latents": torch.zeros(1)}),
+        *(save({name: torch.zeros(1) for name in names}) for names in ("a", "z", ("latents", "optimizer"), ())),
     ],
 )
 def test_a_file_that_is_not_ours_is_not_written_over(tmp_path, content):
