@@ -162,6 +162,18 @@ def test_a_merged_weight_is_the_sum_rounded_once(dtype):
     assert merge_adapters(model).llama.layers[0].mlp.up_proj.weight.equal(expected)
 
 
+def test_merging_copies_no_frozen_weight(tuned):
+    """storage(merged weight) = storage(model's weight) for every frozen weight without an adapter.
+
+    A model is merged at each save, for the samples and for the checkpoint. Frozen weights are most of its memory.
+    """
+    merged = dict(merge_adapters(tuned["lora"]).named_parameters())
+    shared = {name for name, p in tuned["lora"].named_parameters() if name in merged and not p.requires_grad}
+    assert "language_model.model.embed_tokens.weight" in shared
+    for name in shared:
+        assert merged[name].data_ptr() == tuned["lora"].get_parameter(name).data_ptr(), name
+
+
 def test_merging_leaves_the_model_as_it_is(tuned):
     """v(model) is the same before and after merge_adapters(model).
 
@@ -280,6 +292,22 @@ def test_one_part_is_computed_after_the_other(tmp_path):
     recipe = Recipe(steps=1, batch_size=1, learning_rate=0.1)
     fit(network, loss, recipe, tmp_path / "state.safetensors", Accelerator(cpu=True), lambda *_: None)
     assert seen == [0.0, 1.0]
+
+
+def test_a_start_writes_down_every_choice():
+    """about(start) = the source's path, and each choice of Tuning under its name, in words.
+
+    Whoever goes on with another choice is refused by name, and settings.json of earlier versions has these names.
+    """
+    tuning = Tuning("uvit", 4, HALF, gradient_checkpointing=True, gradient_accumulation_steps=2)
+    assert Start(GOLDEN, tuning).about == {
+        "from": str(GOLDEN.resolve()),
+        "train": "uvit",
+        "lora": 4,
+        "dtype": "bfloat16",
+        "gradient checkpointing": True,
+        "gradient accumulation steps": 2,
+    }
 
 
 def test_parts_of_unequal_size_are_refused(tmp_path):
