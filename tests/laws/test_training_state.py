@@ -386,17 +386,6 @@ def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):
     hold(tmp_path)
 
 
-def test_a_run_that_ended_in_an_error_holds_its_folder_no_longer(tmp_path):
-    """an error in the block of run_folder  =>  the next run begins, also while the error is still looked at.
-
-    A notebook keeps the last error, and with it everything that the run knew.
-    """
-    with pytest.raises(ZeroDivisionError) as kept, run_folder(tmp_path, SETTINGS, [], Accelerator(cpu=True)):
-        _ = 1 / 0
-    hold(tmp_path)
-    assert kept.tb is not None
-
-
 def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
     """run.lock is a folder, or a link to nowhere  =>  InputError, and no settings are written.
 
