@@ -74,6 +74,7 @@ def fit(
     """
     check_share(recipe.batch_size, accelerator.num_processes)
     check_surroundings(accelerator)
+    network.zero_grad()  # a caller's own, or those of a step that was interrupted
     learner = Learner(network.to(accelerator.device), recipe, data, source)
     if state.exists():
         learner.load(state)

@@ -159,6 +159,17 @@ def test_a_state_is_of_its_data(tmp_path):
     refused(lambda: train(tmp_path / "state.safetensors", data="b"), "data 'a', not 'b'")
 
 
+@pytest.mark.parametrize("other", [{"data": "b"}, {"recipe": replace(RECIPE, seed=1)}])
+def test_a_network_whose_state_is_refused_stays_as_it_was(whole, other):
+    """InputError for a state of other data or another recipe  =>  weights(network) are the same, to the bit.
+
+    Whoever then trains the same network in another directory begins with the weights of the seed.
+    """
+    network, before = small_network(), small_network().state_dict()
+    refused(lambda: train(whole, network=network, **other), "was begun with")
+    assert all(tensor.equal(before[key]) for key, tensor in network.state_dict().items())
+
+
 @pytest.mark.parametrize("asked", [None, "b"])
 def test_a_state_that_names_its_source_goes_on_from_no_other(tmp_path, asked):
     """source != source of the state  =>  InputError, which names the source, even if the data are others as well.
@@ -222,6 +233,20 @@ def test_a_resumed_run_first_reports_what_it_has(tmp_path):
     train(path, report=lambda average, losses: reported.append((average[0].bias.clone(), len(losses))))
     assert [steps for _, steps in reported] == [2, 4]
     assert reported[0][0].equal(saved["average.module.0.bias"])
+
+
+def test_gradients_that_were_there_before_are_not_learned_from(tmp_path):
+    """fit(network with gradients) = fit(network without), to the bit.
+
+    A notebook that looked at gradients, or whose training was interrupted in a step, leaves some in the network.
+    """
+    for name in ("clean", "used"):
+        network = small_network()
+        if name == "used":
+            square(network, 5).backward()
+        train(tmp_path / name, network=network)
+    clean, used = (load_file(tmp_path / name) for name in ("clean", "used"))
+    assert all(used[key].equal(tensor) for key, tensor in clean.items())
 
 
 def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
@@ -384,6 +409,16 @@ def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):
     first.kill()
     first.communicate(timeout=60)
     hold(tmp_path)
+
+
+def test_of_several_processes_the_main_one_holds_the_folder(tmp_path):
+    """run_folder in a process that is not the main one writes nothing, and waits for nobody.
+
+    The main process holds the folder for all. A second lock of it would stop the run at its beginning.
+    """
+    other = Mock(spec=Accelerator, is_main_process=False)
+    with run_folder(tmp_path / "run", SETTINGS, [], other):
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
