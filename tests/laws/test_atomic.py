@@ -464,6 +464,17 @@ def test_a_place_that_takes_no_files_is_one_line(path):
         make_directory(Path("/proc"))  # it exists, but takes no files
 
 
+def test_a_name_that_is_too_long_is_found_before_the_work(tmp_path):
+    """check_writable(a name of 300 letters)  =>  InputError with the reason; make_directory likewise.
+
+    The folder takes files, so only the name itself says that it will not be written.
+    """
+    with pytest.raises(InputError, match=r"a cannot be written: File name too long$"):
+        check_writable(tmp_path / ("a" * 300))
+    with pytest.raises(InputError, match=r"a cannot be made: File name too long; expected a directory"):
+        make_directory(tmp_path / ("a" * 300))
+
+
 def test_asking_leaves_nothing(tmp_path):
     """files(directory) after check_writable and make_directory = files before.
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tools.drawn import normal
 from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from transformers import PreTrainedModel
 
 from janus_minimal import JanusFlow, PromptPair
 from janus_minimal.config import LanguageConfig
@@ -332,6 +334,21 @@ def test_gradient_checkpointing_changes_no_gradient(way):
     kept, again = (gradients(loaded(replace(WAYS[way], gradient_checkpointing=choice))) for choice in (False, True))
     assert kept.keys() == again.keys()
     assert all(kept[name].equal(again[name]) for name in kept)
+
+
+def test_checkpointing_has_two_names(model, monkeypatch):
+    """prepare(gradient_checkpointing) calls the method of transformers under the name that its version has.
+
+    The older name is deprecated, and versions that still have it alone are supported.
+    """
+    for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+        with monkeypatch.context() as patch:
+            for known in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+                patch.delattr(PreTrainedModel, known, raising=False)
+            called = Mock()
+            patch.setattr(PreTrainedModel, name, called, raising=False)
+            prepare(deepcopy(model), Tuning("uvit", gradient_checkpointing=True))
+        called.assert_called_once_with({"use_reentrant": False})
 
 
 @pytest.mark.parametrize("wrong", [{"train": "UViT"}, {"train": None}, {"dtype": "float16"}, {"dtype": torch.bfloat16}])

@@ -296,6 +296,21 @@ def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
         assert torch.equal(tensor, model.state_dict()[key]), key
 
 
+def test_no_more_than_a_block_is_read_at_a_time(directory, monkeypatch):
+    """numbers of a read <= BLOCK, or one row; and the file is opened anew for each read.
+
+    A mapped file counts as memory of the process until it is closed. Read at once, 3 GB of weights would need 6 GB.
+    """
+    read, opened, sizes, openings = weights._read_rows, weights.safe_open, [], []
+    monkeypatch.setattr(weights, "BLOCK", 5000)
+    monkeypatch.setattr(weights, "_read_rows", lambda *given: sizes.append(given[-1].shape) or read(*given))
+    monkeypatch.setattr(weights, "safe_open", lambda *given: openings.append(given) or opened(*given))
+    JanusFlow.from_pretrained(directory)
+    assert len(sizes) > len(KEYS)
+    assert all(shape.numel() <= 5000 or shape[0] == 1 for shape in sizes)
+    assert len(openings) == len(sizes) + 1  # once for the names of all
+
+
 @pytest.mark.parametrize(("seconds", "more"), [(1, b""), (0, b"\0")])
 def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatch, seconds, more):
     """model.safetensors replaced between two tensors, be it by an equal one  =>  CheckpointError in one line.
