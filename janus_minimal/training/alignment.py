@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from janus_minimal.errors import InputError
 from janus_minimal.model import JanusFlow
 from janus_minimal.training.batch import Batch
 from janus_minimal.training.loss import flow_loss
@@ -44,10 +45,14 @@ class AlignedFlow(nn.Module):
         model: the model to train. It is not copied.
         features: K, the number of features that the encoder gives for each place.
         block: features of the language model are taken after this block, counted from 1.
+
+    Raises:
+        InputError: if the language model has no such block.
     """
 
     def __init__(self, model: JanusFlow, features: int, block: int) -> None:
         super().__init__()
+        _layer(model, block)
         self.model, self.block = model, block
         self.projector = build_projector(model.config.language.hidden_size, features)
 
@@ -111,8 +116,17 @@ def hidden_after(model: JanusFlow, block: int) -> Iterator[list[Float[Tensor, "b
     """Give a list that receives the hidden states after a block at each call of the model.
 
     The block is counted from 1. The hidden states hold a row for each token: prompt, time, image.
+    Raises InputError if there is no such block.
     """
     kept: list[Tensor] = []
-    layer = model.llama.layers[block - 1]
+    layer = _layer(model, block)
     with layer.register_forward_hook(lambda module, inputs, hidden: kept.append(hidden)):
         yield kept
+
+
+def _layer(model: JanusFlow, block: int) -> nn.Module:
+    """Return a block of the language model, counted from 1. Raises InputError if there is none."""
+    number = len(model.llama.layers)
+    if not 1 <= block <= number:
+        raise InputError(f"block {block} of the language model: expected 1 to {number}")
+    return model.llama.layers[block - 1]

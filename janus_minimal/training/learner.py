@@ -85,10 +85,10 @@ class Learner:
         """
         if not path.is_file():  # opening a FIFO would wait for somebody to write into it
             raise InputError(f"{path} is no plain file: move it away to begin this training anew")
-        self._create_moments()
         try:
             with safe_open(path, "pt") as file, torch.no_grad():
                 self._check(path, file.metadata())
+                self._create_moments()  # not before: a network that is refused stays as it is
                 self._copy(file)
                 hand_back(self.master, self.network)
         except InputError:

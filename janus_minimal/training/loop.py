@@ -3,7 +3,8 @@
 Two properties are held by laws. A run that was killed and resumed has the same losses as an
 uninterrupted run, to the bit. A run on two processes has the losses of a run on one, up to rounding.
 Both hold because the loss of step k depends on the weights and on k alone (`draw_batch`), and because
-the whole state is in one file (`Learner`).
+the whole state is in one file (`Learner`). With dropout, each process draws its own, so only the first
+one holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from janus_minimal.errors import InputError
+from janus_minimal.training.batch import step_generator
 from janus_minimal.training.learner import Learner
 from janus_minimal.training.master import gather_gradients, hand_back
 from janus_minimal.training.recipe import Recipe
@@ -51,7 +53,8 @@ def fit(
         network: the network to train. Its weights change.
         loss: given the network (or its data-parallel wrapper) and the number of the step, the mean
             loss of this process's share of the batch. It must draw all its randomness from the number
-            of the step, or the run cannot be resumed to the same losses. The loss may come in parts,
+            of the step, or the run cannot be resumed to the same losses. Dropout does: before each
+            step, PyTorch's own generator is seeded anew. The loss may come in parts,
             of which it is the sum. Each part's gradient is computed before the next part is asked for,
             so that only one part's activations are in memory (gradient accumulation).
         recipe: how to train.
@@ -71,6 +74,7 @@ def fit(
     """
     check_share(recipe.batch_size, accelerator.num_processes)
     check_surroundings(accelerator)
+    network.zero_grad()  # a caller's own, or those of a step that was interrupted
     learner = Learner(network.to(accelerator.device), recipe, data, source)
     if state.exists():
         learner.load(state)
@@ -78,6 +82,7 @@ def fit(
             report(learner.average.module, learner.losses)
     wrapped, *optimizers = accelerator.prepare(network, *learner.optimizers)
     for step in _remaining_steps(learner, accelerator):
+        _seed_dropout(recipe.seed, step, accelerator.process_index)
         value = _gradients(learner, loss(wrapped, step), accelerator)
         norm = _update(learner, optimizers, recipe.learning_rate_at(step), accelerator)
         learner.average.update_parameters(learner.master)
@@ -87,6 +92,15 @@ def fit(
             learner.save(state)
             report(learner.average.module, learner.losses)
     return cast(Network, learner.average.module)
+
+
+def _seed_dropout(seed: int, step: int, process: int) -> None:
+    """Seed PyTorch's own generator, from which dropout draws. Each process has numbers of its own.
+
+    The seed itself is drawn, so that a mask shares no number with the noise of its batch.
+    """
+    drawn = torch.randint(2**62, (), generator=step_generator(seed, step))
+    torch.manual_seed(int(drawn) + process)
 
 
 def _gradients(

@@ -1,6 +1,7 @@
 """Representation alignment: a second loss that only training sees."""
 
 from copy import deepcopy
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -11,6 +12,7 @@ from tools.drawn import SEEDS, normal
 from torch import nn
 
 from janus_minimal import JanusFlow, PromptPair, interpolate
+from janus_minimal.errors import InputError
 from janus_minimal.training.alignment import AlignedFlow, alignment_loss, hidden_after
 from janus_minimal.training.batch import Batch, draw_batch
 from janus_minimal.training.loss import flow_loss
@@ -158,3 +160,37 @@ def test_no_hook_stays_after_an_error(model):
     with pytest.raises(ZeroDivisionError), hidden_after(model, 1):
         _ = 1 / 0
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_callers_own_model_is_trained(model):
+    """AlignedFlow(model).model is model.
+
+    A copy would learn in its place, and the model that is saved afterwards would be as it was before.
+    """
+    assert AlignedFlow(model, FEATURES, BLOCK).model is model
+
+
+def test_image_tokens_are_counted_by_the_stride(model):
+    """projector(b, (16 / 4)^2, D) for latents of 16 x 16 and a stride of 4; prompts are filled up with the id given.
+
+    With a stride of 2 for every model, tokens of the prompt would be told to show the picture.
+    """
+    encoder = replace(model.config.encoder, stride=4, kernel_size=4, padding=0)
+    config = replace(model.config, encoder=encoder, decoder=replace(model.config.decoder, upsamples=2))
+    network, seen = AlignedFlow(JanusFlow(config), FEATURES, BLOCK), {}
+    network.projector.register_forward_pre_hook(lambda _, inputs: seen.update(hidden=inputs[0]))
+    network.model.register_forward_pre_hook(lambda _, inputs: seen.update(rows=inputs[2]))
+    batch = draw_batch(0, IDS, normal(0, 3, 4, 16, 16), 4, 0)
+    network(batch, normal(1, 4, FEATURES, 4, 4), 2, 1.0)
+    assert seen["hidden"].shape == (4, 16, config.language.hidden_size)
+    assert (seen["rows"].ids[~seen["rows"].attention_mask] == 2).all()
+
+
+@pytest.mark.parametrize("block", [0, -1, 3])
+def test_a_block_that_is_none_is_refused(model, block):
+    """block < 1 or block > number of blocks  =>  InputError, before a projector is made.
+
+    Blocks are counted from 1. Counted from 0, the first one would silently be the last.
+    """
+    with pytest.raises(InputError, match=f"block {block} of the language model: expected 1 to 2"):
+        AlignedFlow(model, FEATURES, block)

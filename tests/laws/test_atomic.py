@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -31,6 +32,7 @@ from janus_minimal.loading.atomic import (
     atomic_directory,
     atomic_write,
     check_writable,
+    held,
     make_directory,
 )
 from janus_minimal.loading.config_file import write_config
@@ -323,20 +325,49 @@ def test_what_is_not_ours_is_left_alone(tmp_path, name, kind):
 
 @pytest.mark.parametrize("error", [OSError(38, "no locks here"), NotImplementedError])
 def test_a_file_system_without_locks_takes_files_all_the_same(tmp_path, monkeypatch, error):
-    """lock(...) fails  =>  the file is written; litter is left alone.
+    """lock(...) fails  =>  the file is written, the lock's own file is not left beside it; litter is left alone.
 
-    Some network file systems have no locks. What cannot be locked may be alive.
+    Some network file systems have no locks. What cannot be locked may be alive. The lock's file is there by then.
     """
     (tmp_path / f"{UNFINISHED}a").mkdir()
     (tmp_path / f"{UNFINISHED}a" / LOCK).touch()
 
-    def acquire(*_, **__):
+    def acquire(lock, *_, **__):
+        Path(lock.lock_file).touch()
         raise error
 
     monkeypatch.setattr("janus_minimal.loading.atomic.FileLock.acquire", acquire)
     with atomic_write(tmp_path / "file") as unfinished:
         unfinished.touch()
     assert names(tmp_path) == [f"{UNFINISHED}a", "file"]
+
+
+def test_a_file_is_held_by_one_at_a_time_under_all_of_its_names(tmp_path):
+    """in held(link to a file), nobody can hold the file; after the block everybody can, and the file is not there yet.
+
+    Two sweeps that write one file by two names would each lose what the other one added.
+    """
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    lock = FileLock(tmp_path / "elsewhere" / ".file.lock", timeout=0)
+    with held(tmp_path / "link"), pytest.raises(Timeout):
+        lock.acquire()
+    lock.acquire()
+    lock.release()
+    assert names(tmp_path) == ["elsewhere", "link"]
+    assert names(tmp_path / "elsewhere") == [".file.lock"]
+
+
+@pytest.mark.parametrize("error", [OSError(38, "no locks here"), NotImplementedError])
+def test_without_locks_nobody_waits(tmp_path, monkeypatch, error):
+    """lock(...) fails  =>  the block of held is run.
+
+    A sweep on a network's file system ends in its report, and not in a word about locks.
+    """
+    monkeypatch.setattr("janus_minimal.loading.atomic.FileLock.acquire", Mock(side_effect=error))
+    with held(tmp_path / "file"):
+        (tmp_path / "file").touch()
+    assert names(tmp_path) == ["file"]
 
 
 def no_plain_files(directory):
@@ -431,6 +462,17 @@ def test_a_place_that_takes_no_files_is_one_line(path):
         pass
     with pytest.raises(InputError, match=r"^/proc cannot be written: "):
         make_directory(Path("/proc"))  # it exists, but takes no files
+
+
+def test_a_name_that_is_too_long_is_found_before_the_work(tmp_path):
+    """check_writable(a name of 300 letters)  =>  InputError with the reason; make_directory likewise.
+
+    The folder takes files, so only the name itself says that it will not be written.
+    """
+    with pytest.raises(InputError, match=r"a cannot be written: File name too long$"):
+        check_writable(tmp_path / ("a" * 300))
+    with pytest.raises(InputError, match=r"a cannot be made: File name too long; expected a directory"):
+        make_directory(tmp_path / ("a" * 300))
 
 
 def test_asking_leaves_nothing(tmp_path):

@@ -144,3 +144,16 @@ def test_shares_have_together_the_loss_of_the_batch(model):
             shares = [flow_loss(model, batch.share(process(i, number)), 0).item() for i in range(number)]
             assert sum(shares) / number == pytest.approx(whole, rel=1e-6)
     assert abs(other - whole) > 1e-4 * whole
+
+
+def test_a_batch_is_drawn_in_one_order_in_every_version():
+    """draw_batch(k, seed) draws examples, noise, times, dropped prompts, from a generator of seed 1,000,003 seed + k.
+
+    A run goes on with the batches that it would have had. In another order, those of a new version would be others.
+    """
+    batch, generator = draw_batch(7, IDS, LATENTS, 6, seed=5), torch.Generator().manual_seed(5_000_015 + 7)
+    chosen = torch.randint(5, (6,), generator=generator)
+    assert batch.z_1.equal(LATENTS[chosen])
+    assert batch.z_0.equal(torch.randn(6, 4, 12, 12, generator=generator))
+    assert batch.t.equal(torch.sigmoid(-0.8 + 1.2 * torch.randn(6, generator=generator)))
+    assert batch.dropped.equal(torch.rand(6, generator=generator) < 0.1)

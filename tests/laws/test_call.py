@@ -209,6 +209,21 @@ def test_latents_in_a_file_are_the_latents(unchecked, tmp_path):
         read_latents(tmp_path / "z.safetensors", 4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_latents_stay_as_they_were_read(unchecked, tmp_path, dtype):
+    """read(file of z) = z, in the dtype of the file, also after the file was written over.
+
+    A file is mapped into memory. Whoever draws the next latents into it must not change the ones that are shown.
+    """
+    path, z = tmp_path / "z.safetensors", normal(0, 2, *SHAPE).to(dtype)
+    write_latents(path, z)
+    found = read_latents(path, 4)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert found.dtype == dtype
+    assert found.equal(z)
+
+
 def test_the_bar_is_shown_unless_it_is_not_wanted(pipe, asked, capsys):
     """progress = True  =>  a bar of S steps on standard error; False  =>  nothing.
 

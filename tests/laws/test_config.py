@@ -10,6 +10,7 @@ from functools import reduce
 import pytest
 import torch
 from tools.checkpoints import edit_config, refused
+from transformers import LlamaConfig
 
 from janus_minimal import JanusFlow
 from janus_minimal.config import DecoderConfig, EncoderConfig, JanusConfig, LanguageConfig
@@ -129,6 +130,20 @@ def test_sizes_that_do_not_fit_the_weights_are_named(directory):
     """
     edit_config(directory, lambda c: c["language_config"].update({"intermediate_size": 100}))
     refused(directory, "mlp", "which the config asks for")
+
+
+@pytest.mark.parametrize(("stride", "fits"), [(2, False), (6, False), (8, True)])
+def test_every_upsample_doubles(stride, fits):
+    """stride = 2^3 = 8 for three upsamples, and neither 6 nor 2.
+
+    The first two powers of two are also the first two even numbers.
+    """
+    encoder, decoder = EncoderConfig(stride=stride, kernel_size=stride), DecoderConfig(upsamples=3)
+    if fits:
+        assert JanusConfig(encoder, decoder).encoder.stride == 8
+    else:
+        with pytest.raises(CheckpointError, match="stride is not"):
+            JanusConfig(encoder, decoder)
 
 
 def test_padding_left_out_means_kernel_minus_stride(directory):
@@ -268,6 +283,57 @@ def test_the_released_config_is_read_without_a_word():
         assert config_from_dict(RELEASED) == JanusConfig()
 
 
+def test_the_notes_of_todays_transformers_are_known():
+    """config(language section as transformers writes it today) = JanusConfig(), without a warning.
+
+    It notes its version, the class and the dtype in every section. Other defaults of it change nothing here.
+    """
+    raw, language = deepcopy(RELEASED), RELEASED["language_config"]
+    theirs = LlamaConfig(**language, architectures=["LlamaForCausalLM"]).to_dict()
+    names = ("architectures", "model_type", "dtype", "torch_dtype", "rope_parameters", "head_dim")
+    notes = {name: theirs[name] for name in names if name in theirs}
+    raw["language_config"] = {name: value for name, value in language.items() if name not in names} | notes
+    raw["language_config"]["transformers_version"] = "5.0.0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert config_from_dict(raw) == JanusConfig()
+
+
+def test_a_theta_that_neither_form_gives_is_the_released_one():
+    """rope_parameters without rope_theta, and no rope_theta  =>  10,000.
+
+    The object alone says only that the embedding is the plain one.
+    """
+    raw = deepcopy(RELEASED)
+    raw["language_config"]["rope_parameters"] = {"rope_type": "default"}
+    assert config_from_dict(raw).language.rope_theta == 10_000
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_part_may_have_no_blocks(part):
+    """layers_in_middle 0 is a number of blocks, and is read.
+
+    Whoever asks what the blocks are good for trains a model without them.
+    """
+    raw = deepcopy(RELEASED)
+    raw[SECTIONS[part]]["params"]["layers_in_middle"] = 0
+    assert getattr(config_from_dict(raw), part).layers_in_middle == 0
+
+
+def test_several_unknown_settings_are_one_warning():
+    """three unknown settings  =>  one warning, which names the first of them and says "and 2 more".
+
+    A file may have a million of them.
+    """
+    raw = deepcopy(RELEASED)
+    raw["language_config"] |= {"c": 1, "a": 2, "b": 3}
+    with pytest.warns(
+        UserWarning, match=r"^config\.json: a \(and 2 more\) is not known here and changes nothing$"
+    ) as said:
+        config_from_dict(raw)
+    assert len(said) == 1
+
+
 SECTIONS = {"language": "language_config", "encoder": "vision_gen_enc_config", "decoder": "vision_gen_dec_config"}
 NOT_ZERO = [
     *(("language", name) for name in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")),
@@ -285,12 +351,22 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("part", "name", "value"), [*((part, name, 0) for part, name in NOT_ZERO), *OTHERS])
+BOUNDED = [*NOT_ZERO, ("encoder", "padding"), *((part, "layers_in_middle") for part in ("encoder", "decoder"))]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        *((part, name, 0) for part, name in NOT_ZERO),
+        *((part, name, value) for part, name in BOUNDED for value in (-1, 10**13)),
+        *OTHERS,
+    ],
+)
 def test_no_value_is_passed_over_in_silence(part, name, value):
-    """a size, an eps or a theta of 0; another activation; a second resolution; dropout > 1  =>  CheckpointError.
+    """a size, an eps or a theta of 0, below, or too large; another activation; dropout > 1  =>  CheckpointError.
 
     It names the field. Such a value is a damaged file or another computation, and would be a division by zero, a
-    picture of NaN, or a setting that nobody obeys.
+    picture of NaN, a network that fills the memory, or a setting that nobody obeys.
     """
     raw = deepcopy(RELEASED)
     section = raw[SECTIONS[part]]
@@ -299,14 +375,15 @@ def test_no_value_is_passed_over_in_silence(part, name, value):
         config_from_dict(raw)
 
 
-def test_a_picture_has_pixels():
-    """image_size 0  =>  CheckpointError, which names it.
+@pytest.mark.parametrize("size", [0, -1, 10**13])
+def test_a_picture_has_pixels(size):
+    """image_size below 1 or beyond any picture  =>  CheckpointError, which names it.
 
     The file has it in a section of its own.
     """
     raw = deepcopy(RELEASED)
-    raw["vision_und_enc_config"]["params"]["image_size"] = 0
-    with pytest.raises(CheckpointError, match=r"config\.json: image_size is 0"):
+    raw["vision_und_enc_config"]["params"]["image_size"] = size
+    with pytest.raises(CheckpointError, match=rf"config\.json: image_size is {size}"):
         config_from_dict(raw)
 
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tools.drawn import normal
 from tools.processes import OneOfTwo
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from transformers import PreTrainedModel
 
 from janus_minimal import JanusFlow, PromptPair
 from janus_minimal.config import LanguageConfig
@@ -162,6 +164,18 @@ def test_a_merged_weight_is_the_sum_rounded_once(dtype):
     assert merge_adapters(model).llama.layers[0].mlp.up_proj.weight.equal(expected)
 
 
+def test_merging_copies_no_frozen_weight(tuned):
+    """storage(merged weight) = storage(model's weight) for every frozen weight without an adapter.
+
+    A model is merged at each save, for the samples and for the checkpoint. Frozen weights are most of its memory.
+    """
+    merged = dict(merge_adapters(tuned["lora"]).named_parameters())
+    shared = {name for name, p in tuned["lora"].named_parameters() if name in merged and not p.requires_grad}
+    assert "language_model.model.embed_tokens.weight" in shared
+    for name in shared:
+        assert merged[name].data_ptr() == tuned["lora"].get_parameter(name).data_ptr(), name
+
+
 def test_merging_leaves_the_model_as_it_is(tuned):
     """v(model) is the same before and after merge_adapters(model).
 
@@ -282,6 +296,22 @@ def test_one_part_is_computed_after_the_other(tmp_path):
     assert seen == [0.0, 1.0]
 
 
+def test_a_start_writes_down_every_choice():
+    """about(start) = the source's path, and each choice of Tuning under its name, in words.
+
+    Whoever goes on with another choice is refused by name, and settings.json of earlier versions has these names.
+    """
+    tuning = Tuning("uvit", 4, HALF, gradient_checkpointing=True, gradient_accumulation_steps=2)
+    assert Start(GOLDEN, tuning).about == {
+        "from": str(GOLDEN.resolve()),
+        "train": "uvit",
+        "lora": 4,
+        "dtype": "bfloat16",
+        "gradient checkpointing": True,
+        "gradient accumulation steps": 2,
+    }
+
+
 def test_parts_of_unequal_size_are_refused(tmp_path):
     """(batch_size / processes) mod gradient_accumulation_steps != 0  =>  InputError.
 
@@ -304,6 +334,21 @@ def test_gradient_checkpointing_changes_no_gradient(way):
     kept, again = (gradients(loaded(replace(WAYS[way], gradient_checkpointing=choice))) for choice in (False, True))
     assert kept.keys() == again.keys()
     assert all(kept[name].equal(again[name]) for name in kept)
+
+
+def test_checkpointing_has_two_names(model, monkeypatch):
+    """prepare(gradient_checkpointing) calls the method of transformers under the name that its version has.
+
+    The older name is deprecated, and versions that still have it alone are supported.
+    """
+    for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+        with monkeypatch.context() as patch:
+            for known in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+                patch.delattr(PreTrainedModel, known, raising=False)
+            called = Mock()
+            patch.setattr(PreTrainedModel, name, called, raising=False)
+            prepare(deepcopy(model), Tuning("uvit", gradient_checkpointing=True))
+        called.assert_called_once_with({"use_reentrant": False})
 
 
 @pytest.mark.parametrize("wrong", [{"train": "UViT"}, {"train": None}, {"dtype": "float16"}, {"dtype": torch.bfloat16}])

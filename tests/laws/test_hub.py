@@ -66,6 +66,17 @@ def test_a_folder_with_a_bundled_name_is_not_passed_over_in_silence(asked, tmp_p
     assert asked == []
 
 
+@pytest.mark.parametrize("name", [None, 3, b"shapes", ["shapes"]])
+def test_a_checkpoint_is_named_by_a_text_or_a_path(unchecked, asked, name):
+    """find(what is neither a text nor a path)  =>  CheckpointError, which quotes it.
+
+    An option that is left empty is None.
+    """
+    with pytest.raises(CheckpointError, match=r"^the checkpoint is .*: expected a name or a path$"):
+        find_checkpoint(name)
+    assert asked == []
+
+
 def test_any_failure_of_the_hubs_client_is_one_line(monkeypatch):
     """an exception of any kind while files are fetched  =>  CheckpointError that quotes its first line.
 

@@ -231,6 +231,24 @@ def test_muon_keeps_its_momentum():
     torch.testing.assert_close(muon.state[network.weight]["momentum_buffer"], 0.05 * normal(0, 12, 8))
 
 
+def test_muon_takes_a_closure_as_every_optimizer_does():
+    """Muon.step(closure) = closure(), whose gradient it follows.
+
+    Whoever takes it out of the loop may compute the loss in a closure, as PyTorch's manual shows.
+    """
+    network = nn.Linear(8, 12, bias=False)
+    (muon,) = build_optimizers(network, RECIPE)
+    before = network.weight.detach().clone()
+
+    def closure():
+        loss = network.weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert muon.step(closure) == before.square().sum()
+    assert not network.weight.equal(before)
+
+
 def test_the_two_optimizers_begin_at_the_recipes_rate():
     """lr(AdamW) = lr(Muon) = learning_rate, decay = weight_decay; all else as PyTorch's defaults have it.
 
@@ -335,6 +353,7 @@ def test_the_bar_shows_the_mean_of_the_last_fifty_losses(tmp_path, capsys):
     fit(network, loss, replace(RECIPE, steps=80), tmp_path / "s.safetensors", Accelerator(cpu=True), Mock())
     shown = capsys.readouterr().err
     assert f"loss={sum(range(30, 80)) / 50:.4f}" in shown
+    assert "step/s" in shown or "s/step" in shown
     assert f"rate={0.01 * (1 + cos(pi * 79 / 80)) / 2:.1e}" in shown
     fit(network, loss, replace(RECIPE, steps=3), tmp_path / "short.safetensors", Accelerator(cpu=True), Mock())
     assert "loss=1.0000" in capsys.readouterr().err  # the mean of 0, 1 and 2

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from torch import nn
 from janus_minimal import JanusFlow, PromptPair, denoise, time_grid
 from janus_minimal.errors import InputError
 from janus_minimal.solvers import one_row
+from janus_minimal.training import reflow
 from janus_minimal.training.batch import Batch
 from janus_minimal.training.reflow import (
     SOFTENING,
@@ -135,6 +138,31 @@ def test_a_batch_of_pairs_depends_on_seed_and_step_alone(seed, step, other):
     assert not first.t.equal(draw_pair_batch(step + 1, TAGGED, 8, seed).t)
     assert not first.t.equal(draw_pair_batch(step, TAGGED, 8, seed + 1).t)
     assert not first.t.equal(draw_pair_batch(step + 1, TAGGED, 8, seed - 1).t)  # not the sum of both
+
+
+def test_a_batch_of_pairs_is_drawn_in_one_order_in_every_version():
+    """draw_pair_batch(k, seed) draws pairs, then times, from a generator of seed 1,000,003 seed + k.
+
+    A run goes on with the batches that it would have had. In another order, those of a new version would be others.
+    """
+    drawn, generator = draw_pair_batch(7, TAGGED, 6, seed=5), torch.Generator().manual_seed(5_000_015 + 7)
+    assert drawn.z_1.equal(TAGGED.z_1[torch.randint(5, (6,), generator=generator)])
+    assert drawn.t.equal(torch.rand(6, generator=generator) ** 3)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_teacher_is_followed_where_it_lies(unchecked, monkeypatch, device):
+    """follow_teacher: noise and prompts, filled up with the id given, are on the teacher's device; its ends on the CPU.
+
+    The meta device stands in for a GPU. Ends that stay there fill it, and a student on the CPU cannot learn from them.
+    """
+    asked, last = [], Mock()
+    monkeypatch.setattr(reflow, "adams_bashforth", lambda *given: asked.append(given) or iter([Mock(), last]))
+    teacher = SimpleNamespace(device=torch.device(device))
+    assert follow_teacher(teacher, IDS, Z_0, 2, RECIPE) is last.z_next.cpu.return_value
+    ((_, prompt, z, *_),) = asked
+    assert {x.device.type for x in (z, *vars(prompt.rows).values())} == {device}
+    assert device == "meta" or set(prompt.rows.ids[~prompt.rows.attention_mask].tolist()) == {2}
 
 
 def test_times_are_cubes_of_uniform_numbers():

@@ -1,16 +1,19 @@
 """A tokenizer.json is a small program: only rules that neither run away nor crash are run."""
 
 import json
+import logging
 import shutil
 from functools import reduce
 from unittest.mock import Mock
 
 import pytest
+from tokenizers import Tokenizer
 from tools.official_tokenizer import EOS, write_tokenizer
 
 from janus_minimal.errors import CheckpointError, PromptError
 from janus_minimal.loading.hub import BUNDLED
 from janus_minimal.loading.tokenizer import load_tokenizer
+from janus_minimal.loading.tokenizer_rules import check_rules
 from janus_minimal.loading.vocabulary import encode
 from janus_minimal.prompt import PromptPair
 
@@ -83,6 +86,7 @@ RUN_AWAY_OR_CRASH = {
         "post_processor": {"type": "Sequence", "processors": [template({"Sequence": {"id": "B", "type_id": 0}})]}
     },
     "a text twice": {"post_processor": template(TEXT, TEXT)},
+    "a special token many times": {"post_processor": template(special("b"), TEXT, *[special("b")] * 16, b=[0])},
     "a text many times": {"post_processor": template(*[TEXT] * 10**4)},
     "no rule at all": {"normalizer": 3},
     "a rule whose kind is a list": {"normalizer": {"type": []}},
@@ -288,6 +292,51 @@ HARMLESS = {
 }
 
 
+PLAIN = {
+    "version": "1.0",
+    "added_tokens": [],
+    "decoder": None,
+    "post_processor": None,
+    "model": {"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"},
+}
+NORMALIZERS = (
+    *("NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents"),
+    {"type": "Strip", "strip_left": True, "strip_right": True},
+    {"type": "Prepend", "prepend": "_"},
+    {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": None,
+        "lowercase": True,
+    },
+    replace("``", '"'),
+    sequence({"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}),
+)
+PRE_TOKENIZERS = (
+    *("BertPreTokenizer", "Whitespace", "WhitespaceSplit", "UnicodeScripts"),
+    {"type": "CharDelimiterSplit", "delimiter": " "},
+    {"type": "Digits", "individual_digits": True},
+    {"type": "Punctuation", "behavior": "Isolated"},
+    {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": True},
+    {"type": "Split", "pattern": {"Regex": "[0-9]"}, "behavior": "Isolated", "invert": False},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+)
+
+
+def test_every_kind_of_rule_that_tokenizers_have_is_accepted():
+    """each normaliser and each pre-tokenizer of the library is one of the rules that are run, alone or with others.
+
+    A list that is too short refuses whole models: BERT's, CLIP's and Llama's tokenizers have such rules.
+    """
+    for kind, rules in (("normalizer", NORMALIZERS), ("pre_tokenizer", PRE_TOKENIZERS)):
+        for rule in rules:
+            rule = {"type": rule} if isinstance(rule, str) else rule
+            many = {"normalizer": NORMALIZERS[-1], "pre_tokenizer": PRE_TOKENIZERS[-1]}
+            for parts in ({kind: rule}, many | {kind: rule}):
+                Tokenizer.from_str(json.dumps(check_rules(PLAIN | parts)))
+
+
 @pytest.mark.parametrize("rules", HARMLESS.values(), ids=HARMLESS)
 def test_rules_of_other_tokenizers_are_run(directory, rules):
     """digits, NFKC, ByteLevel in a sequence, WordPiece: accepted, and a plain caption has the same ids as before.
@@ -323,6 +372,22 @@ def test_an_added_word_is_a_word(directory):
     assert tokenizer.convert_tokens_to_ids("<my-otter>") in ids
     with pytest.raises(PromptError, match="special token"):
         PromptPair.from_text(f"a {EOS}", tokenizer)
+
+
+def test_a_long_prompt_is_told_of_by_us_alone(directory):
+    """encode(a text of more tokens than model_max_length) says nothing.
+
+    The library would say that the text is longer than a limit, which nothing here has.
+    """
+    edit(directory, "tokenizer_config.json", model_max_length=3)
+    said, handler = [], logging.Handler()
+    handler.emit = said.append
+    logging.getLogger("transformers").addHandler(handler)
+    try:  # the library says it once for each tokenizer
+        assert len(encode(load_tokenizer(directory, 33), "a red circle and a red circle")) > 3
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+    assert said == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

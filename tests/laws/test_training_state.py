@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,6 +15,7 @@ from accelerate import Accelerator, DistributedType
 from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tools.processes import OneOfTwo
 from torch import nn
 
 from janus_minimal.errors import InputError
@@ -22,6 +24,7 @@ from janus_minimal.training.folder import run_folder
 from janus_minimal.training.learner import Learner
 from janus_minimal.training.loop import fit
 from janus_minimal.training.recipe import Recipe
+from janus_minimal.training.settings import begin_or_go_on
 from janus_minimal.training.surroundings import check_surroundings
 
 RECIPE = Recipe(steps=4, batch_size=2, learning_rate=0.01, warmup=1, average=0.5, save_every=2)
@@ -128,6 +131,15 @@ def test_a_damaged_state_is_one_line_and_the_way_out(whole, tmp_path, damage):
     refused(lambda: train(path), str(path), "begin this training anew")
 
 
+def test_a_state_that_may_not_be_read_is_one_line(whole, monkeypatch):
+    """open(state) is denied  =>  InputError, which names the file and the reason.
+
+    It may belong to somebody else.
+    """
+    monkeypatch.setattr("janus_minimal.training.learner.safe_open", Mock(side_effect=PermissionError(13, "denied")))
+    refused(lambda: train(whole), str(whole), "denied", "begin this training anew")
+
+
 def test_another_network_does_not_go_on_with_a_state(whole, tmp_path):
     """shapes(network) != shapes(state)  =>  InputError, which names a tensor.
 
@@ -145,6 +157,17 @@ def test_a_state_is_of_its_data(tmp_path):
     """
     train(tmp_path / "state.safetensors", data="a")
     refused(lambda: train(tmp_path / "state.safetensors", data="b"), "data 'a', not 'b'")
+
+
+@pytest.mark.parametrize("other", [{"data": "b"}, {"recipe": replace(RECIPE, seed=1)}])
+def test_a_network_whose_state_is_refused_stays_as_it_was(whole, other):
+    """InputError for a state of other data or another recipe  =>  weights(network) are the same, to the bit.
+
+    Whoever then trains the same network in another directory begins with the weights of the seed.
+    """
+    network, before = small_network(), small_network().state_dict()
+    refused(lambda: train(whole, network=network, **other), "was begun with")
+    assert all(tensor.equal(before[key]) for key, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize("asked", [None, "b"])
@@ -212,6 +235,20 @@ def test_a_resumed_run_first_reports_what_it_has(tmp_path):
     assert reported[0][0].equal(saved["average.module.0.bias"])
 
 
+def test_gradients_that_were_there_before_are_not_learned_from(tmp_path):
+    """fit(network with gradients) = fit(network without), to the bit.
+
+    A notebook that looked at gradients, or whose training was interrupted in a step, leaves some in the network.
+    """
+    for name in ("clean", "used"):
+        network = small_network()
+        if name == "used":
+            square(network, 5).backward()
+        train(tmp_path / name, network=network)
+    clean, used = (load_file(tmp_path / name) for name in ("clean", "used"))
+    assert all(used[key].equal(tensor) for key, tensor in clean.items())
+
+
 def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
     """requires_grad = False for some weights  =>  resumed run = uninterrupted run, to the bit.
 
@@ -237,6 +274,58 @@ def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
     assert all(cut[key].equal(at_once[key]) for key in cut)
 
 
+def test_dropout_does_not_keep_a_run_from_going_on(tmp_path):
+    """resumed run = uninterrupted run, to the bit, for a network with dropout, whatever was drawn in between.
+
+    A config may have a dropout. Its masks come from PyTorch's own generator, whose state is in no file.
+    """
+
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.LayerNorm(8))
+
+    def stops(network, step):
+        if step == 3:
+            raise KeyError
+        return square(network, step)
+
+    with pytest.raises(KeyError):
+        train(tmp_path / "cut.safetensors", stops, network())
+    train(tmp_path / "cut.safetensors", network=network())
+    train(tmp_path / "whole.safetensors", network=network())
+    cut, at_once = (load_file(tmp_path / f"{name}.safetensors") for name in ("cut", "whole"))
+    assert all(cut[key].equal(at_once[key]) for key in at_once)
+
+
+def test_every_step_of_every_process_has_a_dropout_of_its_own(tmp_path):
+    """mask(seed, step, process) differs for each of the three, and is the same again for the same three.
+
+    With one mask at all steps, half of the network would never learn.
+    """
+
+    def masks(seed, kind):
+        seen = []
+
+        def loss(network, step):
+            seen.append(network[0](torch.ones(64)) == 0)
+            return network[1](torch.ones(64)).sum()
+
+        state = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        fit(
+            nn.Sequential(nn.Dropout(), nn.LayerNorm(64)),
+            loss,
+            replace(RECIPE, seed=seed),
+            state,
+            kind(cpu=True),
+            Mock(),
+        )
+        return [tuple(mask.tolist()) for mask in seen]
+
+    found = [mask for seed in (0, 1) for kind in (Accelerator, OneOfTwo) for mask in masks(seed, kind)]
+    assert len(set(found)) == len(found) == 4 * RECIPE.steps
+    assert masks(0, Accelerator) == found[: RECIPE.steps]
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad, step):
@@ -255,7 +344,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad, step):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
-    """loss finite, gradient NaN  =>  InputError.
+    """loss finite, gradient NaN  =>  InputError, which tells both numbers.
 
     The square root of zero has the value 0 and the slope infinity.
     """
@@ -263,7 +352,8 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
     def loss(network, step):
         return (0 * network[0].bias).abs().sqrt().sum()
 
-    refused(lambda: train(tmp_path / "state.safetensors", loss), "step 0", "gradient")
+    said = "step 0: the loss is 0, the norm of its gradient nan: expected finite numbers"
+    refused(lambda: train(tmp_path / "state.safetensors", loss), said)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -290,6 +380,8 @@ def test_a_run_without_its_settings_is_not_guessed(tmp_path):
     (tmp_path / "notes.txt").touch()
     (tmp_path / "flow.training.safetensors").touch()
     refused(lambda: hold(tmp_path, parts=["*.training.safetensors"]), "flow.training.safetensors", "no settings.json")
+    lost = ("flow.training.safetensors", "no settings.json")
+    refused(lambda: begin_or_go_on(tmp_path, SETTINGS, ["*.training.safetensors"]), *lost)
     assert not (tmp_path / "settings.json").exists()
     (tmp_path / "another").mkdir()
     (tmp_path / "flow.training.safetensors").rename(tmp_path / "another" / "flow.training.safetensors")
@@ -317,6 +409,16 @@ def test_a_folder_belongs_to_one_run_until_that_ends(tmp_path):
     first.kill()
     first.communicate(timeout=60)
     hold(tmp_path)
+
+
+def test_of_several_processes_the_main_one_holds_the_folder(tmp_path):
+    """run_folder in a process that is not the main one writes nothing, and waits for nobody.
+
+    The main process holds the folder for all. A second lock of it would stop the run at its beginning.
+    """
+    other = Mock(spec=Accelerator, is_main_process=False)
+    with run_folder(tmp_path / "run", SETTINGS, [], other):
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_lock_that_cannot_be_taken_is_one_line(tmp_path):
@@ -464,3 +566,38 @@ def test_a_learner_saves_what_it_loads(whole, tmp_path):
     first, again = load_file(whole), load_file(tmp_path / "again.safetensors")
     assert first.keys() == again.keys()
     assert all(first[key].equal(again[key]) for key in first)
+
+
+def test_a_state_that_was_loaded_leaves_no_gradients(tmp_path):
+    """grad(weight) = None after Learner.load, for frozen weights too.
+
+    Moments are made by a step with gradients of zero. Kept, they are the memory of all weights once more.
+    """
+    network = small_network()
+    network[0].weight.requires_grad_(False)
+    train(tmp_path / "state.safetensors", network=network)
+    learner = Learner(network, RECIPE)
+    learner.load(tmp_path / "state.safetensors")
+    assert [weight.grad for weight in learner.master.parameters()] == [None] * 4
+
+
+def test_a_network_and_its_average_lie_on_the_device_of_the_process(tmp_path, monkeypatch):
+    """fit moves the network to the accelerator's device before its average is made.
+
+    The meta device stands in for a GPU. An average on the CPU cannot be updated from weights on a GPU.
+    """
+
+    class Elsewhere(Accelerator):
+        device = torch.device("meta")
+
+    seen = []
+
+    def averaged(network, *given):
+        seen.extend(weight.device.type for weight in network.parameters())
+        raise KeyError
+
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind: False)
+    monkeypatch.setattr("janus_minimal.training.loop.Learner", averaged)
+    with pytest.raises(KeyError):
+        fit(small_network(), square, RECIPE, tmp_path / "state", Elsewhere(cpu=True), Mock())
+    assert seen == ["meta"] * 4

@@ -4,9 +4,11 @@ import json
 import os
 import pickle
 import shutil
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
-from unittest.mock import Mock
+from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
@@ -191,6 +193,7 @@ def test_the_older_names_of_the_attention_layers_are_read(tmp_path):
         *(("norm_num_groups", value) for value in (0, 7, 10**30)),
         *(("in_channels", value) for value in (1, 10**9)),
         *(("down_block_types", value) for value in (["DownEncoderBlock2D"], ["os.system"] * 3, 3)),
+        *(("sample_size", value) for value in (0, -1, 10**9)),
         *(("act_fn", value) for value in ("none", 3)),
         ("_class_name", "VQModel"),
     ],
@@ -205,6 +208,51 @@ def test_a_wrong_setting_is_one_line_at_once(directory, field, value):
     with pytest.raises(CheckpointError, match=r"config\.json") as error:
         load_vae(directory)
     assert WEIGHTS not in str(error.value)
+
+
+@pytest.mark.parametrize("note", [{"model_type": "multi_modality"}, {"architectures": ["MultiModalityCausalLM"]}])
+def test_the_config_of_a_language_model_is_named_as_one(directory, note):
+    """model_type or architectures in the config of a VAE  =>  CheckpointError, which says where the VAE's is.
+
+    `--vae` with the folder of the checkpoint, and not with its folder vae, is the likely mistake.
+    """
+    edit(directory, **note)
+    with pytest.raises(CheckpointError, match=r"config\.json is of a language model: expected a VAE's; .*folder vae$"):
+        load_vae(directory)
+
+
+def test_a_network_is_built_without_memory_for_its_weights(monkeypatch):
+    """AutoencoderKL(config) is called where torch's default device is "meta".
+
+    Random numbers for all weights would cost as much time as reading them, and twice their memory.
+    """
+    seen = []
+
+    class Seen(AutoencoderKL):
+        def __init__(self, **config):
+            seen.append(torch.get_default_device().type)
+            super().__init__(**config)
+
+    monkeypatch.setattr("janus_minimal.loading.vae.AutoencoderKL", Seen)
+    load_vae(VAE)
+    assert seen == ["meta"]
+
+
+def test_a_vae_is_given_what_lies_on_its_device(unchecked, monkeypatch):
+    """decode(latents on the VAE's device, in its dtype), encode(pixels there); encode_picture gives float32 on the CPU.
+
+    The meta device stands in for a GPU.
+    """
+    monkeypatch.setattr("janus_minimal.loading.vae.without_autocast", lambda device: nullcontext())
+    config = SimpleNamespace(latent_channels=4, scaling_factor=1.0)
+    there, mean = Mock(device=torch.device("meta"), dtype=torch.bfloat16, config=config), MagicMock()
+    there.encode.return_value.latent_dist.mean, there.decode.side_effect = mean, InterruptedError
+    found = encode_picture(there, Image.new("RGB", (8, 8)), 8)
+    assert found is mean.__mul__.return_value.float.return_value.cpu.return_value
+    with pytest.raises(InterruptedError):
+        to_pictures(there, torch.zeros(1, 4, 2, 2))
+    for call in (there.encode.call_args, there.decode.call_args):
+        assert (call.args[0].device.type, call.args[0].dtype) == ("meta", torch.bfloat16)
 
 
 def test_a_network_of_too_many_levels_is_not_built(directory):

@@ -268,6 +268,24 @@ def test_weights_that_are_no_floats_are_named(directory):
     refused(directory, KEYS[0], "I64")
 
 
+def test_of_many_faulty_keys_one_is_named_and_the_others_are_counted(directory):
+    """three unknown keys  =>  the first of them "and 2 more".
+
+    The weights of another model have hundreds of other names.
+    """
+    rewrite(directory, lambda weights: weights.update({name: torch.ones(1) for name in ("zb", "za", "zc")}))
+    refused(directory, "has the unknown key za and 2 more: no other key may be there")
+
+
+def test_weights_are_written_in_float32_unless_told_otherwise(tmp_path):
+    """dtype(write_weights(w)) = float32.
+
+    In 16 bits a weight would lose half of its digits without anybody's word.
+    """
+    weights.write_weights(tmp_path, {"x": torch.tensor([1 + 2**-20])})
+    assert load_file(tmp_path / "model.safetensors")["x"].equal(torch.tensor([1 + 2**-20]))
+
+
 def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
     """load in blocks = load at once.
 
@@ -278,14 +296,34 @@ def test_large_tensors_are_read_in_blocks(directory, model, monkeypatch):
         assert torch.equal(tensor, model.state_dict()[key]), key
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatch):
+def test_no_more_than_a_block_is_read_at_a_time(directory, monkeypatch):
+    """numbers of a read <= BLOCK, or one row; and the file is opened anew for each read.
+
+    A mapped file counts as memory of the process until it is closed. Read at once, 3 GB of weights would need 6 GB.
+    """
+    read, opened, sizes, openings = weights._read_rows, weights.safe_open, [], []
+    monkeypatch.setattr(weights, "BLOCK", 5000)
+    monkeypatch.setattr(weights, "_read_rows", lambda *given: sizes.append(given[-1].shape) or read(*given))
+    monkeypatch.setattr(weights, "safe_open", lambda *given: openings.append(given) or opened(*given))
+    JanusFlow.from_pretrained(directory)
+    assert len(sizes) > len(KEYS)
+    assert all(shape.numel() <= 5000 or shape[0] == 1 for shape in sizes)
+    assert len(openings) == len(sizes) + 1  # once for the names of all
+
+
+@pytest.mark.parametrize(("seconds", "more"), [(1, b""), (0, b"\0")])
+def test_a_file_that_is_replaced_while_it_is_read_is_named(directory, monkeypatch, seconds, more):
     """model.safetensors replaced between two tensors, be it by an equal one  =>  CheckpointError in one line.
 
-    A training that saves replaces it. Half of the weights of one save and half of the next load without a word.
+    A training that saves replaces it. Half of the weights of one save and half of the next load without a word. Where
+    a file system counts in whole seconds, only the size is another one.
     """
     path, other, read = directory / "model.safetensors", directory / "other", weights._read_rows
+    rewrite(directory, lambda held: held.update({"vision_und_enc_model.x": torch.zeros(8)}) if more else None)
     shutil.copy(path, other)
-    os.utime(other, ns=(0, path.stat().st_mtime_ns + 10**9))
+    if more:
+        save_file(load_file(path) | {"vision_und_enc_model.x": torch.zeros(9)}, other)
+    os.utime(other, ns=(0, path.stat().st_mtime_ns + seconds * 10**9))
 
     def replaced(*asked):
         read(*asked)

@@ -15,6 +15,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from accelerate import Accelerator
+from diffusers.configuration_utils import FrozenDict
 from PIL import Image
 from safetensors.torch import load_file
 from tools.drawn import normal
@@ -184,6 +185,17 @@ def test_latents_are_of_the_settings_of_the_vae_beside_them(whole, tmp_path, set
     path.write_text(json.dumps(json.loads(path.read_text()) | {setting: value}))
     with pytest.raises(InputError, match=rf"latents\.safetensors was begun with {named} "):
         latents_of(copy)
+
+
+def test_latents_have_the_channels_of_the_vae(unchecked, tmp_path, monkeypatch):
+    """latents of a VAE with 16 channels are written and read again.
+
+    The VAEs of newer models have as many, and a model that is tuned with one takes 16.
+    """
+    z, config = normal(0, 2, 16, 12, 12), {"latent_channels": 16, "scaling_factor": 1.0, "block_out_channels": (64,)}
+    monkeypatch.setattr(run, "encode_examples", lambda *_: z)
+    vae = Mock(config=FrozenDict(config), state_dict=dict)
+    assert run._encoded_examples(tmp_path, Mock(about={}), Accelerator(cpu=True), vae, 0).equal(z)
 
 
 def test_latents_that_name_no_scaling_factor_are_taken(whole, tmp_path):
