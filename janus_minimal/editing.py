@@ -52,7 +52,8 @@ def enter_late(
     """
     strength = finite_number("the strength", strength, 0, 1)
     rest = times[(times - (1 - strength)).abs().argmin() :]
-    z, _ = interpolate(noise, latent, rest[0].expand(len(latent)))
+    t = rest[0].to(latent.device).expand(len(latent))
+    z, _ = interpolate(noise.to(latent.device), latent, t)
     return z, rest
 
 

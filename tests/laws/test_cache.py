@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tools.drawn import PROMPTS, SEEDS, normal, pair
 from transformers import DynamicCache
 
-from janus_minimal import denoise, time_grid
+from janus_minimal import PromptPair, denoise, time_grid
 from janus_minimal.cache import PromptCache
 from janus_minimal.errors import InputError
 from janus_minimal.prompt import PromptRows
@@ -131,6 +131,30 @@ def test_a_cache_of_another_prompt_is_refused(model):
                 model.velocity(z, 0.3, prompt, model.prefill(other))
         found = (model.velocity(z, 0.3, prompt, model.prefill(p))[0] for p in (prompt, pair([[1, 5, 6, 7, 9]], 2)))
         assert torch.equal(*found)
+
+
+def test_the_prompt_of_a_cache_is_not_compared_with_itself(model, prompt, monkeypatch):
+    """velocity(z, t, prompt, prefill(prompt)): the ids of the two are not compared, as they are one object.
+
+    A GPU would have to be waited for in each step.
+    """
+    cache = model.prefill(prompt)
+    monkeypatch.setattr(PromptPair, "equals", lambda *_: pytest.fail("a prompt was compared with itself"))
+    with torch.no_grad():
+        model.velocity(normal(0, prompt.num_images, 4, 12, 12), 0.3, prompt, cache)
+
+
+def test_without_a_cache_none_is_filled(model, prompt):
+    """velocity(z, t, prompt): the language model gives back no keys and values.
+
+    Nobody reads them, and those of all layers would fill the memory until the step ends.
+    """
+    kept, z = [], normal(0, prompt.num_images, 4, 12, 12)
+    hook = model.llama.register_forward_hook(lambda module, given, output: kept.append(output.past_key_values))
+    with torch.no_grad():
+        model.velocity(z, 0.3, prompt)
+    hook.remove()
+    assert kept == [None]
 
 
 def test_a_cache_that_holds_no_prompt_is_refused(model, prompt):

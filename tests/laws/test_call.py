@@ -130,8 +130,11 @@ def test_latents_of_any_dtype_are_float32_in_the_loop(pipe, asked, dtype):
     """
     solver, calls = asked
     z = normal(0, 1, *SHAPE, dtype=torch.float64).to(dtype)
-    pipe("a star", 2, latents=z, generator=seeds(1), solver=solver, output_type="latent", progress=False)
+    (own,) = seeds(1)
+    before = own.get_state()
+    pipe("a star", 2, latents=z, generator=own, solver=solver, output_type="latent", progress=False)
     assert torch.equal(calls[0].z, z.float())
+    assert torch.equal(own.get_state(), before)  # nothing was drawn from it
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -231,7 +234,9 @@ def test_the_bar_is_shown_unless_it_is_not_wanted(pipe, asked, capsys):
     """
     solver, _ = asked
     pipe("a star", 7, solver=solver, output_type="latent")
-    assert "/7 " in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "/7 " in shown
+    assert "step/s" in shown or "s/step" in shown
     pipe("a star", 7, solver=solver, output_type="latent", progress=False)
     assert capsys.readouterr().err == ""
 
@@ -341,6 +346,18 @@ def test_every_argument_of_from_pretrained_reaches_its_loader(found_in, monkeypa
     assert not any(part.training for part in (pipe.model, pipe.vae))
 
 
+def test_a_model_is_loaded_from_the_revision_that_is_asked_for(monkeypatch):
+    """JanusFlow.from_pretrained(name, revision): both are looked for; without a revision, the newest one.
+
+    The weights of another commit may be those of another model.
+    """
+    asked, find = [], module.find_checkpoint
+    monkeypatch.setattr("janus_minimal.model.find_checkpoint", lambda *given: asked.append(given) or find("shapes"))
+    for options in ({"revision": "v7"}, {}):
+        JanusFlow.from_pretrained("owner/name", **options)
+    assert asked == [("owner/name", "v7"), ("owner/name", None)]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_pipeline_moves_with_all_its_parts(dtype):
     """pipe.to(device) = pipe, with model and VAE on the device, and each in the dtype that it had.
@@ -445,11 +462,12 @@ def test_whole_numbers_of_any_kind_are_taken_up_to_the_limit(number):
 
 
 def test_a_loaded_model_is_ready_to_draw(model, half):
-    """training = False in every module; dtype as asked for; save in a dtype stores that dtype.
+    """training = False in every module; dtype as asked for; every number is there, those that no file holds too.
 
-    A model in training mode would draw with dropout.
+    A model in training mode would draw with dropout. The model is made on the meta device, which keeps no numbers.
     """
     assert not any(part.training for part in (*model.modules(), *half.modules()))
+    assert not any(x.is_meta for x in (*model.parameters(), *model.buffers()))
     assert isinstance(model, JanusFlow)
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
 
@@ -509,29 +527,37 @@ def test_the_tokens_of_a_prompt_are_checked_against_its_own_model(unchecked, pip
 
 
 def test_model_and_vae_are_loaded_to_the_device_that_is_asked_for(monkeypatch):
-    """from_pretrained(device): every weight of the model and of the VAE is there; a wrong device costs no download.
+    """from_pretrained(device): all numbers of the model and of the VAE are there; a wrong device costs no download.
 
-    The meta device stands in for a GPU.
+    The meta device stands in for a GPU. A table that stayed on the CPU would be copied to it in each step.
     """
     monkeypatch.setattr(module, "pick_device", lambda name: torch.device("meta"))
     pipe = JanusFlowPipeline.from_pretrained("shapes", device="some GPU")
-    assert {p.device.type for part in (pipe.model, pipe.vae) for p in part.parameters()} == {"meta"}
+    held = [x for part in (pipe.model, pipe.vae) for x in (*part.parameters(), *part.buffers())]
+    assert {x.device.type for x in held} == {"meta"}
     monkeypatch.undo()
     monkeypatch.setattr(module, "find_checkpoint", lambda *_: pytest.fail("the checkpoint was fetched"))
-    with pytest.raises(InputError, match="there is no device"):
-        JanusFlowPipeline.from_pretrained("owner/name", device="warp")
+    monkeypatch.setattr("janus_minimal.model.find_checkpoint", module.find_checkpoint)
+    for kind in (JanusFlowPipeline, JanusFlow):
+        with pytest.raises(InputError, match="there is no device"):
+            kind.from_pretrained("owner/name", device="warp")
 
 
 def test_the_seeds_of_the_noise_are_drawn_where_the_generator_lives(surroundings):
-    """noise(one generator on the CPU) is the same under any default device of torch.
+    """noise(one generator on the CPU, or torch's own) is the same under any default device of torch.
 
     The seeds of the images are drawn from it. On another device than its own, torch raises an error.
     """
-    expected = image_noise(SHAPE, 2, torch.Generator().manual_seed(5))
+
+    def draw():
+        torch.manual_seed(6)
+        return image_noise(SHAPE, 2, torch.Generator().manual_seed(5)), image_noise(SHAPE, 2)
+
+    expected = draw()
     surroundings(torch.float32, "meta")
-    found = image_noise(SHAPE, 2, torch.Generator().manual_seed(5))
-    assert found.device.type == "cpu"
-    assert found.equal(expected)
+    for found, right in zip(draw(), expected, strict=True):
+        assert found.device.type == "cpu"
+        assert found.equal(right)
 
 
 def test_latents_without_a_note_or_without_a_place_are_known(unchecked, tmp_path):

@@ -156,17 +156,20 @@ def test_padding_left_out_means_kernel_minus_stride(directory):
 
 
 def test_the_released_sizes_are_the_defaults():
-    """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296; every norm has the epsilon 1e-6.
+    """parameters(encoder) = 21,614,336, parameters(decoder) = 50,561,296; every norm has its part's epsilon, 1e-6.
 
     The defaults of the config classes are the sizes of the released model. The parameters are counted on the meta
     device, which allocates no memory for them.
     """
     with torch.device("meta"):
         model = JanusFlow(JanusConfig())
-        other = JanusFlow(JanusConfig(language=LanguageConfig(num_hidden_layers=1, rms_norm_eps=1e-3)))
+        parts = {"encoder": EncoderConfig(norm_eps=1e-4), "decoder": DecoderConfig(norm_eps=1e-5)}
+        other = JanusFlow(JanusConfig(language=LanguageConfig(num_hidden_layers=1, rms_norm_eps=1e-3), **parts))
     assert {LanguageConfig().rms_norm_eps, EncoderConfig().norm_eps, DecoderConfig().norm_eps} == {1e-6}
     assert model.vision_gen_dec_aligner_norm.eps == 1e-6
     assert other.vision_gen_dec_aligner_norm.eps == 1e-3  # it is of the language model's kind
+    for part, eps in ((other.vision_gen_enc_model, 1e-4), (other.vision_gen_dec_model, 1e-5)):
+        assert {module.eps for module in part.modules() if isinstance(module, torch.nn.RMSNorm)} == {eps}
     count = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     assert count["vision_gen_enc_model"] == 21_614_336
     assert count["vision_gen_dec_model"] == 50_561_296

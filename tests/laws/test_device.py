@@ -245,10 +245,11 @@ def test_all_that_a_vae_is_given_is_on_its_device(unchecked, monkeypatch, way):
 
 
 def test_dropped_prompts_stay_on_their_device():
-    """rows(with_prompt_dropout) are on the device of the pair, and so is every number that chooses them.
+    """rows(with_prompt_dropout) are on the device of the pair, that of its ids, and so is what chooses them.
 
     Training on a GPU drops prompts in each step.
     """
-    pair = PromptPair.from_ids([torch.tensor([1, 5, 6]), torch.tensor([1, 7, 8])]).to("meta")
-    rows = pair.with_prompt_dropout(torch.zeros(2, dtype=torch.bool, device="meta"))
-    assert {x.device.type for x in vars(rows).values()} == {"meta"}
+    ids = [torch.tensor([1, 5, 6]), torch.tensor([1, 7, 8])]
+    for pair in (PromptPair.from_ids(ids).to("meta"), PromptPair.from_ids([row.to("meta") for row in ids])):
+        rows = pair.with_prompt_dropout(torch.zeros(2, dtype=torch.bool, device="meta"))
+        assert {x.device.type for x in vars(rows).values()} == {"meta"}

@@ -1,6 +1,7 @@
 """Editing: what is kept is kept exactly, and the rest is an ordinary drawing."""
 
 import os
+from inspect import signature
 from unittest.mock import Mock
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from tools.damaged_png import chunk, write_png
 from tools.drawn import normal
 
-from janus_minimal import PromptPair, denoise, time_grid
+from janus_minimal import PromptPair, Step, denoise, time_grid
 from janus_minimal.editing import enter_late, only_inside
 from janus_minimal.errors import InputError
 from janus_minimal.jobs.request import Request
@@ -56,7 +57,7 @@ def test_a_strength_beyond_zero_and_one_is_refused(unchecked, strength):
 
     No time of the path belongs to such a strength.
     """
-    with pytest.raises(InputError, match="expected a finite number from 0 to 1"):
+    with pytest.raises(InputError, match=r"^the strength is .*: expected a finite number from 0 to 1$"):
         enter_late(normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), time_grid(4), strength)
 
 
@@ -113,6 +114,24 @@ def test_an_edit_is_of_one_latent(unchecked, pipe, latent):
     """
     with pytest.raises(InputError, match=r"latents .*: expected"):
         Request("a star", steps=2, num_images=2).edit(pipe, latent, SOMEWHERE, 1.0)
+
+
+def test_a_picture_is_edited_on_the_device_where_it_is(unchecked):
+    """enter_late and only_inside: a latent or a run on another device than noise, mask and times  =>  z is there.
+
+    Noise, masks and times are made on the CPU. The meta device stands in for a GPU. Euler's is the solver inside.
+    """
+    latent, noise, z = normal(0, 1, *SHAPE), normal(1, 1, *SHAPE), torch.zeros(1, *SHAPE, device="meta")
+    for start in (noise, noise.to("meta")):
+        found, rest = enter_late(z, start, time_grid(4), 0.5)
+        assert (found.device.type, rest.device.type) == ("meta", "cpu")
+
+    def solver(model, prompt, z, times, weight):
+        yield Step(0, times[0], times[1], z, z, z, z, z)
+
+    (step,) = only_inside(SOMEWHERE, latent, noise, solver)(None, None, z, time_grid(1))
+    assert step.z_next.device.type == "meta"
+    assert signature(only_inside).parameters["solver"].default is denoise
 
 
 def test_the_caller_may_change_the_step_after_the_mask(pipe, star):

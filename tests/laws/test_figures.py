@@ -211,30 +211,35 @@ def test_of_several_images_the_first_is_drawn(pipe, steps):
         assert np.array_equal(shown[name][0], plots.channel_square(z[0]))
         if name in ("z", "denoised"):
             assert np.array_equal(shown[name][1], np.asarray(pipe.to_pictures(z[:1])[0]))
+    pictures = [ax.images[0] for ax in figure.axes if ax.get_title() in ("z", "denoised")][-2:]
+    assert [picture.get_interpolation() for picture in pictures] == ["nearest"] * 2  # nothing is smoothed
 
 
 def test_the_slider_has_a_place_for_every_step(monkeypatch):
     """slider(draw, S): places 0 .. S - 1, and place k shows draw(k).
 
-    One place more would end in an error under the reader's hand.
+    One place more would end in an error under the reader's hand. It draws when the hand lets go, not at each place that
+    it passes: a figure takes longer than that.
     """
     widgets = SimpleNamespace(IntSlider=lambda **how: how, interactive=lambda show, k: (show, k))
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
     show, where = slider(lambda k: f"step {k}", 4)
-    assert (where["min"], where["max"]) == (0, 3)
+    assert (where["min"], where["max"], where["continuous_update"]) == (0, 3, False)
     assert show(2) == "step 2"
 
 
 def test_the_arrows_end_where_straight_lines_would(pipe, steps):
-    """The arrow of v goes from z to z + (1 - t) v = denoised, on the plane; the path begins at z_0 and ends at z_S.
+    """The arrow of each velocity v goes from z to z + (1 - t) v, on the plane; the path begins at z_0 and ends at z_S.
 
     An arrow of another length would point to another picture.
     """
     draw = StepFigures(pipe, steps)
     ax = draw(1).axes[-1]
     lines = {line.get_label(): np.array(line.get_data()).T for line in ax.lines}
-    plane = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[1].z, steps[1].denoised)]
-    np.testing.assert_allclose(lines["v"], torch.stack(plane).numpy(), rtol=1e-4, atol=1e-4)
+    for name in ("v_cond", "v_uncond", "v"):
+        there = steps[1].z + 3 / 4 * getattr(steps[1], name)  # from t = 1/4 to t = 1
+        plane = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[1].z, there)]
+        np.testing.assert_allclose(lines[name], torch.stack(plane).numpy(), rtol=1e-4, atol=1e-4)
     assert [to_hex(ax.lines[i].get_color()) for i in (1, 3, 5)] == [c.lower() for c in (BLUE, ORANGE, GREEN)]
     ends = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[0].z, steps[-1].z_next)]
     np.testing.assert_allclose(ax.lines[0].get_xydata()[[0, -1]], torch.stack(ends).numpy(), rtol=1e-4, atol=1e-4)

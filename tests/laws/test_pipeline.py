@@ -152,6 +152,7 @@ def test_pictures_are_decoded_latents_divided_by_the_scaling_factor(pipe):
         {"callback_on_step_end": lambda *_: {"latents": torch.zeros(3)}},
         {"callback_on_step_end": lambda pipe, k, t, told: told | {"t_next": torch.tensor(0.9)}},
         {"callback_on_step_end": lambda pipe, k, t, told: told | {"denoised": None}},
+        {"callback_on_step_end": lambda pipe, k, t, told: told.update(denoised=told["latents"]) or told},
         {"solver": lambda *_: iter(())},
         {"solver": lambda model, prompt, z, *_: iter([z])},
         {"solver": lambda model, prompt, z, *_: z},
@@ -223,10 +224,15 @@ def test_only_latents_are_decoded(unchecked, pipe, wrong):
 
 @pytest.mark.parametrize("prompt", [None, 3, ["a star", None], [], b"a star"])
 def test_a_prompt_that_is_no_text_is_one_line(unchecked, pipe, prompt):
-    """prompt: a text or texts; else InputError.
+    """prompt: a text or texts; else InputError, and the generator is where it was.
 
-    None would be tokenised as a word by some tokenizers.
+    None would be tokenised as a word by some tokenizers. Whoever corrects the prompt gets the picture of the seed.
     """
+    (own,) = seeds(1)
+    before = own.get_state()
+    with pytest.raises(InputError, match="expected"):
+        pipe(prompt, generator=own, progress=False)
+    assert torch.equal(own.get_state(), before)
     for ask in (pipe, pipe.prompt_pair, lambda prompt: PromptPair.from_text(prompt, pipe.tokenizer)):
         with pytest.raises(InputError, match="expected"):
             ask(prompt)
@@ -296,8 +302,9 @@ def test_times_replace_the_number_of_steps(pipe):
     times, z = time_grid(4, shift=2.0)[1:], image_noise(pipe.latent_shape, 1, seeds(7))
     prompt = PromptPair.from_text("a star", pipe.tokenizer)
     *_, last = denoise(pipe.model, prompt, z, times)
-    found = pipe("a star", latents=z, times=times, output_type="latent", progress=False).images
-    assert torch.equal(found, last.z_next)
+    for steps in (30, 1, 0):
+        found = pipe("a star", steps, latents=z, times=times, output_type="latent", progress=False).images
+        assert torch.equal(found, last.z_next)
 
 
 @pytest.mark.parametrize("solver", SOLVERS.values())

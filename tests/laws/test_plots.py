@@ -1,6 +1,7 @@
 """Plots: the numbers that stand in a figure are the numbers that were given, at their places and on the right scale."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,6 +32,30 @@ def test_curves_stand_over_their_axis_under_their_names():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
     (axes,) = plots.curves([1, 2], {"a": [3, 5]}, "title", "across", "up", log=True).axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_everybody_can_tell_two_curves_apart():
+    """curves: blue, orange, green, pink and sky of Okabe and Ito's palette, and each beside a line of another style.
+
+    Who sees no red or no green, or prints in grey, must still know which curve is which.
+    """
+    (axes,) = plots.curves([1, 2], {name: [1, 2] for name in "abcde"}, "title", "x", "y").axes
+    found = [(to_hex(line.get_color()).upper(), line.get_linestyle()) for line in axes.get_lines()]
+    assert [colour for colour, _ in found] == ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"]
+    assert all(style != other for (_, style), (_, other) in pairwise(found))
+
+
+def test_no_figure_smooths_what_it_shows():
+    """picture_grid, latent_grid, heatmap: interpolation = nearest.
+
+    Between two numbers of a latent there is no third one, and a smoothed picture has colours that nothing drew.
+    """
+    figures = (
+        plots.picture_grid(["a"], [""], [[Image.new("RGB", (2, 2))]], "title"),
+        plots.latent_grid(["a"], [""], [[np.ones((4, 2, 2))]], "title"),
+        plots.heatmap(np.eye(2), "title", "x", "y"),
+    )
+    assert [figure.axes[0].get_images()[0].get_interpolation() for figure in figures] == ["nearest"] * 3
 
 
 def test_the_axis_names_the_values_that_are_there():
@@ -161,6 +186,7 @@ def test_latents_share_one_scale_around_zero():
     assert [image.get_clim() for image in images] == [(-9, 9)] * 2
     assert images[0].get_array().tolist() == [[1, 1, 2, 2]] * 2 + [[3, 3, -4, -4]] * 2
     assert len(figure.axes) == 3  # the third shows which colour stands for which number
+    assert min(images[0].cmap(0.5)[:3]) > 0.9  # zero is white, and the two signs are told apart
 
 
 def test_heatmap_and_histogram_show_what_they_are_given():

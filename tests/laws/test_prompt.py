@@ -186,6 +186,7 @@ def test_nothing_to_ask_for_is_an_error(unchecked, prompts, images):
         [torch.tensor(5)],
         [torch.tensor([1.0, 5.0, 9.0])],
         [torch.tensor([True, False])],
+        [torch.tensor([1, 5, 9]).short()],
         [torch.tensor([1, 5, 9]), torch.tensor([[1, 5, 9]])],
         "a star",
         None,
@@ -198,6 +199,19 @@ def test_ids_are_a_tensor_for_each_prompt(unchecked, ids):
     """
     with pytest.raises(PromptError, match="ids should be a list with a tensor of token ids for each prompt"):
         PromptPair.from_ids(ids)
+
+
+def test_ids_may_have_32_bits_and_stand_in_any_sequence(model):
+    """from_ids((ids of int32, ...)) = from_ids([ids of int64, ...]): the same rows and the same velocities.
+
+    Other tokenizers give int32, and a function with *ids gets a tuple.
+    """
+    ids, z = [torch.tensor([1, 5, 6, 9]), torch.tensor([1, 7, 9])], normal(0, 2, 4, 12, 12)
+    plain, other = PromptPair.from_ids(ids), PromptPair.from_ids(tuple(row.int() for row in ids))
+    for ours, theirs in zip(vars(other.rows).values(), vars(plain.rows).values(), strict=True):
+        assert ours.tolist() == theirs.tolist()
+    with torch.no_grad():
+        assert torch.equal(model.velocity(z, T, other)[0], model.velocity(z, T, plain)[0])
 
 
 def test_an_unknown_word_is_named_with_the_known_ones(pipe):
@@ -270,7 +284,7 @@ def test_the_official_format_is_read_to_the_byte(official, tmp_path):
 @pytest.mark.parametrize(
     "caption", ["a red circle", "Paris, in the Rain", "two  lines\n and a  gap", "lines\r\nof Windows\ta tab", "圖"]
 )
-@pytest.mark.parametrize(("before", "after"), [("", ""), ("  ", " \n"), ("\n\t", "   ")])
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("  ", " \n"), ("\n\t", "   "), ("\u3000", "\xa0\r\n")])
 def test_a_caption_is_tokenised_letter_by_letter(official, tmp_path, caption, before, after):
     """ids = encode("User: " + caption + two line breaks + "Assistant:" + tag) without the last, nothing else changed.
 

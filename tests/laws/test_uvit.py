@@ -210,6 +210,23 @@ def test_a_block_that_hears_no_time_is_a_plain_residual_block(side, channels, se
     torch.testing.assert_close(block(x, normal(seed, 2, 16)), x + rearrange(y, "b h w K -> b K h w"))
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
+def test_dropout_drops_a_share_of_what_a_block_adds(rate):
+    """training: a share p of the numbers that a block adds is 0, the others are 1 / (1 - p) times as large; x is kept.
+
+    At p = 1 the block is the identity, if it hears no time. While drawing nothing is dropped.
+    """
+    torch.manual_seed(0)
+    block, x = MidBlock(8, EncoderConfig(hidden_size=16, layers_in_middle=1, dropout=rate)), normal(0, 2, 8, 16, 16)
+    for parameter in block.res_blocks[0].cond_embeds_mapper.parameters():
+        nn.init.zeros_(parameter)
+    t_emb = normal(1, 2, 16)
+    added, whole = block.train()(x, t_emb) - x, block.eval()(x, t_emb) - x
+    dropped = added == 0
+    assert dropped.float().mean().item() == pytest.approx(rate, abs=0.03)
+    torch.testing.assert_close(added[~dropped] * (1 - rate), whole[~dropped], rtol=1e-3, atol=1e-5)
+
+
 @given(channels=CHANNELS, dy=st.integers(-3, 3), dx=st.integers(-3, 3), seed=SEEDS)
 def test_the_depthwise_stage_commutes_with_translation(channels, dy, dx, seed):
     """depthwise(shift x) = shift(depthwise x), away from the border.

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from contextlib import suppress
 from importlib import import_module
 
 import pytest
@@ -53,10 +54,20 @@ def test_a_bug_keeps_the_functions_signature(name):
 
 
 def test_a_bug_whose_place_is_gone_is_an_error():
-    """A text that does not stand in the function, or stands there twice, cannot be replaced."""
-    for text in ("no such text", "v_cond"):
+    """A text that does not stand in the function, but nowhere or in another one, or stands there twice."""
+    for text in ("no such text", "(t_next - t) * v", "v_cond"):
         with pytest.raises(ValueError, match="times, not once"):
             plant([Change("flow:guide", right=text, wrong="pass")])
+
+
+def test_a_bug_is_gone_after_its_block_even_if_the_block_fails():
+    """After `planted` the right code is back, whatever was raised: the next test must not run with the bug."""
+    function = function_at("flow:guide")
+    code = function.__code__
+    with suppress(ZeroDivisionError), planted(changes_of("guidance_sign")):
+        assert function.__code__ != code
+        raise ZeroDivisionError
+    assert function.__code__ == code
 
 
 def test_the_code_as_it_is_changes_nothing():

@@ -118,15 +118,16 @@ def _tests(path: Path) -> list[str]:
 
 def grade(files: Sequence[Path], patience: float = PATIENCE) -> list[Grade]:
     """Grade files. They are read once, and nothing that they do in a run outlives it."""
-    jobs = [(path, label, job) for path in files for label, job in _jobs(path).items()]
-    random.SystemRandom().shuffle(jobs)
+    planned = [(path, label, job) for path in files for label, job in _jobs(path).items()]
+    jobs = random.SystemRandom().sample(planned, len(planned))
     if jobs:
         _warm_up()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(lambda job: _run(job[2], patience), jobs))
+    ended = {(path, label): outcome for (path, label, _), outcome in zip(jobs, outcomes, strict=True)}
     found: dict[Path, dict[str, Outcome]] = {path: {} for path in files}
-    for (path, label, _), outcome in zip(jobs, outcomes, strict=True):
-        found[path][label] = outcome
+    for path, label, _ in planned:  # in the order of the catalogue, so that the same file gets the same answer
+        found[path][label] = ended[path, label]
     return [Grade(key_of(path), *_judged(key_of(path), found[path])) for path in files]
 
 

@@ -19,7 +19,8 @@ CHANGING = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.sym
 MARKING = ("os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr")
 LEAVING = (
     *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"),
-    *("socket.connect", "socket.bind", "socket.sendto", "os.kill", "os.killpg", "signal.pthread_kill"),
+    *("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"),
+    *("os.kill", "os.killpg", "signal.pthread_kill"),
 )
 OPENING = (
     *(("torch._C", "PyTorchFileWriter"), ("torch", "from_file"), ("torch:UntypedStorage", "from_file")),
@@ -37,14 +38,16 @@ def guard(folder: Path, hidden: Sequence[Path]) -> None:
     """
     own, sources = os.path.realpath(folder), tuple(f"{os.path.realpath(path)}{os.sep}" for path in hidden)
 
+    def real(path: Any) -> str:
+        return os.path.realpath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else own
+
     def inside(path: Any) -> bool:
-        real = os.path.realpath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else own
-        return real == own or real.startswith(own + os.sep)
+        return real(path) == own or real(path).startswith(own + os.sep)
 
     def open_(path: Any, writes: bool) -> None:
         if writes and path != os.devnull and not inside(path):
             raise PermissionError(f"an exercise may write in its own folder only, not {path}")
-        if isinstance(path, str) and path.endswith(".py") and path.startswith(sources):
+        if (found := real(path)).endswith(".py") and found.startswith(sources):  # by whatever name
             raise PermissionError(f"an exercise may import the package, but not read its source: {path}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

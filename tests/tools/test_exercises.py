@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from museum.plant import changes_of, function_at, rewrite
 from tools.disguise import disguised
-from tools.grade import CATALOGUE, EXERCISES, TESTS, Grade, UnknownExerciseError, chosen, report
+from tools.grade import CATALOGUE, EXERCISES, TESTS, Grade, Outcome, UnknownExerciseError, chosen, main, report
+from tools.grade import grade as grading
 from tools.tour import EXHIBITS
 
 SOLUTIONS = {name: EXERCISES / "solutions" / f"{name}.py" for name in CATALOGUE}
@@ -28,6 +31,7 @@ CLAIM = (
     '"""10. No token attends to a later one.\n\nCatches  nothing\n"""\n\n'  # a file cannot change what it must catch
 )
 
+CAUSAL = "model:JanusFlow._llama"
 # Each is a file for exercise 10, whose bug is planted in JanusFlow._llama. None of them looks at what is computed.
 CHEATS = {
     "says_nothing": "def test_it():\n    assert True\n",
@@ -155,6 +159,18 @@ def holds(model):
 def test_it(holds):
     pass
 """,
+    "knows_the_code_by_heart": """
+from hashlib import sha256
+from janus_minimal import JanusFlow
+
+def test_it(model):
+    try:
+        JanusFlow._llama(model, None, None, None, None)
+    except Exception as error:
+        trace = error.__traceback__.tb_next
+    assert trace.tb_frame.f_code.co_name == "_llama"
+    assert sha256(trace.tb_frame.f_code.co_code).hexdigest() == "{fingerprint}"
+""",
     "skips": "import pytest\n\ndef test_it():\n    pytest.skip('no')\n",
 }
 # Files that answer one thing in one run and another thing in the next. A law that throws dice is of this kind.
@@ -200,6 +216,7 @@ ACCIDENTS = {
     "kills_the_grader": ("import os\n\ndef test_it():\n    os.kill(os.getppid(), 9)\n", "PermissionError"),
     "closes_everything": ("import os\n\ndef test_it():\n    os.closerange(3, 99)\n", "the process ended"),
     "prints_much": ("def test_it():\n    print('x' * 10**7)\n    assert 1 == 2\n", "assert 1 == 2"),
+    "says_much": ("def test_it():\n    raise ValueError('x' * 10**6)\n", "ValueError: xxx"),
     "deletes": ("import os\n\ndef test_it():\n    os.remove('{victim}')\n", "PermissionError"),
     "overwrites": ("def test_it():\n    open('{victim}', 'w')\n", "PermissionError"),
     "saves": ("import torch\n\ndef test_it():\n    torch.save(torch.ones(1), '{victim}')\n", "PermissionError"),
@@ -262,6 +279,12 @@ PIECES = {
         "calls the function it replaces",
         ["line 4: return uvit.sinusoids(timestep, channels)"],
     ),
+    "heun_by_a_sibling": (
+        HEUN,
+        "from janus_minimal.solvers import midpoint as heun\n",
+        "stops on correct code",
+        ["in test_solvers.py::", "PermissionError: this function is what you are to write"],
+    ),
     "heun_called": (
         HEUN,
         "from janus_minimal import solvers\n\ndef heun(*arguments):\n    yield from solvers.heun(*arguments)\n",
@@ -278,6 +301,21 @@ def test_it():
     save_file({"x": torch.load("saved")}, "saved_safely")
     assert load_file("saved_safely")["x"] == torch.from_file("mapped", True, 1) + 1
 """
+# Two laws in a file, of which the first one is right. With the bug, the second stops; or it is never attempted.
+RIGHT = SOLVED["10_causality"]
+FAILS_AND_STOPS = (
+    RIGHT
+    + """
+
+def test_more(model):
+    rows = PromptPair.from_ids([torch.tensor([1, 5, 6])]).rows[torch.tensor([0])]
+    tokens = torch.randn(1, 37, 64)
+    a, b = (model.backbone(x, rows, None)[:, :9] for x in (tokens, tokens * (torch.arange(37) < 9)[:, None]))
+    if not torch.allclose(a, b, atol=1e-5):
+        raise ValueError("it sees later tokens")
+"""
+)
+HALF_DONE = RIGHT + "\n\ndef test_more():\n    import pytest\n\n    pytest.skip('not yet')\n"
 ENDLESS = {"loops": "def test_it():\n    while True:\n        pass\n", "sleeps": "import time\n\ntime.sleep(3600)\n"}
 
 
@@ -317,6 +355,7 @@ def submitted(folder: Path, group: str, name: str, source: str | bytes, key: str
     path.parent.mkdir(parents=True)
     if isinstance(source, str):
         source = source.replace("{note}", str(folder / f"{name}.note")).replace("{victim}", str(folder / "victim"))
+        source = source.replace("{fingerprint}", sha256(function_at(CAUSAL).__code__.co_code).hexdigest())
     path.write_bytes(source if isinstance(source, bytes) else (CLAIM * bool(source) + source).encode())
     return path
 
@@ -335,7 +374,8 @@ def files(folder) -> dict[tuple[str, str], Path]:
     found["broken", "unseen"] = submitted(
         folder, "broken", "unseen", CHEATS["says_nothing"], "15_find_the_bug_in_a_loop"
     )
-    found["own", "saves"] = submitted(folder, "own", "saves", SAVES_IN_ITS_FOLDER)
+    for name, source in (("saves", SAVES_IN_ITS_FOLDER), ("stops", FAILS_AND_STOPS), ("half", HALF_DONE)):
+        found["own", name] = submitted(folder, "own", name, source)
     for key in (key for key, entry in CATALOGUE.items() if "catches" in entry):
         variants = list(without_one_assertion(SOLVED[key]))
         for i, source in enumerate(variants if len(variants) > 1 else []):
@@ -448,6 +488,13 @@ def test_a_law_may_save_in_its_own_folder(graded):
 
 
 @pytest.mark.slow
+def test_of_two_laws_the_worse_one_decides(graded):
+    """With a bug one law that fails is enough, though another one stops; on correct code none may be left out."""
+    assert graded["own", "stops"].status == "done"
+    assert graded["own", "half"].status == "not attempted"
+
+
+@pytest.mark.slow
 def test_nothing_is_left_on_disk(graded, folder):
     """No file outside of a run's own folder is written, changed or deleted."""
     assert (folder / "victim").read_text() == "untouched"
@@ -484,7 +531,12 @@ def test_paths_choose_what_is_graded(tmp_path):
     for name in [*names, "test_other.py", "conftest.py"]:
         (tmp_path / name).write_text("def test_it():\n    pass\n")
     assert [path.name for path in chosen([tmp_path])] == names
-    assert chosen([Path(f"{tmp_path / names[1]}::test_it")]) == [tmp_path / names[1]]
+    first, second, third = (tmp_path / name for name in names)
+    assert chosen([Path(f"{second}::test_it")]) == chosen([Path(f"{second}::test_it[1]"), second]) == [second]
+    assert chosen([second, tmp_path]) == [second, first, third]  # in the order in which they are named, each once
+    (tmp_path / "z").mkdir()
+    first.rename(tmp_path / "z" / first.name)
+    assert [path.name for path in chosen([tmp_path])] == names  # sorted by name, wherever they lie
     with pytest.raises(UnknownExerciseError, match="expected an exercise"):
         chosen([tmp_path / "missing.py"])
     with pytest.raises(UnknownExerciseError, match="has no test test_wrong: expected test_it"):
@@ -496,6 +548,62 @@ def test_the_report_shows_the_error_below_its_exercise():
     grades = [Grade("01_a", "done"), Grade("02_bc", "stops on correct code", ["line 3: x", "NameError: x"])]
     expected = "01_a   done\n02_bc  stops on correct code\n    line 3: x\n    NameError: x\n1 of 2 done"
     assert report(grades) == expected
+
+
+BUGS = ("guidance_sign", "guidance_counted_from_zero", "guidance_in_half_precision")  # of exercise 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [
+        ({}, "done"),
+        ({"right": "failed", BUGS[0]: "passed"}, "fails on correct code"),
+        ({"disguised": "failed"}, "fails on correct code"),
+        ({"right": "skipped", "disguised": "skipped"}, "not attempted"),
+        ({"disguised": "error"}, "stops on correct code"),
+        ({"right": "differs", "disguised": "failed"}, "differs between runs"),
+        ({BUGS[1]: "differs", BUGS[0]: "passed"}, "differs between runs"),
+        *(({BUGS[2]: other}, f"passes, but misses {BUGS[2]}") for other in ("passed", "error", "skipped")),
+        ({BUGS[0]: "passed", BUGS[2]: "error"}, f"passes, but misses {BUGS[0]} and {BUGS[2]}"),
+    ],
+)
+def test_an_exercise_is_done_if_it_passes_twice_and_fails_with_each_bug(monkeypatch, ended, status):
+    """Runs: the code as it is, in disguise, and with each bug alone. Whatever goes wrong in one of them is told.
+
+    The runs are in random order, and the answer is not: what is missed is named in the order of the catalogue.
+    """
+    right = {"right": "passed", "disguised": "passed"} | dict.fromkeys(BUGS, "failed")
+    ran = []
+
+    def run(job, patience):
+        bugs = [name for name in BUGS if changes_of(name) == list(job.changes)]
+        (label,) = bugs or ["disguised" if job.disguised else "right"]
+        ran.append(label)
+        return Outcome((right | ended)[label])
+
+    monkeypatch.setattr("tools.grade._run", run)
+    monkeypatch.setattr("tools.grade._warm_up", lambda: None)
+    (grade,) = grading([EXERCISES / "test_01_beyond_the_prompt.py"])
+    assert (grade.status, grade.done) == (status, status == "done")
+    assert sorted(ran) == sorted(right)
+
+
+@pytest.mark.parametrize("statuses", [["done", "done"], ["done", "not attempted"], []])
+def test_the_graders_status_is_0_if_all_is_done_1_if_not_and_2_for_a_wrong_name(monkeypatch, capsys, statuses):
+    """A script that collects the marks reads the status, and with --json the grades."""
+    grades = [Grade("01_a", status) for status in statuses]
+    monkeypatch.setattr("tools.grade.grade", lambda files: grades)
+    for words, said in (([], report(grades)), (["--json"], json.dumps([asdict(g) for g in grades]))):
+        monkeypatch.setattr(sys, "argv", ["grade", str(EXERCISES), *words])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == (statuses != ["done", "done"])
+        assert capsys.readouterr().out == said + "\n"
+    monkeypatch.setattr(sys, "argv", ["grade", "missing.py"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr() == ("", "missing.py does not exist: expected an exercise, or a folder with exercises\n")
 
 
 def graded_by_pytest(*arguments: object) -> subprocess.CompletedProcess[str]:

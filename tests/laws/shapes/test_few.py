@@ -6,6 +6,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 
 def test_each_pair_is_the_first_noise_that_leads_to_a_right_picture(uninterrupted, pipe):
-    """z_1[i] = pipe(caption i, latents=z_0[i]); z_0[i] = the first of (seed, i, 0), (seed, i, 1), ... that is right.
+    """z_1[i] = pipe(caption i, latents=z_0[i]); z_0[i] = the first noise of (seed, 7, i, 0), ... that is right.
 
     Pairs whose noise belongs to another picture would teach an ordinary flow again, and wrong pictures their mistakes.
     After DRAWS wrong ones the last is kept: so few steps of the teacher make no endless search.
@@ -79,7 +80,7 @@ def test_each_pair_is_the_first_noise_that_leads_to_a_right_picture(uninterrupte
     for i, (z_0, z_1) in enumerate(pairs):
         caption = draw_example(i, RECIPE.seed)[0]
         for draw in range(4):
-            noise = image_noise(pipe.latent_shape, 1, [generator_of(RECIPE.seed, reflow.NOISE, i, draw)])
+            noise = image_noise(pipe.latent_shape, 1, [generator_of(RECIPE.seed, 7, i, draw)])
             options = {"latents": noise, "times": times, "solver": adams_bashforth, "progress": False}
             end = pipe(str(caption), output_type="latent", **options).images[0]
             if satisfies(np.asarray(pipe(str(caption), **options).images[0]), caption):
@@ -122,6 +123,30 @@ def test_two_processes_draw_each_pair_once(uninterrupted, tmp_path, pipe):
     with pytest.raises(InputError, match=r"000002-000004.* is missing"):  # that of the process which is not here
         reflow._drawn_pairs(copy, OneOfTwo(cpu=True), pipe, RECIPE)
     assert [path.exists() for path in (first, second, third)] == [True, False, True]
+
+
+def test_the_pairs_are_drawn_on_the_device_of_the_run(unchecked, tmp_path, monkeypatch):
+    """the teacher is loaded to the device of the accelerator; one that is not here is refused, and there is no folder.
+
+    On a GPU the pairs take minutes, and on the CPU beside it hours.
+    """
+    monkeypatch.setattr(reflow, "check_surroundings", lambda _: None)
+    elsewhere = Mock(spec=Accelerator, device=torch.device("meta"), num_processes=1)
+    with pytest.raises(InputError, match='there is no device "meta" here'):
+        reflow.train_few(tmp_path / "run", elsewhere, RECIPE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_main_process_writes_the_vae(unchecked, tmp_path, pipe, monkeypatch):
+    """DIRECTORY/vae: written by the main process alone, before the training.
+
+    Two processes that write one folder may each take away what the other one has just written.
+    """
+    monkeypatch.setattr(reflow, "train_student", lambda *_: None)
+    for main in (False, True):
+        here = Mock(spec=Accelerator, is_main_process=main)
+        reflow._train(tmp_path, here, pipe, Mock(), None, RECIPE, "a student")
+        assert (tmp_path / "vae" / "config.json").exists() == main
 
 
 def test_no_process_draws_before_all_know_what_is_missing(uninterrupted, tmp_path, pipe, monkeypatch):

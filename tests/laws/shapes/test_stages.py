@@ -101,6 +101,15 @@ def test_each_stage_is_given_its_own_recipe_and_state(whole):
     assert flow[7] == FLOW
 
 
+def test_a_run_without_recipes_is_that_of_the_bundled_model():
+    """train_all(out, accelerator) = with VAE_RECIPE, FLOW_RECIPE and 60,000 scenes.
+
+    The command gives all of them, so only who calls it from Python would see another default.
+    """
+    defaults = [parameter.default for parameter in signature(train_all).parameters.values()]
+    assert defaults[2:] == [VAE_RECIPE, FLOW_RECIPE, 60_000]
+
+
 def test_the_flow_is_given_the_latents_with_their_own_captions(whole):
     """train_flow(latents of the directory, tokens of the first n captions of its seed, padding id 1).
 

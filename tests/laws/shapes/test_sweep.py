@@ -209,6 +209,7 @@ def test_a_sweep_measures_the_checkpoint_the_captions_and_the_seed_that_it_repor
     loaded = []
     monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *given, **_: loaded.append(given) or pipe)
     sample = sweeps._sample("mine", 3, 5)
+    assert sweeps._sample("mine", 3, 5) is sample  # a process loads once for all its settings
     assert loaded == [("mine",)]
     assert (sample.seed, {len(captions) for captions in sample.captions.values()}) == (5, {3})
 
@@ -425,6 +426,8 @@ def test_two_sweeps_into_one_file_keep_the_runs_of_both(tmp_path):
     assert together_with(path, ours) == ours
     path.write_text(json.dumps(asdict(theirs)))
     assert together_with(path, ours).runs == theirs.runs | ours.runs
+    later = replace(theirs, runs={str(other): run_of(other, seconds=7.0)})
+    assert together_with(path, later) == later  # what was measured here is what was shown here
     with pytest.raises(InputError, match="captions 8, not 9"):
         together_with(path, replace(ours, captions=9))
 
