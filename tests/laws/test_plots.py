@@ -45,6 +45,22 @@ def test_everybody_can_tell_two_curves_apart():
     assert all(style != other for (_, style), (_, other) in pairwise(found))
 
 
+def test_a_figure_grows_with_what_it_shows():
+    """width, height in inches = those of one picture times columns and rows, and the room around them.
+
+    In a figure of one size for all, eight pictures in a row would be stamps.
+    """
+    picture, latent = Image.new("RGB", (2, 2)), np.ones((4, 2, 2))
+    points = [dict.fromkeys(("value", "formula", "seconds", "memory"), 1.0)]
+
+    def size(figure):
+        return tuple(round(float(inches), 6) for inches in figure.get_size_inches())
+
+    assert size(plots.picture_grid(["a"] * 5, [""] * 2, [[picture] * 5] * 2, "")) == (6.5, 3.2)
+    assert size(plots.latent_grid(["a"] * 4, [""] * 2, [[latent] * 4] * 2, "")) == (5.6, 2.9)
+    assert size(plots.growth(dict.fromkeys("abc", points), "")) == (9, 5)
+
+
 def test_no_figure_smooths_what_it_shows():
     """picture_grid, latent_grid, heatmap: interpolation = nearest.
 
