@@ -101,8 +101,11 @@ def test_a_compiler_that_fails_says_why(monkeypatch, kind, late):
 
     monkeypatch.setattr(torch, "compile", (lambda *_, **__: broken) if late else broken)
     assert _compiler_fault(torch.device("cpu")) == "no compiler found"
-    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    tried = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda x: tried.append(x.device.type) or function(x))
     assert _compiler_fault(torch.device("cpu")) is None
+    assert _compiler_fault(torch.device("meta")) is None
+    assert tried == ["cpu", "meta"]  # each kind of device has a compiler of its own
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mod
 
     CUDA graphs write each result over the last one. The compiler here does nothing, and always returns one tensor.
     """
-    asked, buffer = [], torch.zeros(1)
+    asked, tried, buffer = [], [], torch.zeros(1)
 
     def compiler(function, mode):
         asked.append((function.__name__, mode))
@@ -146,11 +149,12 @@ def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mod
 
     model = JanusFlow.from_pretrained("shapes")
     monkeypatch.setattr(JanusFlow, "device", torch.device(device))
-    monkeypatch.setattr("janus_minimal.runtime.compile._compiler_fault", lambda device: None)
+    monkeypatch.setattr("janus_minimal.runtime.compile._compiler_fault", tried.append)
     monkeypatch.setattr(torch, "compile", compiler)
     compile_stages(model)
     names = ("encode", "align_in", "backbone", "align_out", "decode")
     assert asked == [(name, mode) for name in names]
+    assert tried == [torch.device(device)]
     for name in names:
         first, rest = getattr(model, name)()
         assert torch.equal(first, buffer)

@@ -50,12 +50,16 @@ def test_the_beginning_and_the_end_of_a_long_message_remain():
     assert one_line("x" * 300) == "x" * 300
 
 
-def test_terminal_sequences_leave_no_trace():
-    """one_line(red text) = text.
+@pytest.mark.parametrize(
+    "sequence",
+    ["\x1b[31m", "\x1b[38:5:1m", "\x1b[?25l", "\x1b[0 q", "\x1b]0;title\x07", "\x1b]8;;http://here\x1b\\"],
+)
+def test_terminal_sequences_leave_no_trace(sequence):
+    """one_line(red text) = text: colours, hidden cursors, its form, titles and links, with either end.
 
     Removing only the escape character would leave "[31m" in the message.
     """
-    assert one_line("a \x1b[31mred\x1b[0m\x1b]0;title\x07 key") == "a red key"
+    assert one_line(f"a {sequence}red\x1b[0m\x1b]0;title\x07 key") == "a red key"
 
 
 def test_every_error_of_ours_cleans_its_message():
