@@ -36,6 +36,7 @@ class Request:
 
     def check(self, pipe: JanusFlowPipeline) -> None:
         """Raise InputError if the pipeline cannot draw this request."""
+        checks.ready_to_draw(pipe.model)
         checks.one_of("solver", self.solver, list(SOLVERS))
         checks.finite_number("the guidance weight", self.cfg_weight)
         checks.whole_number("the seed", self.seed, checks.MOST_SEED, least=0)

@@ -28,16 +28,17 @@ def files(folder):
 
 
 def test_each_prompt_becomes_the_sheet_that_it_makes_alone(pipe, tmp_path):
-    """album(prompts)[i] = sheet(prompt i).
+    """album(prompts)[i] = sheet(prompt i), which stores its request, and the identity of the model as "drawn by".
 
     The sheets are in the order of the prompts, and each starts from the same seeds as alone.
     """
-    like = replace(LIKE, num_images=3)
+    like, model = replace(LIKE, num_images=3), identity(pipe)
     paths = make_album(pipe, PROMPTS, like, tmp_path / "album")
     for path, prompt in zip(paths, PROMPTS, strict=True):
         alone = contact_sheet(pipe.to_pictures(replace(like, prompt=prompt).draw(pipe, progress=False)), columns=4)
         with Image.open(path) as picture:
             assert picture.tobytes() == alone.tobytes()
+            assert picture.info == {"asked for": str(replace(like, prompt=prompt)), "drawn by": model}
     assert [path.name for path in paths] == sorted(files(tmp_path / "album"))
 
 
@@ -107,12 +108,13 @@ def test_two_processes_make_the_album_of_one(pipe, tmp_path):
 
 
 def test_processes_wait_before_the_first_sheet_and_after_the_last(pipe, tmp_path, monkeypatch):
-    """files(album) at the two meetings of all processes: none, then this process's share of the missing sheets.
+    """files(album) at the two meetings of all processes: what was there, then its share of the missing sheets as well.
 
     A process that listed late would find another's sheets, and share out the rest anew. One that left early would say
     that the album is there while others still draw.
     """
     met = []
+    make_album(pipe, PROMPTS[:1], LIKE, tmp_path)
 
     class Process(SimpleNamespace):
         def wait_for_everyone(self):
@@ -121,7 +123,7 @@ def test_processes_wait_before_the_first_sheet_and_after_the_last(pipe, tmp_path
     process = Process(process_index=1, num_processes=2, is_main_process=False)
     monkeypatch.setattr("janus_minimal.jobs.album.PartialState", lambda: process)
     make_album(pipe, PROMPTS[:4], LIKE, tmp_path)
-    assert met == [[], ["00001.png", "00003.png"]]
+    assert met == [["00000.png"], ["00000.png", "00002.png"]]  # of 1, 2 and 3
 
 
 def test_an_album_has_one_bar_and_a_single_request_has_its_own(pipe, tmp_path, capfd):
@@ -338,6 +340,19 @@ def test_a_file_of_prompts_that_does_not_end_is_refused(tmp_path, kind):
     }[kind]()
     with pytest.raises(InputError, match=r"prompts\.txt (is no plain file|has more than 16,777,216 bytes): expected"):
         read_prompts(path)
+
+
+def test_a_file_of_prompts_may_have_as_many_bytes_as_the_message_says(tmp_path, monkeypatch):
+    """|file| = the limit  =>  read whole; one byte more  =>  InputError.
+
+    Cut off at the limit, the last prompt would be another one.
+    """
+    monkeypatch.setattr("janus_minimal.jobs.album.LONGEST", 14)
+    (tmp_path / "p.txt").write_bytes(b"a star\na cross")
+    assert read_prompts(tmp_path / "p.txt") == ["a star", "a cross"]
+    (tmp_path / "p.txt").write_bytes(b"a star\na cross\n")
+    with pytest.raises(InputError, match="has more than 14 bytes"):
+        read_prompts(tmp_path / "p.txt")
 
 
 def test_a_model_that_is_changed_in_place_is_another_model(pipe):

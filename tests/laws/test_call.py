@@ -1,6 +1,6 @@
 """A call of the pipeline: every argument reaches its place, and every default is the documented one."""
 
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from inspect import signature
@@ -152,6 +152,18 @@ def test_the_callers_gradient_mode_and_the_models_mode_stay(pipe, asked, mode):
     assert inside == [False]
     assert not pipe.model.training
     assert not pipe.vae.training
+
+
+def test_a_callback_that_needed_a_gradient_leaves_none_behind(pipe, asked):
+    """callback = {"latents": x}, where x has a gradient  =>  the latents are x, without one.
+
+    Guidance by a gradient returns such latents. Each step would keep the graph of all steps before it.
+    """
+    x = normal(0, 1, *SHAPE).requires_grad_()
+    options = {"solver": asked[0], "output_type": "latent", "progress": False}
+    found = pipe("a star", 1, callback_on_step_end=lambda *_: {"latents": x}, **options).images
+    assert found.equal(x)
+    assert not found.requires_grad
 
 
 def test_output_types_are_the_same_pixels(pipe):
@@ -309,6 +321,29 @@ def test_a_request_reaches_the_pipeline_whole(pipe, asked):
     assert told == [(0, 0.0)]
 
 
+WAYS = {
+    "draw": lambda request, pipe: request.draw(pipe, progress=False),
+    "walk": lambda request, pipe: next(request.walk(pipe)),
+    "edit": lambda request, pipe: request.edit(pipe, normal(0, 1, *SHAPE), torch.ones(1, 1, 12, 12) > 0, 1.0),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_request_is_checked_in_whatever_way_it_is_drawn(unchecked, pipe, way):
+    """draw, walk and edit of a seed, a solver, or with a model, that cannot be used  =>  InputError, by all three.
+
+    torch takes a seed below 0, and gives the noise of another one.
+    """
+    for wrong, reason in (({"seed": -1}, "the seed is -1"), ({"solver": "rk45"}, "solver is 'rk45'")):
+        with pytest.raises(InputError, match=reason):
+            way(Request("a star", **{"steps": 1, "num_images": 1, **wrong}), pipe)
+    noisy = copy(pipe)
+    noisy.model = deepcopy(pipe.model)
+    noisy.model.add_module("dropout", torch.nn.Dropout(0.5))
+    with pytest.raises(InputError, match=r"has dropout and is in training mode: expected model\.eval"):
+        way(Request("a star", steps=1, num_images=1), noisy)
+
+
 def test_a_request_without_settings_is_the_official_one():
     """Request(prompt): 30 steps, w = 2, 4 images, seed 0, Euler, no shift; one line of JSON names them all.
 
@@ -373,12 +408,14 @@ def test_a_pipeline_moves_with_all_its_parts(dtype):
     assert (pipe.model.dtype, pipe.vae.dtype) == (dtype, torch.float32)
 
 
-def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path):
-    """on the meta device: a call, save_pretrained and a move back  =>  InputError, and no file.
+@pytest.mark.parametrize("part", ["", "vision_gen_enc_aligner", "vision_gen_dec_model"])
+def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path, part):
+    """on the meta device, all of it or a part: a call, save_pretrained and a move back  =>  InputError, and no file.
 
     Such a model has shapes alone. torch says so from inside a layer, or after the whole loop.
     """
-    pipe = JanusFlowPipeline.from_pretrained("shapes").to("meta")
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
+    pipe.model.get_submodule(part).to("meta")
     for use in (
         lambda: pipe("a star", progress=False),
         lambda: pipe.model.save_pretrained(tmp_path),
@@ -389,8 +426,9 @@ def test_a_model_without_numbers_draws_saves_and_moves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_would_draw_with_dropout_is_refused(asked):
-    """training mode and a dropout > 0  =>  InputError before the first step; one of the two alone draws.
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_model_that_would_draw_with_dropout_is_refused(asked, which):
+    """training mode and a dropout > 0, of any part  =>  InputError before the first step; one of the two alone draws.
 
     Dropout acts in training mode only. One seed would then give another picture each time.
     """
@@ -399,11 +437,14 @@ def test_a_model_that_would_draw_with_dropout_is_refused(asked):
     dropouts = [part for part in pipe.model.modules() if isinstance(part, torch.nn.Dropout)]
     pipe.model.train()
     pipe("a star", **options)
-    dropouts[-1].p = 0.5
+    dropouts[which].p = 0.5
     with pytest.raises(InputError, match=r"has dropout and is in training mode: expected model\.eval\(\)"):
         pipe("a star", **options)
     pipe.model.eval()
     pipe("a star", **options)
+    dropouts[which].train()
+    with pytest.raises(InputError, match="has dropout"):
+        pipe("a star", **options)
     assert len(calls) == 2
 
 

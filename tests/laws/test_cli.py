@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -354,13 +356,17 @@ def test_inspect_prints_official_names_shapes_and_counts(run):
 
 
 def test_inspect_writes_the_same_file_from_any_terminal(run, monkeypatch):
-    """inspect > FILE with COLUMNS=24 = inspect > FILE, and no line of it is cut.
+    """inspect > FILE with COLUMNS=24 = inspect > FILE, and no line of it is cut; in a terminal all fit into its width.
 
     A shell exports its width, which says nothing about a file. An official name that is cut is of no use.
     """
     plain = run("inspect")
     monkeypatch.setenv("COLUMNS", "24")
     assert run("inspect") == plain
+    with monkeypatch.context() as terminal:
+        terminal.setattr(sys.stdout, "isatty", lambda: True)
+        shown = re.sub("\x1b.*?m", "", run("inspect")[1])
+    assert max(map(len, shown.splitlines())) <= 24 < max(map(len, plain[1].splitlines()))
     Path("x" * 200).symlink_to(BUNDLED / "shapes")
     _, out, _ = run("inspect", "x" * 200)
     assert out.splitlines()[1:] == plain[1].splitlines()[1:]
@@ -468,6 +474,46 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
     assert run("inspect") == (2, "", "")
 
 
+def test_what_a_full_disk_did_not_take_is_not_tried_again(run, monkeypatch):
+    """--help > /dev/full: one line, status 2, and nothing is left to be written when Python ends.
+
+    Python would try once more when it closes the stream, and complain below our line.
+    """
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        status, _, err = run("--help")
+    assert status == 2
+    assert "No space left on device; expected" in err
+    assert err.count("\n") == 1
+
+
+def test_an_interrupt_before_the_command_begins_is_one_line(run, monkeypatch):
+    """Ctrl-C outside of a command  =>  one line, status 130.
+
+    typer sees the ones inside alone.
+    """
+    told = None
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(os, "getcwd", Mock(side_effect=KeyboardInterrupt))
+        told = run("generate", "a star")
+    assert told == (130, "", "janus-minimal: interrupted; no file was left half written\n")
+
+
+@pytest.mark.parametrize("before", [None, "info"])
+@pytest.mark.parametrize("library", ["TRANSFORMERS", "DIFFUSERS"])
+def test_a_library_is_quiet_unless_somebody_wants_its_words(run, library, before):
+    """main(): LIBRARY_VERBOSITY = "error", or what the user has set.
+
+    Its remarks quote the checkpoint. Whoever looks for a fault may want them.
+    """
+    name = f"{library}_VERBOSITY"
+    with patch.dict(os.environ, {} if before is None else {name: before}):
+        if before is None:
+            os.environ.pop(name, None)
+        run("--help")
+        assert os.environ[name] == (before or "error")
+
+
 def test_a_working_directory_that_was_deleted_is_one_line(run, monkeypatch):
     """no working directory  =>  one line, status 2, before anything is imported.
 
@@ -508,7 +554,9 @@ def test_too_little_memory_is_one_line(run, monkeypatch, error):
         raise error
 
     monkeypatch.setattr("janus_minimal.cli.generate.load_pipeline", fail)
-    assert "the memory is too small: expected fewer" in refused(run, "generate", "a star")
+    line = refused(run, "generate", "a star")
+    assert "the memory is too small: expected fewer" in line
+    assert f"({str(error)[:20] or 'MemoryError)'}" in line
     error.args = ("shapes do not fit into memory_format",)
     if isinstance(error, RuntimeError):
         with pytest.raises(RuntimeError, match="do not fit"):

@@ -115,6 +115,16 @@ def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said, l
     assert not [name for name in STAGES if name in vars(pipe.model)]
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_compiler_is_tried_on_the_models_own_device(model, monkeypatch, device):
+    """compile_stages(model on a device): a small function is compiled and called there, for each kind has a compiler."""
+    tried, own = [], deepcopy(model)
+    monkeypatch.setattr(JanusFlow, "device", torch.device(device))
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda x: tried.append(x.device.type))
+    compile_stages(own)
+    assert tried == [device]
+
+
 @pytest.mark.parametrize(
     ("device", "mode"),
     [("cpu", "default"), ("mps:0", "default"), ("cuda", "reduce-overhead"), ("cuda:1", "reduce-overhead")],
@@ -124,7 +134,7 @@ def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mod
 
     CUDA graphs write each result over the last one. The compiler here does nothing, and always returns one tensor.
     """
-    asked, buffer = [], torch.zeros(1)
+    asked, tried, buffer = [], [], torch.zeros(1)
 
     def compiler(function, mode):
         asked.append((function.__name__, mode))
@@ -132,11 +142,12 @@ def test_all_five_stages_are_compiled_and_return_copies(monkeypatch, device, mod
 
     model = JanusFlow.from_pretrained("shapes")
     monkeypatch.setattr(JanusFlow, "device", torch.device(device))
-    monkeypatch.setattr("janus_minimal.runtime.compile._compiler_fault", lambda device: None)
+    monkeypatch.setattr("janus_minimal.runtime.compile._compiler_fault", tried.append)
     monkeypatch.setattr(torch, "compile", compiler)
     compile_stages(model)
     names = ("encode", "align_in", "backbone", "align_out", "decode")
     assert asked == [(name, mode) for name in names]
+    assert tried == [torch.device(device)]
     for name in names:
         first, rest = getattr(model, name)()
         assert torch.equal(first, buffer)

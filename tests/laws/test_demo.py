@@ -5,6 +5,7 @@ import re
 import sys
 from base64 import b64decode
 from dataclasses import replace
+from fractions import Fraction
 from io import BytesIO
 from types import SimpleNamespace
 from unittest.mock import MagicMock, Mock
@@ -37,6 +38,16 @@ def test_walking_through_a_request_is_drawing_it(pipe, solver):
     steps = list(request.walk(pipe))
     assert [step.index for step in steps] == [0, 1, 2]
     assert torch.equal(steps[-1].z_next, request.draw(pipe, progress=False))
+
+
+@pytest.mark.parametrize("weight", [np.float32(2.5), Fraction(5, 2)])
+def test_a_walk_takes_a_weight_of_any_kind(unchecked, pipe, weight):
+    """walk(w) of NumPy's numbers or a Fraction = walk(float(w)), to the bit.
+
+    A slider gives NumPy's numbers, and torch multiplies by no Fraction.
+    """
+    found, expected = (next(Request("a star", 1, w, num_images=1).walk(pipe)) for w in (weight, 2.5))
+    assert torch.equal(found.z_next, expected.z_next)
 
 
 def test_a_walk_that_is_left_computes_nothing_more(pipe, monkeypatch):
@@ -186,8 +197,7 @@ def test_the_page_draws_what_is_set_on_it(gradio, pipe, monkeypatch):
     settings = [gradio.Textbox, *[gradio.Slider] * 3, gradio.Number, gradio.Dropdown]
     assert gradio.on.call_args.args[2] == [part.return_value for part in settings]
     assert (how["concurrency_limit"], how["api_name"]) == (1, "draw")
-    most = gradio.Number.call_args.kwargs["maximum"]
-    assert [int(float(number)) for number in (most, most - 1)] == [most, most - 1]  # a page holds them exactly
+    assert gradio.Number.call_args.kwargs["maximum"] == 2**53 - 1  # the largest that a page holds exactly
 
 
 def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
@@ -198,11 +208,12 @@ def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
     from janus_minimal.demo import page
 
     gradio.HTML.side_effect = ["progress", "strip"]
+    gradio.Button.side_effect = draw, stop = MagicMock(), MagicMock()
     how = page.build_page(pipe, "shapes").how
-    button = gradio.Button.return_value
     assert [call.args for call in gradio.Button.call_args_list] == [("Draw",), ("Stop",)]
-    assert gradio.on.call_args.args[0] == [button.click, gradio.Textbox.return_value.submit]
-    assert button.click.call_args.kwargs["cancels"] == [gradio.on.return_value]
+    assert gradio.on.call_args.args[0] == [draw.click, gradio.Textbox.return_value.submit]
+    assert stop.click.call_args.kwargs["cancels"] == [gradio.on.return_value]
+    assert not draw.click.called
     assert [call.args for call in gradio.Slider.call_args_list] == [(1, 100, 30), (0, 10, 2.0), (1, 16, 4)]
     assert gradio.Dropdown.call_args.args == (list(SOLVERS),)
     assert gradio.Dropdown.call_args.kwargs["value"] == "euler"
@@ -220,13 +231,14 @@ def test_the_page_begins_and_ends_a_run_as_its_parts_say(gradio, pipe):
 
 
 def test_the_page_names_examples_of_a_model_whose_words_it_knows(gradio, pipe):
-    """examples = prompts that "shapes" can draw, and none for another checkpoint.
+    """examples = prompts that "shapes" can draw, and none for another checkpoint, whose name stands above.
 
     Another model may not know these words.
     """
     from janus_minimal.demo import page
 
     page.build_page(pipe, "elsewhere")
+    assert gradio.Markdown.call_args.args[0].endswith("The model is `elsewhere`.")
     assert not gradio.Examples.called
     assert gradio.Textbox.call_args.args == ("",)
     page.build_page(pipe, "shapes")
@@ -291,6 +303,8 @@ def test_the_page_is_served_at_one_address_and_closed_again(gradio, pipe, monkey
     assert (how["server_name"], how["server_port"]) == ("127.0.0.1", 99)
     assert (how["share"], how["ssr_mode"]) == (False, False)
     assert (how["quiet"], how["footer_links"]) == (True, [])
+    assert how["prevent_thread_lock"] is True  # or the launch itself would wait, and nobody be told the address
+    assert (how["css"], how["theme"]) == (serve.CSS, gradio.themes.Default.return_value)
     blocks.close.assert_called_once_with(verbose=False)  # what is to be said, the command says
     theme = gradio.themes.Default.call_args.kwargs
     assert all(isinstance(font, str) for fonts in theme.values() for font in fonts)  # of this machine, not of a host

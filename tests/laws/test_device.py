@@ -12,8 +12,10 @@ from PIL import Image
 from janus_minimal import PromptPair
 from janus_minimal.bench import clock
 from janus_minimal.errors import InputError
+from janus_minimal.jobs.request import Request
 from janus_minimal.loading.vae import encode_picture, to_pictures
 from janus_minimal.runtime.device import device_name, devices, known_device, pick_device
+from janus_minimal.solvers import SOLVERS
 
 # One name for each way in which `torch.device` accepts or refuses a name. Tensors on "meta" have no values to read.
 ABSENT = ["warp", "", ":", "cuda:x", "cuda:99", "mps:9", "xpu:9", "meta", "hpu", "xla", "vulkan", "privateuseone"]
@@ -189,8 +191,8 @@ def test_a_device_has_a_name_for_people(monkeypatch):
 
     A measured time is worth nothing without the machine. Not every kind of accelerator has a function for the name.
     """
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A Card")
-    assert device_name(torch.device("cuda")) == "A Card"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index}")
+    assert device_name(torch.device("cuda:1")) == "Card 1"
     assert device_name(torch.device("mps")) == "mps"
     assert device_name(torch.device("cpu")) == f"{torch.get_num_threads()} CPU cores"
 
@@ -209,21 +211,25 @@ def reached(seen):
     return network
 
 
-def test_all_that_a_model_is_given_is_on_its_device(unchecked, pipe, monkeypatch):
-    """pipe(text): ids, mask, positions and noise are on the model's device, and its autocast is off.
+@pytest.mark.parametrize("way", ["call", "walk"])
+def test_all_that_a_model_is_given_is_on_its_device(unchecked, pipe, monkeypatch, way):
+    """pipe(text), Request.walk: ids, mask, positions and noise are on the model's device, and its autocast is off.
 
     Noise and ids are made on the CPU. The meta device stands in for a GPU, where mixing the two is an error.
     """
     here, seen, quiet = copy(pipe), [], []
     here.model = SimpleNamespace(config=pipe.model.config, device=torch.device("meta"))
     monkeypatch.setattr("janus_minimal.runtime.checks.ready_to_draw", lambda model: None)  # it has no weights
-    monkeypatch.setattr("janus_minimal.pipeline.without_autocast", lambda device: quiet.append(device) or nullcontext())
+    place = {"call": "pipeline", "walk": "jobs.request"}[way]
+    monkeypatch.setattr(f"janus_minimal.{place}.without_autocast", lambda device: quiet.append(device) or nullcontext())
 
     def solver(model, prompt, z, times, weight):
-        reached(seen)(*vars(prompt.rows).values(), z)
+        yield reached(seen)(*vars(prompt.rows).values(), z)
 
+    monkeypatch.setitem(SOLVERS, "spy", solver)
+    asked = Request("a star", 1, solver="spy")
     with pytest.raises(ReachedError):
-        here("a star", 1, solver=solver, progress=False)
+        here("a star", 1, solver=solver, progress=False) if way == "call" else next(asked.walk(here))
     assert seen == ["meta"] * 4
     assert quiet == [torch.device("meta")]
 

@@ -57,12 +57,16 @@ def test_what_a_message_quotes_leaves_room_for_the_rest():
     assert quoted("two\nlines \x1b[2J") == "two lines"
 
 
-def test_terminal_sequences_leave_no_trace():
-    """one_line(red text) = text.
+@pytest.mark.parametrize(
+    "sequence",
+    ["\x1b[31m", "\x1b[38:5:1m", "\x1b[?25l", "\x1b[0 q", "\x1b]0;title\x07", "\x1b]8;;http://here\x1b\\"],
+)
+def test_terminal_sequences_leave_no_trace(sequence):
+    """one_line(red text) = text: colours, hidden cursors, its form, titles and links, with either end.
 
     Removing only the escape character would leave "[31m" in the message.
     """
-    assert one_line("a \x1b[31mred\x1b[0m\x1b]0;title\x07 key") == "a red key"
+    assert one_line(f"a {sequence}red\x1b[0m\x1b]0;title\x07 key") == "a red key"
 
 
 def test_every_error_of_ours_cleans_its_message():

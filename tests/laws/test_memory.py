@@ -114,6 +114,17 @@ def test_a_layer_and_a_block_are_counted_exactly(tuning):
         assert more == EXAMPLES * block(SMALL.encoder.channels, places, SMALL.encoder.hidden_size, tuning)
 
 
+@pytest.mark.parametrize("tuning", WAYS[:1] + WAYS[6:])
+def test_heads_that_share_their_keys_are_counted_exactly(tuning):
+    """kept(one layer more) - kept(without it) = B tokens llama_layer, also with one key-value head for all heads.
+
+    The released model has as many of both, other models do not.
+    """
+    layers = [replace(with_layers(n), language=replace(with_layers(n).language, num_key_value_heads=1)) for n in (1, 2)]
+    tokens, (one, two) = TOKENS + 1 + (SIDE // 2) ** 2, (kept(config, tuning) for config in layers)
+    assert two - one == EXAMPLES * tokens * llama_layer(layers[0].language, tuning)
+
+
 @pytest.mark.parametrize(("dtype", "bytes_each"), [("bfloat16", 2), ("float32", 4)])
 def test_checkpointing_keeps_a_layers_input_and_one_whole_layer(dtype, bytes_each):
     """activations(checkpointing) = activations - (layers - 1) layer + layers input, for the released size.

@@ -1,10 +1,11 @@
 """The command line: each option of each command reaches its place, and each default is the documented one."""
 
+import importlib
 import json
 import os
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import wraps
 from inspect import signature
 from math import nextafter
@@ -120,9 +121,12 @@ def test_a_large_model_on_a_cpu_is_announced(loaded, drawn, monkeypatch, largest
 
     Whoever waits for minutes should know why.
     """
+    assert importlib.import_module("janus_minimal.cli.generate").LARGE == 100_000_000
     monkeypatch.setattr("janus_minimal.cli.generate.LARGE", largest)
     line = "no GPU: with 3,757,552 parameters a step takes seconds, all steps take minutes"
-    assert (line in run("generate", "a star", "--device", "cpu")) == said
+    result = CliRunner().invoke(app, ["generate", "a star", "--device", "cpu"])
+    assert (line in result.stderr) == said
+    assert line not in result.stdout
     monkeypatch.setattr(JanusFlow, "device", torch.device("cuda"))
     assert line not in run("generate", "a star", "--device", "cpu", "--out", "accelerated.png")
 
@@ -145,7 +149,7 @@ def test_a_sheet_has_four_columns_and_its_last_row_may_be_short(loaded, drawn, p
 
 
 def test_a_strip_has_a_row_for_each_picture_and_stands_beside_the_sheet(loaded, drawn, monkeypatch):
-    """generate --strip --out there/x.png: x.png and x-strip.png in there, of the predictions, at the steps' times.
+    """generate --strip --out there/x.y.png: x.y.png and x.y-strip.png in there, of the predictions, at their times.
 
     The strip's title names the prompt.
     """
@@ -155,12 +159,12 @@ def test_a_strip_has_a_row_for_each_picture_and_stands_beside_the_sheet(loaded, 
         "janus_minimal.figures.plots.film_strip",
         lambda *given: shown.append(given) or SimpleNamespace(savefig=lambda path, **_: Path(path).touch()),
     )
-    run("generate", "a star", "--steps", 3, "--num-images", 2, "--strip", "--out", "there/x.png")
+    run("generate", "a star", "--steps", 3, "--num-images", 2, "--strip", "--out", "there/x.y.png")
     ((times, rows, title),) = shown
     assert times == [0.0, 1 / 3, 2 / 3]
     assert [len(row) for row in rows] == [3, 3]
     assert '"a star"' in title
-    assert sorted(map(str, Path().rglob("*.png"))) == ["there/x-strip.png", "there/x.png"]
+    assert sorted(map(str, Path().rglob("*.png"))) == ["there/x.y-strip.png", "there/x.y.png"]
 
 
 def test_each_option_reaches_every_sheet_of_an_album(loaded, drawn):
@@ -211,10 +215,10 @@ def test_each_option_of_edit_decides_what_is_drawn(loaded, edited, pipe, monkeyp
     marks.save("m.png")
     words = ("--steps", 2, "--cfg-weight", 3.5, "--num-images", 2, "--seed", 11, "--solver", "heun", "--shift", 2.5)
     where = ("--checkpoint", "mine", "--vae", "his", "--device", "cpu", "--out", "there.png")
-    said = run("edit", "a star", "--image", "i.png", "--mask", "m.png", "--strength", 0.5, *words, *where)
+    said = run("edit", "a\tstar", "--image", "i.png", "--mask", "m.png", "--strength", 0.5, *words, *where)
     run("edit", "a star", "--image", "i.png")
     (request, latent, mask, strength), (plain, same, everywhere, whole) = edited
-    assert request == Request("a star", 2, 3.5, 2, 11, "heun", 2.5)
+    assert request == Request("a\tstar", 2, 3.5, 2, 11, "heun", 2.5)
     assert latent.equal(encode_picture(pipe.vae, picture, 48))
     assert mask.equal(encode_mask(pipe.vae, marks, 48))
     assert strength == 0.5
@@ -298,10 +302,14 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
 
     A page that listens at another address lets in whoever can reach this machine. Variables that Gradio would read
     instead are gone: one of them serves every file, others choose the port. Two stay that no option stands for: where
-    temporary files lie, and the path below which another server shows the page. No proxy is asked for our own page.
-    The command waits while the page is served.
+    temporary files lie, and the path below which another server shows the page. No proxy is asked for our own page,
+    while one may be needed to fetch the checkpoint. The command waits while the page is served.
     """
-    served, events = [], []
+    served, events, proxies = [], [], []
+    load = JanusFlowPipeline.from_pretrained
+    monkeypatch.setattr(
+        JanusFlowPipeline, "from_pretrained", lambda *a, **k: proxies.append(os.environ["no_proxy"]) or load(*a, **k)
+    )
     kept = {"GRADIO_TEMP_DIR": "/scratch", "GRADIO_ROOT_PATH": "/below"}
     for name, value in kept.items():
         monkeypatch.setenv(name, value)
@@ -310,14 +318,19 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "True")
 
     @contextmanager
-    def serving(*given):
+    def page(*given):
         served.append(given)
-        ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
-        assert ours == kept | {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         yield "http://here"
         events.append("closed")
 
-    monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", SimpleNamespace(serving=serving))
+    class Serve:
+        @property
+        def serving(self):  # asked when it is imported, and Gradio with it, which reads its variables then
+            ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
+            assert ours == kept | {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
+            return page
+
+    monkeypatch.setitem(sys.modules, "janus_minimal.demo.serve", Serve())
     monkeypatch.setattr("janus_minimal.cli.demo.find_spec", lambda name: name)
     wait = SimpleNamespace(wait=lambda: events.append("waited"))
     monkeypatch.setattr("janus_minimal.cli.demo.Event", lambda: wait)
@@ -327,6 +340,7 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
     run("demo")
     assert served == [(pipe, "mine", "0.0.0.0", 99), (pipe, "shapes", "127.0.0.1", 7860)]
     assert events == ["waited", "closed"] * 2
+    assert proxies[0] == "here"
     assert loaded == [
         (("mine", "his", torch.bfloat16, "the cpu"), {}),
         (("shapes", None, torch.float32, CPU), {}),
@@ -462,8 +476,6 @@ def test_a_device_that_is_named_is_picked_by_every_command(monkeypatch, loaded, 
     An option that is read and not passed on would use the GPU in spite of "--device cpu". With "cpu" as its default, no
     command would use the GPU unless it is named, and hours would become days.
     """
-    import importlib
-
     asked = []
     names = ("generate", "decode", "evaluate", "bench", "train", "edit", "reflow", "demo")
     having = {c.callback.__name__ for c in app.registered_commands if "device" in signature(c.callback).parameters}
@@ -501,8 +513,6 @@ def test_accelerate_is_told_when_the_cpu_was_asked_for(monkeypatch, loaded, devi
 
     Left to itself accelerate takes the GPU that is there, although --device cpu was typed.
     """
-    import importlib
-
     told, precisions = [], []
 
     class Told:
@@ -695,7 +705,6 @@ def test_every_file_of_a_command_is_checked_before_its_work(monkeypatch, words, 
 
     An option that is left out there could replace a checkpoint, or fail after an hour.
     """
-    import importlib
 
     def check(wanted, read=()):
         assert {*map(str, filter(None, wanted))} == {*outputs.split()}
@@ -766,6 +775,28 @@ def test_a_name_is_said_in_one_line_without_what_a_terminal_obeys(loaded, drawn,
     lines = [line for line in said.splitlines() if not line.startswith("|")]
     assert len(lines) == 1 + ("--strip" in words)
     assert all(line.isprintable() and "x\\x1b]0;owned\\x07\\njanus-minimal" in line for line in lines)
+
+
+def test_a_sweep_shows_the_runs_that_another_one_wrote_meanwhile(monkeypatch):
+    """sweep while another sweep writes into its file: file and table hold the runs of both.
+
+    Two sweeps of different settings may share a file, and each shows what is in it.
+    """
+    ours, theirs = [Setting(steps, "euler", 1.0, 1.0) for steps in (1, 2)]
+    runs = {str(s): Run(s, s.steps, 0.5, {"all": 0.5}, 0.1, 0.1, 1.0) for s in (ours, theirs)}
+    begun = Sweep("shapes", "f", 8, 0)
+
+    def run_sweep(report, settings, processes):
+        Path("sweep.json").write_text(json.dumps(asdict(replace(begun, runs={str(theirs): runs[str(theirs)]}))))
+        yield replace(begun, runs={str(ours): runs[str(ours)]})
+
+    monkeypatch.setattr("janus_minimal.shapes.sweep.begin_sweep", lambda *given: begun)
+    monkeypatch.setattr("janus_minimal.shapes.sweep.run_sweep", run_sweep)
+    words = ("--steps", "1", "--solver", "euler", "--cfg-weight", "1", "--shift", "1")
+    result = CliRunner().invoke(app, ["sweep", *words])
+    assert {*json.loads(Path("sweep.json").read_text())["runs"]} == {*runs}
+    assert {line[:11] for line in result.stdout.splitlines()[2:]} == {"| 1 | euler", "| 2 | euler"}
+    assert "2 settings: sweep.json" in result.stderr
 
 
 def test_the_bar_of_evaluate_counts_every_picture(loaded, monkeypatch):

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -695,6 +696,33 @@ def test_an_id_beyond_all_models_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match=r"^the tokenizer has the id 1,048,576: expected ids below 1,048,576$"):
         run("train", "--data", folder, "--out", tmp_path / "run", "--tokenizer", tmp_path / "words", "--device", "cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_largest_id_of_all_models_is_taken(tmp_path, monkeypatch):
+    """train --tokenizer with the id 2^20 - 1  =>  it is taken: a config may say 2^20 words.
+
+    A limit that is too narrow refuses what can be trained.
+    """
+    given = []
+    monkeypatch.setattr(pictures, "train_folder", lambda *words: given.append(words))
+    with_a_gap(2**20 - 1).save_pretrained(tmp_path / "words")
+    run("train", "--data", "mine", "--out", tmp_path / "run", "--tokenizer", tmp_path / "words", "--device", "cpu")
+    assert given[0][5].convert_tokens_to_ids("sheet") == 2**20 - 1
+
+
+def test_a_vae_that_is_given_is_on_the_device_of_the_process(tmp_path, monkeypatch):
+    """train --vae V, train --from C: V's weights, and C's, are on the device that accelerate chose.
+
+    Each process has a GPU of its own. The meta device stands in for it.
+    """
+    given, chosen = [], SimpleNamespace(device=torch.device("meta"))
+    monkeypatch.setattr("accelerate.Accelerator", lambda **_: chosen)
+    for name in ("train_folder", "tune_folder"):
+        monkeypatch.setattr(pictures, name, lambda *words: given.append(words))
+    words = ("train", "--data", "mine", "--out", tmp_path / "run", "--device", "cpu")
+    run(*words, "--vae", "shapes"), run(*words, "--from", "shapes"), run(*words, "--from", "shapes", "--vae", "shapes")
+    assert [vae.device.type for vae in (given[0][3], given[1][4], given[2][4])] == ["meta"] * 3
+    assert all(words[2] is chosen for words in given)
 
 
 def run(*words: object) -> str:

@@ -56,6 +56,14 @@ def test_importing_the_package_alone_loads_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
 
 
+def test_importing_the_command_runs_none():
+    """import janus_minimal.__main__  =>  nothing happens.
+
+    Each process of a sweep imports it, and would begin a sweep of its own.
+    """
+    assert importlib.import_module("janus_minimal.__main__").main is importlib.import_module("janus_minimal.cli").main
+
+
 def test_an_unknown_name_is_an_attribute_error():
     """janus_minimal.nonsense  =>  AttributeError.
 

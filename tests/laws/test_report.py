@@ -181,6 +181,7 @@ def test_a_product_has_the_operations_that_it_is_counted_with():
         found = action()
     assert counter.get_total_flops() == linear(3, 5, 7) == 210
     assert (found.shape, found.dtype) == ((3, 7), torch.bfloat16)
+    assert product(3, 5, 7, torch.float32, torch.device("meta"))().device.type == "meta"
 
 
 def test_a_measurement_reports_what_it_measured(monkeypatch):
@@ -225,13 +226,28 @@ def test_the_vae_is_that_of_the_size(size, pixels):
     assert pixels_per_latent(vae) == pixels
 
 
+def test_all_that_is_timed_is_on_the_device(monkeypatch):
+    """Subject.of(device), vae_of(size, device): weights, tables, prompt and noise are there.
+
+    A part that was left on the CPU would be moved in each step, or fail. The meta device stands in for a GPU.
+    """
+    device = torch.device("meta")
+    monkeypatch.setattr(sizes, "SDXL_VAE", {"block_out_channels": (32,)})
+    subject = Subject.of(sizes.sized("small"), 12, 2, 7, torch.float32, device)
+    networks = (subject.model, *(sizes.vae_of(size, device) for size in ("small", "middle")))
+    tensors = [x for network in networks for x in (*network.parameters(), *network.buffers())]
+    tensors += [subject.z, *vars(subject.prompt.rows).values()]
+    assert {x.device.type for x in tensors} == {"meta"}
+
+
 class Measured:
     """Stands for a Subject of the bench: it has one loop and one stage, and the latents of B images."""
 
     def __init__(self, config, side, images, *rest):
         self.z, self.model = torch.zeros(images, 4, side, side), nn.Linear(1, 1)
 
-    def loops(self, *_):
+    def loops(self, *asked):
+        assert asked == (1, False)  # one round, or the generators of steps would end before the rounds do
         return {"ours": list}
 
     def stages(self):
@@ -242,19 +258,24 @@ class Measured:
 def test_a_measurement_is_of_the_size_the_images_and_the_device_that_it_reports(monkeypatch, size, side):
     """measure(size, B images, device): the VAE of that size and device decodes all B latents; that device is named.
 
-    The models are stand-ins, and each action runs once.
+    So are the sizes and the dtype of the matrix products. The models are stand-ins, and each action runs once.
     """
-    asked, device = [], torch.device("cuda:1")
+    asked, products, device = [], [], torch.device("cuda:1")
     factor = SimpleNamespace(pixels=sizes.sized(size).image_size // side)
     monkeypatch.setattr(measure, "vae_of", lambda *given: asked.append(given) or factor)
     monkeypatch.setattr(measure, "pixels_per_latent", lambda vae: vae.pixels)
     monkeypatch.setattr(measure, "to_pictures", lambda vae, z, kind: asked.append((vae, z.shape, kind)))
     monkeypatch.setattr(measure, "Subject", SimpleNamespace(of=Measured))
-    monkeypatch.setattr(measure, "product", lambda *_: list)
+    monkeypatch.setattr(measure, "product", lambda *given: products.append(given) or list)
     monkeypatch.setattr(measure, "device_name", lambda device: f"the card {device}")
     monkeypatch.setattr(measure, "peak_memory", lambda device: asked.append(device) or 0)
     monkeypatch.setattr(clock, "milliseconds", lambda action: 1.0)
-    found = measure.measure(size, 3, 9, 1, torch.float32, device, False, tqdm(file=io.StringIO()))
+    found = measure.measure(size, 3, 9, 1, torch.bfloat16, device, False, tqdm(file=io.StringIO()))
+    rows, language = 2 * 3 * (1 + (side // 2) ** 2), sizes.sized(size).language
+    assert products == [
+        (rows, language.hidden_size, language.intermediate_size, torch.bfloat16, device),
+        (4096, 4096, 4096, torch.bfloat16, device),
+    ]
     assert asked == [(size, device), (factor, (3, 4, side, side), "pt"), device]
     assert (found.device, found.image_tokens) == ("the card cuda:1", (side // 2) ** 2)
 

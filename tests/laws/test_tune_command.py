@@ -295,6 +295,7 @@ def test_fine_tuning_is_short_by_default():
         (("--from", "shapes", "--data", "FOLDER", "--lora", 0), "rank 0: expected 1 to 192"),
         (("--from", "shapes", "--data", "FOLDER", "--lora", 500), "rank 500: expected 1 to 192"),
         (("--from", "shapes", "--data", "FOLDER", "--gradient-accumulation-steps", 3), "16 examples in 3"),
+        (("--from", "shapes", "--data", "FOLDER", "--gradient-accumulation-steps", 0), "0 gradient accumulation steps"),
         (("--from", "nowhere", "--data", "FOLDER"), "no checkpoint nowhere"),
     ],
 )
@@ -304,6 +305,7 @@ def test_bad_combinations_are_refused_before_any_work(train, folder, tmp_path, m
     A run of hours must not end, or begin, in a question that the first second could have answered.
     """
     monkeypatch.setattr("janus_minimal.shapes.run.train_all", lambda *given: pytest.fail("a run of hours began"))
+    monkeypatch.setattr(pictures, "train_checkpoint", lambda *_: pytest.fail("a run of hours began"))
     told = [folder if word == "FOLDER" else word for word in words]
     status, line = train("--out", tmp_path / "run", "--device", "cpu", *told)
     assert status == 2
