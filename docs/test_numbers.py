@@ -27,13 +27,14 @@ Script = dict[str, Any]
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Script]]:
-    """What a script defines. It finds its neighbours, and torch is afterwards as it was."""
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], Script]]:
+    """What a script defines. It finds its neighbours, and afterwards torch computes gradients again."""
 
     def defined(name: str) -> Script:
         monkeypatch.syspath_prepend(str((DOCS / name).parent))
         return runpy.run_path(str(DOCS / name), run_name="imported")
 
+    monkeypatch.setenv("TUNING", str(tmp_path))  # else figures/fine_tuning.py makes a folder that stays
     before = torch.is_grad_enabled()
     torch.set_grad_enabled(False)
     yield defined
@@ -79,16 +80,20 @@ def test_a_number_of_the_site_is_what_its_script_computes(script, name, record, 
 
 
 def assert_close(found: Any, kept: Any) -> None:
-    """Two trees of dicts are the same but for pictures and for the last digits that a file keeps."""
+    """Two trees of dicts are the same, but for pictures. Whole numbers are equal, and others nearly.
+
+    Nearly: another processor rounds otherwise, by up to 0.2 % of the largest number of a list.
+    """
     if isinstance(kept, dict):
         assert {*map(str, found)} == kept.keys()
         for key, value in found.items():
             if key not in PICTURES:
                 assert_close(value, kept[str(key)])
-    elif isinstance(kept, str):
+    elif isinstance(kept, str | int):
         assert found == kept
     else:
-        np.testing.assert_allclose(np.asarray(found, dtype=float), np.asarray(kept, dtype=float), rtol=2e-3, atol=1e-6)
+        found, kept = (np.asarray(value, dtype=float) for value in (found, kept))
+        np.testing.assert_allclose(found, kept, rtol=0, atol=2e-3 * np.abs(kept).max())
 
 
 def test_the_formula_beside_the_measured_times_is_the_count_of_operations():
@@ -123,13 +128,15 @@ def test_the_ratios_of_the_throughput_are_those_of_its_rates():
 
 
 def test_the_scrubber_shows_the_steps_of_the_bundled_model(monkeypatch):
-    """One of its sheets, nearly: what is kept has lost some details."""
+    """One of its sheets, nearly: what is kept has lost some details. Each row is nearest to its own."""
     prompt, seed, weight = 1, 2, 5.0
     monkeypatch.setattr(scrubber, "PROMPTS", scrubber.PROMPTS[prompt : prompt + 1])
     monkeypatch.setattr(scrubber, "SEEDS", (seed,))
     pipe = shapes()
     drawn = np.asarray(scrubber.sheet(pipe, scrubber.run(pipe, weight), 0), dtype=float)
     with Image.open(DOCS / "scrubber" / f"{prompt}-{seed}-{weight:g}.webp") as sheet:
-        apart = np.abs(drawn - np.asarray(sheet.convert("RGB"), dtype=float)).reshape(len(scrubber.ROWS), -1).mean(1)
-    limits = {"z": 5, "denoised": 5}  # of 255; the velocities are noisier
-    assert all(far < limits.get(row, 14) for row, far in zip(scrubber.ROWS, apart, strict=True)), apart
+        kept = np.asarray(sheet.convert("RGB"), dtype=float)
+    rows, ours = (picture.reshape(len(scrubber.ROWS), -1) for picture in (kept, drawn))
+    apart = np.abs(ours[:, None] - rows).mean(-1)
+    assert apart.argmin(axis=1).tolist() == [*range(len(rows))], apart
+    assert apart.diagonal().max() < 14  # of 255

@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 LONGEST = 300  # characters of a message
-QUOTED = 120  # characters of what a message quotes, say of another library's error
+QUOTED = 120  # characters of what a message quotes, for example another library's error
 _TERMINAL_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)?")
 
 
@@ -40,7 +40,7 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 
 
 def quoted(text: object) -> str:
-    """Return `text` as a line that is short enough to stand inside of a message."""
+    """Return `text` as a line that is short enough to stand inside a message."""
     return one_line(text, QUOTED)
 
 

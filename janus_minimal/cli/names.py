@@ -23,7 +23,7 @@ def folder_option(*names: str, help: str) -> Any:
 
 
 def folder_name(text: str | Path, option: str | None = None) -> Path:
-    """Return the path of a folder. Raises BadParameter for an empty name; it names the option."""
+    """Return the path of a folder. Raises BadParameter for an empty name. It names `option`, if given."""
     if not os.fspath(text):
         raise typer.BadParameter(
             'the name is empty: expected a name, or "." for the working folder', param_hint=option

@@ -52,7 +52,7 @@ class AlignedFlow(nn.Module):
 
     def __init__(self, model: JanusFlow, features: int, block: int) -> None:
         super().__init__()
-        _layer(model, block)
+        _layer(model, block)  # raises
         self.model, self.block = model, block
         self.projector = build_projector(model.config.language.hidden_size, features)
 

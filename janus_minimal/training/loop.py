@@ -3,8 +3,8 @@
 Two properties are held by laws. A run that was killed and resumed has the same losses as an
 uninterrupted run, to the bit. A run on two processes has the losses of a run on one, up to rounding.
 Both hold because the loss of step k depends on the weights and on k alone (`draw_batch`), and because
-the whole state is in one file (`Learner`). With dropout, each process draws its own, so only the first
-one holds.
+the whole state is in one file (`Learner`). With dropout only the first one holds, because each process
+draws masks of its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -53,10 +53,10 @@ def fit(
         network: the network to train. Its weights change.
         loss: given the network (or its data-parallel wrapper) and the number of the step, the mean
             loss of this process's share of the batch. It must draw all its randomness from the number
-            of the step, or the run cannot be resumed to the same losses. Dropout does: before each
-            step, PyTorch's own generator is seeded anew. The loss may come in parts,
-            of which it is the sum. Each part's gradient is computed before the next part is asked for,
-            so that only one part's activations are in memory (gradient accumulation).
+            of the step, or the run cannot be resumed to the same losses. The masks of dropout need no
+            care: PyTorch's own generator is seeded before each step, and left so. The loss may come in
+            parts, of which it is the sum. Each part's gradient is computed before the next part is
+            asked for, so that only one part's activations are in memory (gradient accumulation).
         recipe: how to train.
         state: the file that holds the state. The main process writes it every `recipe.save_every`
             steps and after the last step.
@@ -74,7 +74,7 @@ def fit(
     """
     check_share(recipe.batch_size, accelerator.num_processes)
     check_surroundings(accelerator)
-    network.zero_grad()  # a caller's own, or those of a step that was interrupted
+    network.zero_grad()  # what is left there would be added to the first gradient
     learner = Learner(network.to(accelerator.device), recipe, data, source)
     if state.exists():
         learner.load(state)

@@ -474,6 +474,7 @@ def test_an_output_that_takes_nothing_is_one_line(run, monkeypatch):
     assert run("inspect") == (2, "", "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_what_a_full_disk_did_not_take_is_not_tried_again(run, monkeypatch):
     """--help > /dev/full: one line, status 2, and nothing is left to be written when Python ends.
 
@@ -490,7 +491,7 @@ def test_what_a_full_disk_did_not_take_is_not_tried_again(run, monkeypatch):
 def test_an_interrupt_before_the_command_begins_is_one_line(run, monkeypatch):
     """Ctrl-C outside of a command  =>  one line, status 130.
 
-    typer sees the ones inside alone.
+    typer catches only those inside a command.
     """
     told = None
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):

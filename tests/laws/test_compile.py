@@ -117,7 +117,10 @@ def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said, l
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_the_compiler_is_tried_on_the_models_own_device(model, monkeypatch, device):
-    """compile_stages(model on a device): a small function is compiled and called there. Each kind has a compiler."""
+    """compile_stages(model on a device): a small function is compiled and called there.
+
+    Each kind of device has a compiler of its own.
+    """
     tried, own = [], deepcopy(model)
     monkeypatch.setattr(JanusFlow, "device", torch.device(device))
     monkeypatch.setattr(torch, "compile", lambda function, **_: lambda x: tried.append(x.device.type))

@@ -136,7 +136,7 @@ def test_sizes_that_do_not_fit_the_weights_are_named(directory):
 def test_every_upsample_doubles(stride, fits):
     """stride = 2^3 = 8 for three upsamples, and neither 6 nor 2.
 
-    The first two powers of two are also the first two even numbers.
+    For one and two upsamples, 2 n and 2^n are the same.
     """
     encoder, decoder = EncoderConfig(stride=stride, kernel_size=stride), DecoderConfig(upsamples=3)
     if fits:
@@ -287,9 +287,9 @@ def test_the_released_config_is_read_without_a_word():
 
 
 def test_the_notes_of_todays_transformers_are_known():
-    """config(language section as transformers writes it today) = JanusConfig(), without a warning.
+    """config(language section with the notes of today's transformers) = JanusConfig(), without a warning.
 
-    It notes its version, the class and the dtype in every section. Other defaults of it change nothing here.
+    It notes its version, the class and the dtype in every section, and theta and the heads' width in a form of its own.
     """
     raw, language = deepcopy(RELEASED), RELEASED["language_config"]
     theirs = LlamaConfig(**language, architectures=["LlamaForCausalLM"]).to_dict()

@@ -51,7 +51,10 @@ def test_the_beginning_and_the_end_of_a_long_message_remain():
 
 
 def test_what_a_message_quotes_leaves_room_for_the_rest():
-    """quoted(text) = one_line of 120 characters at most: a fault and its remedy fit beside it into 300."""
+    """quoted(text) = one_line(text) of 120 characters at most.
+
+    What is wrong and what would be right fit beside it into the 300 of a message.
+    """
     assert len(quoted("x" * 121)) == 120
     assert quoted("x" * 120) == "x" * 120
     assert quoted("two\nlines \x1b[2J") == "two lines"
@@ -62,7 +65,7 @@ def test_what_a_message_quotes_leaves_room_for_the_rest():
     ["\x1b[31m", "\x1b[38:5:1m", "\x1b[?25l", "\x1b[0 q", "\x1b]0;title\x07", "\x1b]8;;http://here\x1b\\"],
 )
 def test_terminal_sequences_leave_no_trace(sequence):
-    """one_line(red text) = text: colours, hidden cursors, its form, titles and links, with either end.
+    """one_line(red text) = text: colours, cursors, titles and links.
 
     Removing only the escape character would leave "[31m" in the message.
     """

@@ -118,7 +118,7 @@ def test_a_layer_and_a_block_are_counted_exactly(tuning):
 def test_heads_that_share_their_keys_are_counted_exactly(tuning):
     """kept(one layer more) - kept(without it) = B tokens llama_layer, also with one key-value head for all heads.
 
-    The released model has as many of both, other models do not.
+    The released model has as many of both; other models have fewer keys.
     """
     layers = [replace(with_layers(n), language=replace(with_layers(n).language, num_key_value_heads=1)) for n in (1, 2)]
     tokens, (one, two) = TOKENS + 1 + (SIDE // 2) ** 2, (kept(config, tuning) for config in layers)

@@ -325,7 +325,7 @@ def test_each_option_of_demo_reaches_the_page(loaded, pipe, monkeypatch):
 
     class Serve:
         @property
-        def serving(self):  # asked when it is imported, and Gradio with it, which reads its variables then
+        def serving(self):  # read when Gradio is imported, which then reads its variables
             ours = {name: os.environ[name] for name in os.environ if name.startswith(("GRADIO", "no_proxy"))}
             assert ours == kept | {"GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
             return page

@@ -215,8 +215,8 @@ def test_the_last_denoised_prediction_is_the_final_latent(model, prompt, steps, 
 def test_the_denoised_prediction_goes_the_rest_of_the_way(model, prompt, golden):
     """denoised = z + (1 - t) v, at every step, wherever the caller leads the loop from there.
 
-    If the velocity stayed constant from time t on, the path would end at this latent. It is what the network said, so a
-    film of an edited run shows what the edit has changed only from the next step on.
+    If the velocity stayed constant from time t on, the path would end at this latent. The prediction is what the
+    network said, so a film of an edited run shows what the edit has changed only from the next step on.
     """
     for step in denoise(model, prompt, golden["loop_w_z"][0], time_grid(6)):
         step.z_next = step.z_next / 2

@@ -136,11 +136,6 @@ def test_every_option_reaches_its_place(train, folder, tmp_path, monkeypatch, wo
     assert all(getattr(recipe, n) == getattr(TUNE_RECIPE, n) for n in vars(recipe) if n not in changed)
 
 
-def test_a_fine_tuning_is_short_unless_more_is_asked_for():
-    """500 steps of 16 pictures, 20 of them warm-up, and an average over the last 20, as the page says."""
-    assert Recipe(500, 16, 0.001, 0.01, 20, 0.95, 50, 0) == TUNE_RECIPE
-
-
 def test_adapters_are_those_of_the_seed_and_parts_reach_the_training(folder, tmp_path, monkeypatch):
     """train_flow(model of the run's seed, ..., gradient_accumulation_steps), whatever was drawn before.
 

@@ -23,9 +23,9 @@ most {sample} places of each module were drawn at random, {total} in all, and {n
 and files such as `__init__.py` are left out. Each of the other mutants stands below with a reason: why no law could
 notice it, why none should, or which law notices it that was not run for it.
 
-In earlier draws, by other seeds, laws were written for the gaps that were found. If the same places were tried again,
-the share would say how good the laws are at places that somebody has looked at. So these places were drawn anew after
-all of those laws, and the number above is from before any gap among them was closed.
+Laws were written for the gaps that earlier draws, by other seeds, had found. If the same places were tried again, the
+share would say how good the laws are at places that somebody has looked at. So these places were drawn anew after all
+of those laws, and the number above is from before any gap among them was closed.
 
 The first command records which laws execute which line, and only those are run for a mutant, for 20 seconds at most.
 Without `--sample` the second tries every place, which takes hours. With another `--seed` it draws others:

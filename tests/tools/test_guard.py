@@ -43,7 +43,7 @@ def refused(folder: Path, acts: list[Callable[[], object]]) -> list[bool]:
         guard(folder, [PACKAGE])
         theirs.send([_is_refused(act) for act in acts])
 
-    process = get_context("fork").Process(target=attempt)
+    process = get_context("fork").Process(target=attempt, daemon=True)
     process.start()
     theirs.close()
     assert ours.poll(60)

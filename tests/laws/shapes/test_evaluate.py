@@ -109,7 +109,10 @@ def test_an_evaluation_needs_captions(pipe):
 
 
 def test_an_evaluation_needs_pictures_of_the_small_worlds_size():
-    """score_pipeline(a model of 96 x 96)  =>  InputError, before anything is drawn."""
+    """score_pipeline(a model of 96 x 96)  =>  InputError, before anything is drawn.
+
+    The scorer lays drawn outlines over a picture, pixel on pixel. It would fail after minutes.
+    """
     large = KnownPipeline()
     large.model.config.image_size = 96
     with pytest.raises(InputError, match="draws pictures of 96 x 96: expected the 48 x 48"):

@@ -207,6 +207,7 @@ def test_a_sweep_measures_the_checkpoint_the_captions_and_the_seed_that_it_repor
     list(run_sweep(report, [EULER], processes=1))
     assert asked == [(("mine", 3, 5), 2.0, 7), (("mine", 3, 5), EULER, "the end")]
     loaded = []
+    sweeps._sample.cache_clear()
     monkeypatch.setattr(JanusFlowPipeline, "from_pretrained", lambda *given, **_: loaded.append(given) or pipe)
     sample = sweeps._sample("mine", 3, 5)
     assert sweeps._sample("mine", 3, 5) is sample  # a process loads once for all its settings
