@@ -241,5 +241,7 @@ def test_the_arrows_end_where_straight_lines_would(pipe, steps):
         plane = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[1].z, there)]
         np.testing.assert_allclose(lines[name], torch.stack(plane).numpy(), rtol=1e-4, atol=1e-4)
     assert [to_hex(ax.lines[i].get_color()) for i in (1, 3, 5)] == [c.lower() for c in (BLUE, ORANGE, GREEN)]
+    for line, head in zip(ax.lines[1::2], ax.lines[2::2], strict=True):
+        assert np.array_equal(head.get_xydata(), line.get_xydata()[-1:])
     ends = [(z[0].flatten() - draw.centre) @ draw.directions for z in (steps[0].z, steps[-1].z_next)]
     np.testing.assert_allclose(ax.lines[0].get_xydata()[[0, -1]], torch.stack(ends).numpy(), rtol=1e-4, atol=1e-4)

@@ -233,8 +233,9 @@ def test_a_prompt_that_is_no_text_is_one_line(unchecked, pipe, prompt):
     """
     (own,) = seeds(1)
     before = own.get_state()
-    with pytest.raises(InputError, match="expected"):
-        pipe(prompt, generator=own, progress=False)
+    for wrong in (prompt, "a pink star"):
+        with pytest.raises(InputError):
+            pipe(wrong, generator=own, progress=False)
     assert torch.equal(own.get_state(), before)
     for ask in (pipe, pipe.prompt_pair, lambda prompt: PromptPair.from_text(prompt, pipe.tokenizer)):
         with pytest.raises(InputError, match="expected"):

@@ -102,6 +102,7 @@ def test_a_loss_curve_counts_from_one_and_averages_backwards():
     steps, means = found["mean of 4"]
     assert steps == list(range(4, 13))
     assert means == pytest.approx([sum(losses[k - 4 : k]) / 4 for k in range(4, 13)])
+    assert list(lines_of(plots.loss_curve(losses, "title", smooth=12).axes[0])) == ["each step"]
     axes = plots.loss_curve(losses, "title").axes[0]
     assert list(lines_of(axes)) == ["each step"]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -139,6 +140,7 @@ def test_growth_sets_measured_points_beside_the_formulas_line():
     figure = plots.growth({"images": points, "tokens": points}, "title")
     upper, lower = figure.axes[0], figure.axes[2]
     assert lines_of(upper) == {"formula": ([1, 2, 3], [2, 4, 6]), "measured": ([1, 2, 3], [3, 6, 9])}
+    assert [(line.get_linestyle(), line.get_marker()) for line in upper.get_lines()] == [("--", "None"), ("None", "o")]
     assert list(lines_of(lower).values()) == [([1, 2, 3], [1, 2, 3])]
     assert (upper.get_ylabel(), lower.get_ylabel(), lower.get_xlabel()) == ("seconds", "memory, GB", "images")
     assert upper.get_ylim()[0] == lower.get_ylim()[0] == 0

@@ -287,6 +287,18 @@ def test_a_report_without_its_answers_is_refused_in_one_line(tmp_path, damage):
         read_evaluation(tmp_path / "report.json")
 
 
+def test_a_report_that_lacks_something_is_told_where(tmp_path):
+    """a category without answers  =>  InputError with the whole place, categories.counting.right.
+
+    Each of seven categories has answers of this name.
+    """
+    report = json.loads(json.dumps(REPORT.to_dict()))
+    del report["categories"]["counting"]["right"]
+    write_json(tmp_path / "report.json", report)
+    with pytest.raises(InputError, match=r"holds no answers: categories\.counting\.right: field required; expected"):
+        read_evaluation(tmp_path / "report.json")
+
+
 @pytest.mark.parametrize(("right", "of"), [(0, 20), (3, 4), (92, 100), (100, 100)])
 def test_the_interval_holds_every_share_that_the_answers_do_not_contradict(right, of):
     """Ends p of the interval: |right / n - p| = 1.96 sqrt(p (1 - p) / n), or the share itself at 0 and 1.

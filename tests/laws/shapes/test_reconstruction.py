@@ -262,11 +262,14 @@ def test_scenes_for_the_vae_are_of_all_categories_in_turn():
     assert min(len(scenes[2]), len(scenes[8])) >= 2
 
 
-def test_scenes_for_the_vae_show_many_captions():
+def test_scenes_for_the_vae_show_many_captions_and_places():
     """draw_scenes(60): more than 40 different sets of coloured things, of which each category has several.
 
-    A VAE that is shown one caption of each category learns six pictures, in other places.
+    A VAE that is shown one caption of each category learns six pictures, in other places. With another seed, that of
+    another step, the first scene has other places too.
     """
+    first = [thing for seed in range(9) for thing in draw_scenes(1, (seed,))[0]]
+    assert len({thing.x for thing in first}) == len({thing.size for thing in first}) == 9
     shown = {tuple(sorted((thing.colour, thing.shape) for thing in scene)) for scene in draw_scenes(60, (0,))}
     assert len(shown) > 40
 
