@@ -171,8 +171,8 @@ def test_a_time_is_in_milliseconds_and_ends_when_the_device_has_finished(monkeyp
     assert order == ["wait", "clock", "work", "wait", "clock"]
 
 
-def test_a_product_has_the_operations_that_it_is_counted_with():
-    """product(rows, width, outputs): linear(rows, width, outputs) = 2 rows width outputs operations, in the dtype.
+def test_a_product_has_the_operations_that_it_is_counted_with(surroundings):
+    """product(rows, width, outputs): linear(rows, width, outputs) = 2 rows width outputs operations, dtype and device.
 
     Rates are operations over times, so both must belong to one product.
     """
@@ -181,7 +181,8 @@ def test_a_product_has_the_operations_that_it_is_counted_with():
         found = action()
     assert counter.get_total_flops() == linear(3, 5, 7) == 210
     assert (found.shape, found.dtype) == ((3, 7), torch.bfloat16)
-    assert product(3, 5, 7, torch.float32, torch.device("meta"))().device.type == "meta"
+    surroundings(torch.float32, "meta")  # what is made without a word about its device is there
+    assert product(3, 5, 7, torch.float32, torch.device("cpu"))().device.type == "cpu"
 
 
 def test_a_measurement_reports_what_it_measured(monkeypatch):
@@ -238,6 +239,7 @@ def test_all_that_is_timed_is_on_the_device(monkeypatch):
     tensors = [x for network in networks for x in (*network.parameters(), *network.buffers())]
     tensors += [subject.z, *vars(subject.prompt.rows).values()]
     assert {x.device.type for x in tensors} == {"meta"}
+    assert not any(network.training for network in networks)
 
 
 class Measured:
