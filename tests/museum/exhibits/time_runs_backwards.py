@@ -10,7 +10,7 @@ from museum.plant import Change
 CHANGES = [
     Change(
         "flow:time_grid",
-        right="return u / (u + shift * (1 - u))",
-        wrong="return (u / (u + shift * (1 - u))).flip(0)",
+        right="return u / (u + float(shift) * (1 - u))",
+        wrong="return (u / (u + float(shift) * (1 - u))).flip(0)",
     ),
 ]
