@@ -2,6 +2,7 @@
 
 import pickle
 from copy import deepcopy
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -98,21 +99,30 @@ FAULTS = {
 
 @pytest.mark.parametrize(("error", "said"), FAULTS.items())
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "when it is called"])
-def test_without_a_compiler_the_model_stays_as_it_is(monkeypatch, error, said, late):
-    """compile=True and no compiler  =>  a warning with the error's first line, and the stages stay uncompiled.
+def test_without_a_compiler_the_model_stays_as_it_is(model, monkeypatch, error, said, late):
+    """compile and no compiler  =>  a warning with the error's first line, and the stages stay uncompiled.
 
     The uncompiled model draws the same pictures, only more slowly. So a missing compiler is no reason to stop. torch
     compiles a function when it is first called, and without a C++ compiler or Triton fails in many ways.
     """
-
-    def broken(*args, **kwargs):
-        raise error
-
+    own, broken = deepcopy(model), Mock(side_effect=error)
     monkeypatch.setattr(torch, "compile", (lambda *_, **__: broken) if late else broken)
-    JanusFlowPipeline.from_pretrained("shapes")  # does not ask for a compiler, and does not warn
     with pytest.warns(UserWarning, match=rf"no compiler works here \({said}\): the model runs as it is"):
-        pipe = JanusFlowPipeline.from_pretrained("shapes", compile=True)
-    assert not [name for name in STAGES if name in vars(pipe.model)]
+        compile_stages(own)
+    assert not [name for name in STAGES if name in vars(own)]
+
+
+def test_a_pipeline_asks_for_a_compiler_if_it_is_told_to(monkeypatch):
+    """from_pretrained(compile=True) compiles the stages of its model; without it, nobody asks for a compiler.
+
+    Compiling takes a minute, and so nobody does it unasked.
+    """
+    asked = Mock()
+    monkeypatch.setattr("janus_minimal.pipeline.compile_stages", asked)
+    JanusFlowPipeline.from_pretrained("shapes")
+    assert not asked.called
+    pipe = JanusFlowPipeline.from_pretrained("shapes", compile=True)
+    asked.assert_called_once_with(pipe.model)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -614,8 +614,8 @@ def graded_by_pytest(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_grader_honours_a_path_on_the_command_line():
     """`pytest PATH --grade` grades this exercise alone, and its status is 0 if it is done."""
-    name, path = next(iter(SOLUTIONS.items()))
-    answer = graded_by_pytest(path)
+    name = "16_write_a_step"  # one run is enough to grade it
+    answer = graded_by_pytest(SOLUTIONS[name])
     assert (answer.stdout, answer.returncode) == (f"{name}  done\n1 of 1 done\n", 0)
 
 
