@@ -426,6 +426,7 @@ def test_a_disguise_computes_the_same():
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_solution_is_done(graded, name):
     """Each solution passes on correct code and catches all its bugs, or keeps all its laws."""
@@ -433,6 +434,7 @@ def test_every_solution_is_done(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("name", CHEATS)
 def test_a_cheat_is_not_done(graded, name):
     """A law that does not look at what the package computes earns nothing."""
@@ -440,6 +442,7 @@ def test_a_cheat_is_not_done(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_a_bug_that_stops_a_test_is_not_caught(graded):
     """Only an AssertionError of the test's own body counts, and the answer says so."""
     for name in ("stops_instead_of_failing", "fails_in_its_fixture"):
@@ -448,6 +451,7 @@ def test_a_bug_that_stops_a_test_is_not_caught(graded):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("name", ACCIDENTS)
 def test_an_accident_is_told_by_its_first_lines(graded, name):
     """A file that stops or breaks something is not done, and the answer holds the reason."""
@@ -457,6 +461,7 @@ def test_an_accident_is_told_by_its_first_lines(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("name", FICKLE)
 def test_a_law_that_changes_its_mind_is_not_done(graded, name):
     """A law that passes in one run and fails in another one is told so, on correct code and with a bug."""
@@ -464,6 +469,7 @@ def test_a_law_that_changes_its_mind_is_not_done(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("name", PIECES)
 def test_a_piece_that_is_wrong_is_told_which_law_it_breaks(graded, name):
     """The answer names the law and says what it states, or where the piece stopped, or what it must not call."""
@@ -475,12 +481,14 @@ def test_a_piece_that_is_wrong_is_told_which_law_it_breaks(graded, name):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_a_bug_that_is_not_found_is_told_so(graded):
     """A law that passes on the broken file does not find the bug."""
     assert graded["broken", "unseen"].status == "passes, but does not fail on the broken file"
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_a_law_may_save_in_its_own_folder(graded):
     """What is refused elsewhere is allowed in the folder of the run."""
     assert graded["own", "saves"].status == "passes, but misses attention_in_both_directions"
@@ -488,6 +496,7 @@ def test_a_law_may_save_in_its_own_folder(graded):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_of_two_laws_the_worse_one_decides(graded):
     """With a bug one law that fails is enough, though another one stops; on correct code none may be left out."""
     assert graded["own", "stops"].status == "done"
@@ -495,6 +504,7 @@ def test_of_two_laws_the_worse_one_decides(graded):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_nothing_is_left_on_disk(graded, folder):
     """No file outside of a run's own folder is written, changed or deleted."""
     assert (folder / "victim").read_text() == "untouched"
@@ -503,12 +513,14 @@ def test_nothing_is_left_on_disk(graded, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_every_clause_of_a_law_has_a_bug(graded):
     """A solution without one of its assertions misses a bug."""
     assert [name for (kind, name), grade in graded.items() if kind == "variant" and grade.done] == []
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_a_law_that_takes_for_ever_is_ended(folder, grades_of):
     """A file that does not end is told so, and the others are graded."""
     files = [submitted(folder, "endless", name, source) for name, source in ENDLESS.items()]
@@ -612,6 +624,7 @@ def graded_by_pytest(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_the_grader_honours_a_path_on_the_command_line():
     """`pytest PATH --grade` grades this exercise alone, and its status is 0 if it is done."""
     name = "16_write_a_step"  # one run is enough to grade it
@@ -620,6 +633,7 @@ def test_the_grader_honours_a_path_on_the_command_line():
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("path", ["start.py", "solutions"])
 def test_the_status_is_1_if_something_is_not_done(path):
     """What is no exercise is not done, and of no exercises none is done."""
@@ -627,6 +641,7 @@ def test_the_status_is_1_if_something_is_not_done(path):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 @pytest.mark.parametrize("path", ["missing.py", "solutions/01_beyond_the_prompt.py::test_wrong"])
 def test_a_name_that_does_not_exist_is_refused_in_one_line(path):
     """A wrong file or test is a wrong command."""
@@ -637,6 +652,7 @@ def test_a_name_that_does_not_exist_is_refused_in_one_line(path):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_the_grader_refuses_a_choice_that_it_would_ignore():
     """`-k` chooses among tests, and the grader grades files. It says so in one line."""
     answer = graded_by_pytest("exercises", "-k", "guidance")

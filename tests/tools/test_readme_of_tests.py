@@ -53,6 +53,7 @@ def _said(job) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_the_law_holds_and_catches_a_bug(copy):
     """The law passes, and fails if guidance has the wrong sign. The pasted exercise, still unsolved, is skipped."""
     law = "tests/laws/test_flow.py::test_swapping_the_velocities_mirrors_the_weight"
@@ -61,6 +62,7 @@ def test_the_law_holds_and_catches_a_bug(copy):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_the_exhibit_is_caught(copy):
     """With the pasted exhibit planted, laws about guidance fail."""
     assert "FAILED tests/laws/test_flow.py::test_guidance" in run(
@@ -69,6 +71,7 @@ def test_the_exhibit_is_caught(copy):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_the_exercise_is_graded_like_the_others(copy):
     """The pasted exercise is not attempted, and its pasted solution is done."""
     files = ["exercises/test_21_guidance_at_one.py", "exercises/solutions/21_guidance_at_one.py"]
@@ -78,6 +81,7 @@ def test_the_exercise_is_graded_like_the_others(copy):
 
 
 @pytest.mark.slow
+@pytest.mark.grader
 def test_nothing_else_minds_a_further_exercise(copy):
     """With the pasted exercise and another one solved, the quick tests of the exercises pass."""
     exercises = copy / "tests" / "exercises"
