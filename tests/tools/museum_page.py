@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from museum.plant import Change, applied, lines_of
+from tools import tour
 from tools.laws_page import files, names, sentence
 
 TESTS = Path(__file__).parent.parent
@@ -72,15 +73,16 @@ the pictures. How far apart they are depends on the noise as much as on the bug.
 noises, show the same bug with other distances: [the page of the cache](cache.md#three-published-loops-and-some-ports)
 shows its three with worse ones, and says how much they vary.
 
-That laws notice each bug was measured: `cd tests && python -m tools.tour` plants every one and runs all laws. [What is
-shown, and how strongly](evidence.md) says what else rests on what.
+That laws notice each bug was measured: `cd tests && python -m tools.tour` plants every one and runs the laws of {rooms}
+files: those of the core, the solvers, training, weights, the VAE and the small world. [What is shown, and how
+strongly](evidence.md) says what else rests on what.
 """
 
 
 def museum_page() -> str:
     """Return the page: all exhibits, then the tables of laws and exhibits."""
     found, pictures = exhibits(), json.loads((DOCS / "museum-pictures.json").read_text(encoding="utf-8"))
-    lines = [INTRODUCTION.format(number=len(found), caption=pictures["caption"])]
+    lines = [INTRODUCTION.format(number=len(found), caption=pictures["caption"], rooms=len(tour.ROOMS))]
     for index, exhibit in enumerate(found):
         if not index or exhibit.room != found[index - 1].room:
             lines += [f"## In `{exhibit.room}`", ""]
