@@ -22,6 +22,13 @@ def test_the_readme_has_two_commands_of_one_line_each():
     assert all("pip install --quiet -c constraints.txt " in block for block in blocks)
 
 
+def test_what_runs_apart_is_marked_slow():
+    """`-m "not slow"` takes the place of the choice in pyproject.toml, and must leave out the same tests."""
+    for path in (ROOT / "tests" / "tools").glob("test_*.py"):
+        marks = re.findall(r"((?:@pytest\.mark\.\w+\n)+)", path.read_text(encoding="utf-8"))
+        assert all("slow" in mark for mark in marks if "grader" in mark or "released" in mark), path.name
+
+
 def test_the_readmes_loop_is_the_source():
     """The README shows the loop exactly as it stands in sampling.py."""
     (shown,) = re.findall(r"```python\n(for index.*?)```", README, re.DOTALL)
