@@ -227,10 +227,8 @@ def test_the_compass_has_a_picture_for_every_choice():
 
 def test_the_compass_plays_what_the_bundled_model_does(monkeypatch):
     """Velocities, whether the last pictures fit, and the sheet (nearly, as it has lost details), for two weights."""
-    record, pipe = (
-        json.loads((DOCS / "compass" / "record.json").read_text()),
-        JanusFlowPipeline.from_pretrained("shapes"),
-    )
+    record = json.loads((DOCS / "compass" / "record.json").read_text(encoding="utf-8"))
+    pipe = JanusFlowPipeline.from_pretrained("shapes")
     monkeypatch.setattr(compass, "WEIGHTS", [0.0, 2.0])
     runs = [compass.run(pipe, weight) for weight in compass.WEIGHTS]
     columns = [record["weights"].index(weight) for weight in compass.WEIGHTS]

@@ -52,7 +52,7 @@ def enter_late(
     """
     strength = finite_number("the strength", strength, 0, 1)
     rest = times[(times - (1 - strength)).abs().argmin() :]
-    t = rest[0].to(latent.device).expand(len(latent))
+    t = rest[0].to(latent.device).expand(len(latent))  # noise and times are made on a CPU
     z, _ = interpolate(noise.to(latent.device), latent, t)
     return z, rest
 

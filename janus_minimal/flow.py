@@ -91,7 +91,7 @@ def time_grid(steps: int, shift: float = 1.0) -> Float[Tensor, "{steps}+1"]:
     if not numbers or steps < 1 or not 1e-37 < shift < 1e38:  # beyond, float32 has 0 or infinity
         raise ValueError(f"steps {steps!r}, shift {shift!r}: expected whole steps >= 1, shift > 0")
     u = torch.arange(steps + 1, dtype=torch.float32, device="cpu") / steps
-    return u / (u + float(shift) * (1 - u))
+    return u / (u + float(shift) * (1 - u))  # torch multiplies by no Fraction
 
 
 def euler_step(

@@ -18,11 +18,7 @@ from janus_minimal.loading.hub import BUNDLED, MODEL_FILES, VAE_FILES
 from janus_minimal.loading.json_file import read_json
 
 PICTURE = b"\x89PNG"  # how a picture begins
-REPORTS = {
-    "categories",
-    "runs",
-    "loops",
-}  # keys of the reports of evaluate and compare, sweep, bench
+REPORTS = {"categories", "runs", "loops"}  # each report that a command writes has one of these keys
 READ = (*MODEL_FILES, *VAE_FILES)  # the names that a checkpoint's files have
 
 

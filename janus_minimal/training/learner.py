@@ -88,7 +88,7 @@ class Learner:
         try:
             with safe_open(path, "pt") as file, torch.no_grad():
                 self._check(path, file.metadata())
-                self._create_moments()  # not before: of another run nothing is taken
+                self._create_moments()  # changes weights, so only once the state is known to fit
                 self._copy(file)
                 hand_back(self.master, self.network)
         except InputError:

@@ -249,6 +249,23 @@ def test_gradients_that_were_there_before_are_not_learned_from(tmp_path):
     assert all(used[key].equal(tensor) for key, tensor in clean.items())
 
 
+def assert_resumed_is_uninterrupted(folder, network):
+    """Every tensor of the state is the same at the end, whether the run was stopped in step 3 or not."""
+
+    def stops(network, step):
+        if step == 3:
+            raise KeyError
+        return square(network, step)
+
+    with pytest.raises(KeyError):
+        train(folder / "cut.safetensors", stops, network())
+    train(folder / "cut.safetensors", network=network())
+    train(folder / "whole.safetensors", network=network())
+    cut, at_once = (load_file(folder / f"{name}.safetensors") for name in ("cut", "whole"))
+    assert cut.keys() == at_once.keys()
+    assert all(cut[key].equal(at_once[key]) for key in cut)
+
+
 def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
     """requires_grad = False for some weights  =>  resumed run = uninterrupted run, to the bit.
 
@@ -260,18 +277,7 @@ def test_a_frozen_weight_does_not_keep_a_run_from_going_on(tmp_path):
         network[0].weight.requires_grad_(False)
         return network
 
-    def stops(network, step):
-        if step == 3:
-            raise KeyError
-        return square(network, step)
-
-    with pytest.raises(KeyError):
-        train(tmp_path / "cut.safetensors", stops, frozen())
-    train(tmp_path / "cut.safetensors", network=frozen())
-    train(tmp_path / "whole.safetensors", network=frozen())
-    cut, at_once = (load_file(tmp_path / f"{name}.safetensors") for name in ("cut", "whole"))
-    assert cut.keys() == at_once.keys()
-    assert all(cut[key].equal(at_once[key]) for key in cut)
+    assert_resumed_is_uninterrupted(tmp_path, frozen)
 
 
 def test_dropout_does_not_keep_a_run_from_going_on(tmp_path):
@@ -284,17 +290,7 @@ def test_dropout_does_not_keep_a_run_from_going_on(tmp_path):
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.LayerNorm(8))
 
-    def stops(network, step):
-        if step == 3:
-            raise KeyError
-        return square(network, step)
-
-    with pytest.raises(KeyError):
-        train(tmp_path / "cut.safetensors", stops, network())
-    train(tmp_path / "cut.safetensors", network=network())
-    train(tmp_path / "whole.safetensors", network=network())
-    cut, at_once = (load_file(tmp_path / f"{name}.safetensors") for name in ("cut", "whole"))
-    assert all(cut[key].equal(at_once[key]) for key in at_once)
+    assert_resumed_is_uninterrupted(tmp_path, network)
 
 
 def test_every_step_of_every_process_has_a_dropout_of_its_own(tmp_path):
